@@ -1,0 +1,20 @@
+"""The exporter: what this machine and its applications have to say, as metrics that are safe to scrape.
+
+One process, state in memory. Its files, in the order in which data meets them:
+
+    __main__     the command line; the only place that puts the parts together
+    settings     exporter.yml, and everything that can be wrong with it
+    control      what is in force, and how a reload replaces it
+    collectors/  what the kernel says, one file a subject
+    family       a metric family: the one value that travels from here to the page
+    pool         threads for work that may never come back
+    registry     runs the collectors: in time, apart from each other, never twice at once
+    outcome      what became of each collector, and one list of families without clashes
+    metrics      what the exporter says about itself
+    roles        what a scraper can ask for alone
+    negotiation  what the scraper says about its wishes
+    exposition   families into the bytes of a page
+    health       is the exporter well?
+    startpage    the same for people, at `/`
+    doors        the HTTP doors in front of all this
+"""

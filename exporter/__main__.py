@@ -1,0 +1,173 @@
+"""The exporter's command line, and the only place where its parts are put together.
+
+python -m exporter --web.listen-address=127.0.0.1:29100
+"""
+
+import argparse
+import logging
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from exporter.collectors import COLLECTORS
+from exporter.collectors.files import Paths
+from exporter.control import Control, Plan, Refused
+from exporter.doors import Doors
+from exporter.metrics import Tally, version
+from exporter.registry import Registry
+from exporter.roles import Itself, System
+from exporter.settings import KIND, Settings, is_enabled, parse_timeout
+from guard import configfile, flags, listen
+from guard.log import FORMATS, LEVELS, set_up
+
+log = logging.getLogger("tocsin.exporter")
+
+SCOPE = "EXPORTER"
+# What is still being answered when the process is told to stop has this long to finish.
+GRACE_SECONDS = 0.5
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = command_line(Settings(), os.environ).parse_args(argv)
+    load = partial(load_plan, argv, os.environ)
+    try:
+        plan = load()
+        set_up(format=arguments.log_format, level=arguments.log_level)
+        listen.run(serve(arguments, plan, load))
+    except Refused as refused:
+        print("\n".join(refused.faults), file=sys.stderr)  # noqa: T201 - a fault is said, not logged
+        return 1
+    except listen.CannotListen as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+async def serve(arguments: argparse.Namespace, plan: Plan, load: Callable[[], Plan]) -> None:
+    paths = Paths(arguments.path_procfs, arguments.path_sysfs, arguments.path_rootfs)
+    tally = Tally(started_at=time.time())
+    registry = Registry((), failed=tally.failed, quarantined=tally.quarantine)
+    control = Control(
+        plan,
+        load=load,
+        collectors={collector.name: collector(paths) for collector in COLLECTORS},
+        registry=registry,
+        tally=tally,
+    )
+    doors = Doors(
+        roles=(System(registry), Itself(registry, tally)),
+        registry=registry,
+        control=control,
+        tally=tally,
+        requests_max=arguments.web_max_requests,
+        timeout_offset_seconds=arguments.timeout_offset,
+    )
+
+    def on_reload() -> None:
+        control.reload()
+
+    stop = await listen.signals(on_reload=on_reload)
+    async with listen.listening(
+        doors.application(), arguments.web_listen_address, grace_seconds=GRACE_SECONDS
+    ) as addresses:
+        for address in addresses:
+            print(f"listening on {address}", flush=True)  # noqa: T201 - for people and scripts alike
+        await stop.wait()
+        log.info("stopping")
+
+
+def load_plan(argv: Sequence[str] | None, environ: Mapping[str, str]) -> Plan:
+    """The file's settings become the defaults of the flags, so that a flag outweighs the file."""
+    path = command_line(Settings(), environ).parse_args(argv).config_file
+    settings = Settings()
+    if path is not None:
+        try:
+            settings = configfile.read(Path(path), KIND, environ=environ)
+        except configfile.InvalidConfig as invalid:
+            raise Refused(tuple(str(fault) for fault in invalid.faults)) from None
+    arguments = vars(command_line(settings, environ).parse_args(argv))
+    enabled = tuple(each.name for each in COLLECTORS if arguments[f"collector_{each.name}"])
+    return Plan(collectors=enabled, timeout_seconds=arguments["collector_timeout"])
+
+
+def command_line(settings: Settings, environ: Mapping[str, str]) -> argparse.ArgumentParser:
+    parser = flags.command(
+        "tocsin exporter", "Publishes system metrics, and later whatever else has happened."
+    )
+    declare = partial(flags.flag, parser, scope=SCOPE, environ=environ)
+    about = f"tocsin exporter {version()} (Python {platform.python_version()})"
+    parser.add_argument("--version", action="version", version=about)
+    declare("--config.file", metavar="FILE", help="exporter.yml; the exporter runs without one too")
+    declare(
+        "--web.listen-address",
+        default="127.0.0.1:29100",
+        metavar="ADDRESS",
+        parse=listen.parse_address,
+        repeated=True,
+        help="where to listen; :29100 is every interface; may be given several times",
+    )
+    declare(
+        "--web.max-requests",
+        default=40,
+        parse=count,
+        metavar="N",
+        help="scrapes served at a time; 0 is no limit",
+    )
+    declare(
+        "--timeout-offset",
+        default=0.5,
+        parse=seconds,
+        metavar="SECONDS",
+        help="what is taken off the scraper's timeout for the way back",
+    )
+    declare(
+        "--collector.timeout",
+        default=settings.timeout,
+        parse=parse_timeout,
+        metavar="DURATION",
+        help="how long collectors may take, even if the scraper would wait longer",
+    )
+    for name, default in zip(Paths._fields, Paths(), strict=True):
+        declare(f"--path.{name}", default=default, metavar="FOLDER", help=f"where {name} is mounted")
+    for collector in COLLECTORS:
+        flags.switch(
+            parser,
+            f"--collector.{collector.name}",
+            default=is_enabled(settings, collector.name),
+            scope=SCOPE,
+            environ=environ,
+            help=collector.help,
+        )
+    declare(
+        "--log.format",
+        default="auto",
+        parse=flags.one_of(*FORMATS),
+        help="auto is text on a terminal, else json",
+    )
+    declare("--log.level", default="info", parse=flags.one_of(*LEVELS), help="the least that is logged")
+    return parser
+
+
+def count(text: str) -> int:
+    if not text.isdecimal():
+        raise ValueError(f"found {text!r}, expected a whole number that is not negative")
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    """A finite number that is not negative."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 3600:
+        raise ValueError(f"found {text!r}, expected a number of seconds, from 0 to 3600")
+    return number
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,40 @@
+"""What the exporter knows of the machine: one file a collector, and the tuple that names them all.
+
+A collector reads, parses and yields families; it keeps no clock, catches no error of its own and never
+decides how long it may take. The registry runs it in a thread, times it and isolates its failures. Adding
+one is a file here, a line in `COLLECTORS` and a line in docs/metrics-exporter.md.
+
+    files        where the kernel's files are, and how they are read
+    cpu … uname  the collectors, named as in node_exporter, with node_exporter's metrics
+"""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from exporter.collectors.cpu import Cpu
+from exporter.collectors.files import Paths
+from exporter.collectors.filesystem import Filesystem
+from exporter.collectors.loadavg import Loadavg
+from exporter.collectors.meminfo import Meminfo
+from exporter.collectors.stat import Stat
+from exporter.collectors.time import Time
+from exporter.collectors.uname import Uname
+from exporter.family import Family
+
+
+class Collector(Protocol):
+    """`collect` runs in a thread, never twice at once. `deadline` is a reading of `time.monotonic`."""
+
+    name: str
+    help: str
+
+    def collect(self, deadline: float) -> Iterable[Family]: ...
+
+
+class PathCollector(Collector, Protocol):
+    """A collector that needs nothing but the roots of the kernel's files."""
+
+    def __init__(self, paths: Paths) -> None: ...
+
+
+COLLECTORS: tuple[type[PathCollector], ...] = (Cpu, Filesystem, Loadavg, Meminfo, Stat, Time, Uname)

@@ -1,0 +1,166 @@
+"""The exporter's HTTP doors. A door reads the request, asks the role or the control, and writes the answer.
+
+Nothing is collected, parsed or decided here. Errors are JSON `{"error": …}`; a page is whole or is not sent.
+"""
+
+import gzip
+import re
+from collections.abc import Sequence
+
+from aiohttp import web
+
+from exporter import health, startpage
+from exporter.control import Control
+from exporter.exposition import render
+from exporter.family import Family
+from exporter.metrics import Tally, version
+from exporter.negotiation import accepts_gzip, choose_format, scrape_seconds
+from exporter.registry import Registry
+from exporter.roles import Role
+
+# What may stand in a target's address: a name, an IPv4 or a bracketed IPv6 address, perhaps with a port.
+HOST = re.compile(r"(?:[a-zA-Z0-9]([a-zA-Z0-9._-]{0,252})|\[[0-9a-fA-F:.]{2,45}\])(?::[0-9]{1,5})?")
+# The smallest page is mostly repetition: the fastest level takes away nine tenths of it already.
+GZIP_LEVEL = 1
+START_PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+
+
+class Doors:
+    def __init__(
+        self,
+        *,
+        roles: Sequence[Role],
+        registry: Registry,
+        control: Control,
+        tally: Tally,
+        requests_max: int,
+        timeout_offset_seconds: float,
+    ) -> None:
+        self._roles = {role.name: role for role in roles}
+        self._registry = registry
+        self._control = control
+        self._tally = tally
+        self._requests_max = requests_max
+        self._timeout_offset_seconds = timeout_offset_seconds
+        self._scrapes = 0
+
+    def application(self) -> web.Application:
+        app = web.Application(client_max_size=1024)
+        app.add_routes(
+            [
+                web.get("/", self.start_page),
+                web.get("/metrics", self.metrics),
+                web.get("/metrics/{role}", self.metrics_of_role),
+                web.get("/sd", self.service_discovery),
+                web.get("/health", self.health),
+                web.get("/health/detailed", self.health_detailed),
+                web.get("/-/healthy", self.healthy),
+                web.get("/-/ready", self.ready),
+                web.post("/-/reload", self.reload),
+            ]
+        )
+        return app
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        # The exporter's own role comes last, so that it counts what this very scrape has met.
+        return await self._page(request, sorted(self._roles.values(), key=lambda role: role.name == "self"))
+
+    async def metrics_of_role(self, request: web.Request) -> web.Response:
+        role = self._roles.get(request.match_info["role"])
+        if role is None:
+            names = ", ".join(sorted(self._roles))
+            return _error(404, f"no role {request.match_info['role']!r} here; the roles are: {names}")
+        return await self._page(request, [role])
+
+    async def _page(self, request: web.Request, roles: Sequence[Role]) -> web.Response:
+        if 0 < self._requests_max <= self._scrapes:
+            self._tally.scrapes_rejected += 1
+            return _error(503, f"{self._requests_max} scrapes are being served already (--web.max-requests)")
+        self._scrapes += 1
+        try:
+            families = await self._families(request, roles)
+        finally:
+            self._scrapes -= 1
+        return _exposition(request, families)
+
+    async def _families(self, request: web.Request, roles: Sequence[Role]) -> list[Family]:
+        seconds = scrape_seconds(
+            request.headers.get("X-Prometheus-Scrape-Timeout-Seconds"),
+            offset=self._timeout_offset_seconds,
+            longest=self._control.plan.timeout_seconds,
+        )
+        families: list[Family] = []
+        for role in roles:
+            families.extend(await role.families(seconds))
+        return families
+
+    async def service_discovery(self, request: web.Request) -> web.Response:
+        """One target for each role, at the address under which we were asked."""
+        target = request.host if HOST.fullmatch(request.host) else _local_address(request)
+        groups = [
+            {
+                "targets": [target],
+                "labels": {"__metrics_path__": f"/metrics/{name}", "__meta_tocsin_role": name},
+            }
+            for name in sorted(self._roles)
+        ]
+        return web.json_response(groups)
+
+    async def health(self, request: web.Request) -> web.Response:  # noqa: ARG002
+        found = health.summary(self._registry, self._tally)
+        return web.json_response(found, status=200 if found["status"] == "healthy" else 503)
+
+    async def health_detailed(self, request: web.Request) -> web.Response:  # noqa: ARG002
+        found = health.details(self._registry, self._tally)
+        return web.json_response(found, status=200 if found["status"] == "healthy" else 503)
+
+    async def healthy(self, request: web.Request) -> web.Response:  # noqa: ARG002
+        return web.Response(text="The Tocsin exporter is healthy.\n")
+
+    async def ready(self, request: web.Request) -> web.Response:  # noqa: ARG002
+        return web.Response(text="The Tocsin exporter is ready.\n")
+
+    async def reload(self, request: web.Request) -> web.Response:  # noqa: ARG002
+        faults = self._control.reload()
+        if faults:
+            refused = "the configuration was refused, the one before stays in force"
+            return web.json_response({"error": refused, "faults": faults}, status=500)
+        return web.json_response({"status": "reloaded"})
+
+    async def start_page(self, request: web.Request) -> web.Response:  # noqa: ARG002
+        roles = [(f"/metrics/{role.name}", role.help) for role in self._roles.values()]
+        doors = [
+            ("/metrics", "Everything on one page."),
+            *roles,
+            ("/sd", "These roles as targets, for Prometheus' HTTP service discovery."),
+            ("/health", "Healthy or degraded, for load balancers."),
+            ("/health/detailed", "Each collector: last success, duration, error."),
+            ("/-/healthy", "The process answers."),
+            ("/-/ready", "The process serves scrapes."),
+        ]
+        page = startpage.render(
+            version=version(), doors=doors, failing=health.failing(self._registry, self._tally)
+        )
+        headers = {"Content-Security-Policy": START_PAGE_POLICY, "X-Content-Type-Options": "nosniff"}
+        return web.Response(text=page, content_type="text/html", headers=headers)
+
+
+def _exposition(request: web.Request, families: Sequence[Family]) -> web.Response:
+    form, content_type = choose_format(request.headers.get("Accept"))
+    body = render(families, form)
+    headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
+    if accepts_gzip(request.headers.get("Accept-Encoding")):
+        body = gzip.compress(body, compresslevel=GZIP_LEVEL, mtime=0)
+        headers["Content-Encoding"] = "gzip"
+    return web.Response(body=body, headers=headers)
+
+
+def _local_address(request: web.Request) -> str:
+    """Where this request really arrived, for a client whose Host header is no address."""
+    local = request.transport.get_extra_info("sockname") if request.transport is not None else None
+    host, port = (str(local[0]), local[1]) if local else ("127.0.0.1", 29100)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _error(status: int, text: str) -> web.Response:
+    return web.json_response({"error": text}, status=status)

@@ -1,0 +1,63 @@
+"""Is the exporter well? Read from the last run of the collectors; asking does not start another.
+
+Degraded means that something which should be on the page is missing, or that a changed configuration was
+refused. A process that answers at all is alive, which is what `/-/healthy` says.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from exporter.metrics import Tally
+from exporter.registry import Registry
+
+CONFIGURATION_REFUSED = "the configuration was refused at the last reload, the one before is in force"
+
+
+def failing(registry: Registry, tally: Tally) -> dict[str, str]:
+    """What is wrong now, by who it is that fails. Empty before the first scrape."""
+    found: dict[str, str] = {}
+    if registry.last is not None:
+        for name, outcome in registry.last.outcomes.items():
+            if outcome.reason is not None and name in registry.names:
+                found[name] = outcome.error
+        for clash in registry.last.quarantined:
+            found.setdefault(
+                clash.collector, f"{clash.family} is left out: the name belongs to {clash.owner}"
+            )
+    if not tally.reload_successful:
+        found["configuration"] = CONFIGURATION_REFUSED
+    return found
+
+
+def summary(registry: Registry, tally: Tally) -> dict[str, Any]:
+    what = failing(registry, tally)
+    return {"status": "degraded" if what else "healthy", "failing": what}
+
+
+def details(registry: Registry, tally: Tally) -> dict[str, Any]:
+    """The summary, and each collector: how its last run went, and when it last succeeded."""
+    return {
+        **summary(registry, tally),
+        "collectors": {name: _collector(registry, name) for name in registry.names},
+        "configuration": {
+            "successful": tally.reload_successful,
+            "in_force_since": _moment(tally.reload_success_at),
+        },
+    }
+
+
+def _collector(registry: Registry, name: str) -> dict[str, Any]:
+    outcome = registry.last.outcomes.get(name) if registry.last is not None else None
+    return {
+        "status": "not run yet" if outcome is None else "ok" if outcome.reason is None else outcome.reason,
+        "error": outcome.error if outcome is not None and outcome.error else None,
+        "duration_seconds": outcome.seconds if outcome is not None else None,
+        "last_success": _moment(registry.last_success.get(name)),
+        "stuck": registry.is_stuck(name),
+    }
+
+
+def _moment(seconds: float | None) -> str | None:
+    return (
+        None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    )

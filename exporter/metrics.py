@@ -1,0 +1,124 @@
+"""What the exporter says about itself: the role `self`.
+
+Counts are kept as plain numbers by the event loop alone, and become families when a scraper asks. Every
+series that can be foreseen is there from the start with the value 0, so that its first increment is seen.
+Each of these metrics is described in docs/metrics-exporter.md.
+"""
+
+import platform
+from collections.abc import Sequence
+from importlib import metadata
+
+from prometheus_client.metrics_core import Metric
+from prometheus_client.process_collector import ProcessCollector
+
+from exporter.family import Family, single
+from exporter.outcome import Reason
+
+
+class Tally:
+    """What has been counted since the process started, and how the last reading of the configuration went."""
+
+    def __init__(self, *, started_at: float) -> None:
+        self.failures: dict[tuple[str, Reason], int] = {}
+        self.quarantined: dict[str, int] = {}
+        self.scrapes_rejected = 0
+        self.reload_successful = True
+        self.reload_success_at = started_at
+
+    def failed(self, collector: str, reason: Reason) -> None:
+        self.failures[collector, reason] = self.failures.get((collector, reason), 0) + 1
+
+    def quarantine(self, collector: str) -> None:
+        self.quarantined[collector] = self.quarantined.get(collector, 0) + 1
+
+
+def version() -> str:
+    """The version of the installed distribution."""
+    try:
+        return metadata.version("tocsin")
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def families(tally: Tally, *, collectors: Sequence[str], stuck: Sequence[str]) -> list[Family]:
+    """Everything about Tocsin itself; what belongs to the process is added by `process_families`."""
+    return [
+        Family(
+            name="tocsin_exporter_build_info",
+            type="gauge",
+            help="The versions of Tocsin and of Python; the value is always 1.",
+            labels=("python_version", "version"),
+            samples=(((platform.python_version(), version()), 1),),
+        ),
+        *_about_collectors(tally, collectors, stuck),
+        *_about_the_doors(tally),
+    ]
+
+
+def _about_collectors(tally: Tally, collectors: Sequence[str], stuck: Sequence[str]) -> list[Family]:
+    return [
+        Family(
+            name="tocsin_exporter_collector_stuck",
+            type="gauge",
+            help="1 while the collector has not come back from a scrape that has ended without it.",
+            labels=("collector",),
+            samples=tuple(((name,), float(name in stuck)) for name in collectors),
+        ),
+        Family(
+            name="tocsin_exporter_collector_failures_total",
+            type="counter",
+            help="How often the collector failed, by reason: error, deadline or stuck.",
+            labels=("collector", "reason"),
+            samples=tuple(
+                ((name, reason.value), tally.failures.get((name, reason), 0))
+                for name in collectors
+                for reason in Reason
+            ),
+        ),
+        Family(
+            name="tocsin_exporter_families_quarantined_total",
+            type="counter",
+            help="How often a family of the collector was left out because its name was taken.",
+            labels=("collector",),
+            samples=tuple(((name,), tally.quarantined.get(name, 0)) for name in collectors),
+        ),
+    ]
+
+
+def _about_the_doors(tally: Tally) -> list[Family]:
+    return [
+        Family(
+            name="tocsin_exporter_scrapes_rejected_total",
+            type="counter",
+            help="Scrapes answered with 503 because --web.max-requests were being served already.",
+            samples=single(tally.scrapes_rejected),
+        ),
+        Family(
+            name="tocsin_exporter_config_last_reload_successful",
+            type="gauge",
+            help="1 if the configuration file was accepted when it was last read, 0 if it was refused.",
+            samples=single(float(tally.reload_successful)),
+        ),
+        Family(
+            name="tocsin_exporter_config_last_reload_success_timestamp_seconds",
+            type="gauge",
+            help="When the configuration in force was read, in seconds since 1970.",
+            samples=single(tally.reload_success_at),
+        ),
+    ]
+
+
+def process_families(process: ProcessCollector) -> list[Family]:
+    """`process_*` of this process, as every Prometheus client library shows them; none off Linux."""
+    return [_from_client_library(metric) for metric in process.collect()]
+
+
+def _from_client_library(metric: Metric) -> Family:
+    counts = metric.type == "counter"
+    return Family(
+        name=f"{metric.name}_total" if counts else metric.name,
+        type="counter" if counts else "gauge",
+        help=metric.documentation,
+        samples=tuple((tuple(sample.labels.values()), sample.value) for sample in metric.samples),
+    )

@@ -1,0 +1,44 @@
+"""Threads for work that may never come back.
+
+A read from the kernel can hang for ever (a dead network mount, a device that does not answer), and a
+thread that hangs cannot be ended. So these threads are daemons: the process exits without them. The pool
+begins with one thread, because short tasks finish soonest one after another, and grows only when somebody
+who waits asks for it. It never shrinks and knows nothing about what its tasks do.
+"""
+
+import queue
+import threading
+from collections.abc import Callable
+
+Task = Callable[[], None]
+
+
+class Pool:
+    """Tasks are taken in the order in which they were submitted. A task must not raise."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
+        self._threads = 0
+        self._growing = threading.Lock()
+
+    def submit(self, task: Task) -> None:
+        self._tasks.put(task)
+        if self._threads == 0:
+            self.grow()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a task has not been taken yet."""
+        return not self._tasks.empty()
+
+    def grow(self) -> None:
+        """One more thread, for when the others are all held up."""
+        with self._growing:
+            self._threads += 1
+            name = f"{self._name}-{self._threads}"
+        threading.Thread(target=self._work, name=name, daemon=True).start()
+
+    def _work(self) -> None:
+        while True:
+            self._tasks.get()()

@@ -1,0 +1,52 @@
+"""The roles: what a scraper can ask for alone, each a target with its own `up` and its own limits.
+
+A role turns the patience of a scraper into families. It knows nothing of HTTP; the doors know nothing of
+where families come from. Adding a role is a class here and a line in `__main__`.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from prometheus_client.process_collector import ProcessCollector
+
+from exporter import metrics
+from exporter.family import Family
+from exporter.registry import Registry
+
+
+class Role(Protocol):
+    """`name` is the last part of the door, `/metrics/NAME`."""
+
+    name: str
+    help: str
+
+    async def families(self, seconds: float) -> Sequence[Family]: ...
+
+
+class System:
+    name = "system"
+    help = "This machine, in node_exporter's metrics."
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    async def families(self, seconds: float) -> Sequence[Family]:
+        return (await self._registry.scrape(seconds)).families
+
+
+class Itself:
+    name = "self"
+    help = "The exporter's own health and consumption."
+
+    def __init__(self, registry: Registry, tally: metrics.Tally) -> None:
+        self._registry = registry
+        self._tally = tally
+        self._process = ProcessCollector(registry=None)
+
+    async def families(self, seconds: float) -> Sequence[Family]:  # noqa: ARG002 - nothing here can be late
+        names = self._registry.names
+        stuck = [name for name in names if self._registry.is_stuck(name)]
+        return [
+            *metrics.families(self._tally, collectors=names, stuck=stuck),
+            *metrics.process_families(self._process),
+        ]

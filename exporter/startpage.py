@@ -1,0 +1,53 @@
+"""The page at `/`: what this is, which doors it has, and what is failing now.
+
+One small document without scripts and without anything from elsewhere, readable on a phone. Every value is
+escaped, because error texts can contain what a file or a mount point is called.
+"""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+STYLE = """
+:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
+body { max-width: 42rem; margin: 0 auto; padding: 1rem; overflow-wrap: anywhere; }
+h1 { margin: 0; } h2 { margin: 1.5rem 0 .5rem; font-size: 1.1rem; }
+ul { list-style: none; padding: 0; margin: 0; } li { padding: .35rem 0; border-top: 1px solid #8884; }
+a { display: inline-block; min-width: 11rem; padding: .2rem 0; } code { font-size: .95em; }
+.good, .bad { border-left: .4rem solid #2a2; padding-left: .6rem; } .bad { border-color: #c33; }
+"""
+
+
+def render(*, version: str, doors: Sequence[tuple[str, str]], failing: Mapping[str, str]) -> str:
+    links = "\n".join(
+        f'<li><a href="{escape(path)}"><code>{escape(path)}</code></a> {escape(what)}</li>'
+        for path, what in doors
+    )
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Tocsin exporter</title>
+<style>{STYLE}</style>
+</head>
+<body>
+<h1>Tocsin exporter</h1>
+<p>Version {escape(version)}</p>
+<h2>Now</h2>
+{_now(failing)}
+<h2>Doors</h2>
+<ul>
+{links}
+</ul>
+</body>
+</html>
+"""
+
+
+def _now(failing: Mapping[str, str]) -> str:
+    if not failing:
+        return '<p class="good">Nothing is failing.</p>'
+    items = "\n".join(
+        f"<li><strong>{escape(name)}</strong> {escape(error)}</li>" for name, error in failing.items()
+    )
+    return f'<div class="bad">\n<p>Failing:</p>\n<ul>\n{items}\n</ul>\n</div>'

@@ -1,0 +1,16 @@
+"""What both programs' doors must share, and what must not diverge between them.
+
+A leaf: it imports neither `exporter` nor `receiver`, and it knows nothing of metrics or incidents.
+Its files, in the order in which a starting program meets them:
+
+    flags       the command line, each flag also an environment variable
+    log         one event is one line
+    document    YAML text into a plain document that knows its lines
+    expansion   `${NAME}` in a document, from the environment
+    wording     what a schema asks for and what a document says, in plain words
+    shape       a document held against a JSON schema, every fault at once
+    secretive   what may not be written out in a file, and which values are paths
+    configfile  all of the above: a file in, a frozen typed value out
+    tokens      bearer tokens from files
+    listen      doors, signals and the event loop
+"""

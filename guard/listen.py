@@ -1,0 +1,175 @@
+"""Opening a program's doors, closing them gracefully, and the loop that both happen in.
+
+A stop takes no new connection, lets requests in progress finish for the grace period, and then cuts them.
+Nothing here knows what a door does; what every door shares is that a mistake of ours becomes a logged error
+with its trace and an answer without details, and that every refusal is JSON.
+"""
+
+import asyncio
+import errno
+import logging
+import os
+import re
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import uvloop
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+log = logging.getLogger("tocsin.listen")
+T = TypeVar("T")
+
+# Alertmanager keeps idle connections for five minutes. Were ours the shorter, a webhook would now and then
+# meet a connection that is just being closed.
+KEEPALIVE_SECONDS = 360.0
+GRACE_SECONDS_MIN = 0.1
+
+_ADDRESS = re.compile(r"(?:\[(?P<bracketed>[^\[\]]+)\]|(?P<plain>[^\[\]:/@\s]*)):(?P<port>[0-9]{1,5})")
+_REASONS = {
+    errno.EADDRINUSE: "the port is taken (is another tocsin running?)",
+    errno.EACCES: "not permitted (ports below 1024 need a privilege)",
+    errno.EADDRNOTAVAIL: "no interface of this machine has that address",
+}
+
+
+class CannotListen(Exception):  # noqa: N818 - named for what happened
+    """A door could not be opened; the text names the address and the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen. No host means every interface; port 0 means any free port."""
+
+    host: str | None
+    port: int
+
+    def __str__(self) -> str:
+        host = self.host or ""
+        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+
+
+def parse_address(text: str) -> Address:
+    """`127.0.0.1:29100`, `[::1]:29100`, or `:29100` for every interface."""
+    match = _ADDRESS.fullmatch(text)
+    if match is None or int(match["port"]) > 65535:
+        forms = "HOST:PORT such as 127.0.0.1:29100, [::1]:29100, or :29100 for every interface"
+        raise ValueError(f"found {text!r}, expected {forms}")
+    return Address(match["bracketed"] or match["plain"] or None, int(match["port"]))
+
+
+@asynccontextmanager
+async def listening(
+    app: web.Application, addresses: Sequence[Address], *, grace_seconds: float
+) -> AsyncIterator[tuple[str, ...]]:
+    """Serves `app` at every address, or at none of them; yields the base URLs that are really bound."""
+    if json_errors not in app.middlewares:
+        app.middlewares.insert(0, json_errors)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        keepalive_timeout=KEEPALIVE_SECONDS,
+        # A sender that hangs up must not leave half of a handler's work behind.
+        handler_cancellation=False,
+        # aiohttp waits this long twice, before and after it interrupts the reading of a body, and takes
+        # zero for "without end".
+        shutdown_timeout=max(grace_seconds, GRACE_SECONDS_MIN) / 2,
+    )
+    try:
+        await runner.setup()
+        for address in addresses:
+            await _open(runner, address)
+        yield tuple(dict.fromkeys(map(_base_url, runner.addresses)))
+    finally:
+        await runner.cleanup()
+
+
+async def signals(*, on_reload: Callable[[], None] | None) -> asyncio.Event:
+    """An event that SIGINT and SIGTERM set; SIGHUP calls `on_reload`, and without one it stops as well.
+
+    A second signal does nothing more: a program below `tocsin up` gets one from the terminal and one from
+    its parent, and must not die of that. The grace period bounds the wait.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, on_reload or stop.set)
+    return stop
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Runs a program to its end on the fast event loop."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)
+
+
+@web.middleware
+async def json_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Every refusal is `{"error": …}`; an unexpected exception is logged whole, answered without details."""
+    try:
+        return await handler(request)
+    except web.HTTPException as refusal:
+        if refusal.status < 400 or refusal.content_type == "application/json":
+            raise
+        return _refused(refusal)
+    except Exception as error:
+        # Nobody is left to answer. aiohttp expects this error and drops it.
+        if isinstance(error, ConnectionError) and (
+            request.transport is None or request.transport.is_closing()
+        ):
+            raise
+        route = request.match_info.route.resource
+        where = {"method": request.method, "route": route.canonical if route else "none"}
+        log.exception("a handler failed", extra=where)
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer had begun, and there cannot be a second one") from error
+        return web.json_response({"error": "internal error; the log of this process says more"}, status=500)
+
+
+def _refused(refusal: web.HTTPException) -> web.Response:
+    unsaid = refusal.text in (None, "", f"{refusal.status}: {refusal.reason}")
+    response = web.json_response(
+        {"error": refusal.reason.lower() if unsaid else refusal.text}, status=refusal.status
+    )
+    for name, value in refusal.headers.items():
+        if name.lower() not in ("content-type", "content-length"):
+            response.headers.add(name, value)
+    return response
+
+
+async def _open(runner: web.AppRunner, address: Address) -> None:
+    try:
+        if address.host is None:
+            await web.SockSite(runner, _every_interface(address.port)).start()
+        else:
+            await web.TCPSite(runner, address.host, address.port).start()
+    except socket.gaierror:
+        raise CannotListen(f"cannot listen on {address}: {address.host!r} is not a known host") from None
+    except OSError as error:
+        code = error.errno or 0
+        reason = _REASONS.get(code) or (os.strerror(code) if code else str(error))
+        raise CannotListen(f"cannot listen on {address}: {reason}") from None
+
+
+def _every_interface(port: int) -> socket.socket:
+    """One socket for IPv4 and IPv6, so that any free port is the same port for both."""
+    if socket.has_dualstack_ipv6():
+        try:
+            return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
+        except OSError as error:
+            # A kernel may know IPv6 and yet have no address for it, as in many containers.
+            if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                raise
+    return socket.create_server(("", port))
+
+
+def _base_url(bound: tuple[Any, ...]) -> str:
+    host, port = str(bound[0]), bound[1]
+    if host in ("::", "0.0.0.0"):  # noqa: S104 - only recognised here, never asked for
+        host = "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

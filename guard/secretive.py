@@ -1,0 +1,115 @@
+"""Which places of a document hold secrets, which hold paths of files, and what is wrong with them.
+
+A secret comes from the environment or from a file of its own; one that is written out is a fault, because a
+configuration file is reviewed, copied and committed. The schema marks secrets with `x-secret`. On a mapping
+of headers the mark covers only those headers that carry credentials. Secret files are never read here.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from pathlib import Path as FilePath
+
+from guard.document import Path, Problem
+from guard.expansion import Expanded, names, only_references
+from guard.shape import Schema, definitions, meant, resolved
+from guard.wording import quote
+
+SECRET_HEADERS = ("authorization", "proxy-authorization", "cookie", "x-api-key", "x-auth-token")
+_ELSEWHERE = "a value from ${ENV} or a *_file"
+
+
+class Mark(Enum):
+    """Why a place is special."""
+
+    SECRET = "secret"  # noqa: S105 - the word, not the thing
+    HEADER = "header"
+    FILE = "file"
+
+
+def marks(value: object, schema: Schema) -> dict[Path, Mark]:
+    """Every special place of a document that holds text."""
+    return dict(_marked(value, schema, (), definitions(schema)))
+
+
+def secret_problems(expanded: Expanded, marked: Mapping[Path, Mark]) -> Iterator[Problem]:
+    """Secrets that are written out, or that come from a variable which is empty."""
+    for path, mark in marked.items():
+        if mark is Mark.FILE:
+            continue
+        written = expanded.written.get(path)
+        if written is None or (mark is Mark.SECRET and not only_references(written)):
+            yield Problem(path, "a secret that is written out", _ELSEWHERE)
+        elif not value_at(expanded.value, path):
+            yield Problem(path, f"an empty variable {', '.join(names(written))}", _ELSEWHERE)
+
+
+def file_problems(files: Mapping[Path, str], document: object) -> Iterator[Problem]:
+    """Paths, already absolute, that name no file which this process can read."""
+    for path, absolute in files.items():
+        if not FilePath(absolute).is_file() or not os.access(absolute, os.R_OK):
+            yield Problem(path, quote(str(value_at(document, path))), "a file that exists and can be read")
+
+
+def files(value: object, marked: Mapping[Path, Mark], folder: FilePath) -> dict[Path, str]:
+    """The absolute path of every file that a document names, relative ones seen from `folder`."""
+    return {
+        path: os.path.abspath(folder / str(value_at(value, path)))
+        for path, mark in marked.items()
+        if mark is Mark.FILE
+    }
+
+
+def value_at(value: object, path: Path) -> object:
+    """What stands at a place; nothing where there is no such place."""
+    for step in path:
+        if isinstance(value, dict):
+            value = value.get(step)
+        elif isinstance(value, list) and isinstance(step, int) and step < len(value):
+            value = value[step]
+        else:
+            return None
+    return value
+
+
+def _marked(
+    value: object, schema: Schema, path: Path, named: Mapping[str, Schema]
+) -> Iterator[tuple[Path, Mark]]:
+    schema = resolved(schema, named)
+    if schema.get("x-secret"):
+        yield from _secrets(value, path)
+    if "anyOf" in schema:
+        for branch in meant(schema, value, named):
+            yield from _marked(value, branch, path, named)
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _of_key(key, inner, schema, path, named)
+    elif isinstance(value, list) and isinstance(schema.get("items"), dict):
+        for at, inner in enumerate(value):
+            yield from _marked(inner, schema["items"], (*path, at), named)
+
+
+def _of_key(
+    key: str, value: object, schema: Schema, path: Path, named: Mapping[str, Schema]
+) -> Iterator[tuple[Path, Mark]]:
+    here = (*path, key)
+    if key in schema.get("properties", {}):
+        if key.endswith("_file") and isinstance(value, str):
+            yield here, Mark.FILE
+        yield from _marked(value, schema["properties"][key], here, named)
+    elif isinstance(schema.get("additionalProperties"), dict):
+        yield from _marked(value, schema["additionalProperties"], here, named)
+
+
+def _secrets(value: object, path: Path) -> Iterator[tuple[Path, Mark]]:
+    match value:
+        case str():
+            yield path, Mark.SECRET
+        case list():
+            for at, inner in enumerate(value):
+                if isinstance(inner, str):
+                    yield (*path, at), Mark.SECRET
+        case dict():
+            for key, inner in value.items():
+                if isinstance(inner, str) and str(key).lower() in SECRET_HEADERS:
+                    yield (*path, key), Mark.HEADER

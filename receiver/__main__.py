@@ -1,0 +1,226 @@
+"""`tocsin receiver`: reads flags and policy, wires the parts, runs until it is told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from aiohttp import web
+
+from guard import flags, listen
+from guard import log as logs
+from guard.configfile import InvalidConfig
+from receiver import settings
+from receiver.clock import SystemClock
+from receiver.doors.api import Api
+from receiver.doors.app import application
+from receiver.doors.health import Health
+from receiver.doors.page import Page
+from receiver.doors.webhook import WebhookDoor
+from receiver.entry import PolicyLoaded
+from receiver.message import Message
+from receiver.metrics import Metrics, program_version
+from receiver.outbox import Outbox
+from receiver.runner import Runner
+from receiver.settings import Settings, channels_of
+from receiver.sources import Sources
+from receiver.store import Store, StoreFailed, StoreUnusable
+from receiver.store.sqlite import open_sqlite
+
+log = logging.getLogger("tocsin.receiver")
+
+# Alertmanager waits for an answer; requests in flight get this long when we are told to stop.
+DOORS_GRACE_SECONDS = 2.0
+OUTBOX_GRACE_SECONDS = 5.0
+RUNNER_GRACE_SECONDS = 5.0
+CHAIN_CHECKED_AT_START = 1000
+
+
+def parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
+    command = flags.command("tocsin receiver", "Take Alertmanager's webhooks, decide, and tell people.")
+
+    def flag(name: str, **how: object) -> None:
+        flags.flag(command, name, scope="RECEIVER", environ=environ, **how)  # type: ignore[arg-type]
+
+    flag("--config.file", help="the policy; without one, the bundled example", metavar="FILE")
+    flag(
+        "--storage.url",
+        help="where the journal is",
+        default="sqlite:///data/receiver.db",
+        parse=_sqlite_path,
+        metavar="URL",
+    )
+    flag(
+        "--web.listen-address",
+        help="where to listen; may be given several times",
+        default="127.0.0.1:29093",
+        parse=listen.parse_address,
+        repeated=True,
+        metavar="HOST:PORT",
+    )
+    flag("--web.external-url", help="how people reach this receiver, for links", metavar="URL")
+    flag("--log.format", help="auto, text or json", default="auto", parse=flags.one_of(*logs.FORMATS))
+    flag("--log.level", help="debug, info, warning or error", default="info", parse=flags.one_of(*logs.LEVELS))
+    command.add_argument("--version", action="version", version=f"tocsin receiver {program_version()}")
+    return command
+
+
+def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
+    chosen = parser(environ).parse_args(arguments)
+    logs.set_up(format=chosen.log_format, level=chosen.log_level)
+    try:
+        return listen.run(_serve(chosen, environ))
+    except InvalidConfig as error:
+        return _said(f"the policy has {len(error.faults)} {'fault' if len(error.faults) == 1 else 'faults'}:\n{error}")
+    except (StoreUnusable, StoreFailed, listen.CannotListen) as error:
+        return _said(str(error))
+
+
+def _said(text: str) -> int:
+    print(f"tocsin receiver: {text}", file=sys.stderr)  # noqa: T201 - the person who started it reads this
+    return 1
+
+
+def _sqlite_path(url: str) -> Path:
+    """sqlite:///data/receiver.db is relative to the working folder; a fourth slash makes it absolute."""
+    prefix = "sqlite:///"
+    if not url.startswith(prefix) or url == prefix:
+        raise ValueError(
+            f"found {url.partition('@')[2] or url!r}, expected an address such as sqlite:///data/receiver.db"
+        )
+    return Path(url.removeprefix(prefix))
+
+
+async def _serve(chosen: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    path = Path(chosen.config_file) if chosen.config_file else settings.EXAMPLE
+    first = settings.load(path, environ=environ)
+    store = open_sqlite(chosen.storage_url)
+    try:
+        receiver = _Receiver(chosen, path=path, environ=environ, store=store)
+        await receiver.start(first)
+        return await receiver.run()
+    finally:
+        await store.close()
+
+
+class _Receiver:
+    """The parts, and who knows whom."""
+
+    def __init__(self, chosen: argparse.Namespace, *, path: Path, environ: Mapping[str, str], store: Store) -> None:
+        self._chosen = chosen
+        self._path = path
+        self._environ = environ
+        self._store = store
+        self._clock = SystemClock()
+        self._metrics = Metrics(clock=self._clock)
+        self._runner = Runner(
+            store, clock=self._clock, on_decided=self._decided, messages_owed=lambda: self._outbox.owed
+        )
+        self._outbox = Outbox(report=self._runner.submit, clock=self._clock)
+        self._door = WebhookDoor(runner=self._runner, store=store, metrics=self._metrics, clock=self._clock)
+        self._reloading: asyncio.Task[None] | None = None
+
+    async def start(self, first: Settings) -> None:
+        """Everything but the doors: when they open, what the last run left is decided."""
+        await self._check_journal()
+        self._put_in_force(first)
+        self._outbox.add(await self._runner.start(first.policy))
+        self._metrics.policy_read(successful=True)
+        self._metrics.observe(self._runner, self._outbox)
+
+    async def run(self) -> int:
+        stop = await listen.signals(on_reload=self._reload_on_signal)
+        deciding = asyncio.create_task(self._runner.run())
+        self._outbox.start()
+        try:
+            addresses = self._chosen.web_listen_address
+            async with listen.listening(self._application(), addresses, grace_seconds=DOORS_GRACE_SECONDS) as urls:
+                print(f"tocsin receiver: listening on {', '.join(urls)}", flush=True)  # noqa: T201
+                log.info(
+                    "listening",
+                    extra={"urls": urls, "policy": str(self._path), "journal": self._runner.state.journal},
+                )
+                await _first_of(stop, deciding)
+        finally:
+            await self._outbox.stop(grace_seconds=OUTBOX_GRACE_SECONDS)
+            self._runner.stop()
+            await asyncio.wait([deciding], timeout=RUNNER_GRACE_SECONDS)
+            deciding.cancel()
+        if deciding.done() and not deciding.cancelled() and (error := deciding.exception()):
+            log.critical("the decider failed", exc_info=error)
+            return 1
+        log.info("stopped", extra={"decided": self._runner.position, "owed": self._outbox.owed})
+        return 0
+
+    async def reload(self) -> str:
+        """The digest of the policy that is in force from here on; InvalidConfig and StoreFailed leave the old one."""
+        try:
+            fresh = settings.load(self._path, environ=self._environ)
+        except InvalidConfig as error:
+            self._metrics.policy_read(successful=False)
+            log.error("the policy has faults: the old one stays in force", extra={"faults": str(error)})
+            raise
+        await self._runner.submit(PolicyLoaded(fresh.policy))
+        self._put_in_force(fresh)
+        self._metrics.policy_read(successful=True)
+        log.info("policy loaded", extra={"file": fresh.name, "digest": fresh.policy.digest})
+        return fresh.policy.digest
+
+    def _put_in_force(self, fresh: Settings) -> None:
+        """What acts. What decides is put in force by the journal's entry."""
+        self._outbox.replace_channels(channels_of(fresh))
+        self._door.sources = Sources(fresh.sources)
+
+    def _decided(self, messages: Sequence[Message], counts: Mapping[str, int]) -> None:
+        self._outbox.add(messages)
+        self._metrics.count_decisions(messages, counts)
+
+    def _reload_on_signal(self) -> None:
+        if self._reloading is None or self._reloading.done():
+            self._reloading = asyncio.create_task(self._reload_and_log())
+
+    async def _reload_and_log(self) -> None:
+        with suppress(InvalidConfig):  # already logged, with every fault
+            try:
+                await self.reload()
+            except StoreFailed as error:
+                log.error(
+                    "the new policy could not be written: the old one stays in force",
+                    extra={"error": str(error)},
+                )
+
+    async def _check_journal(self) -> None:
+        problem = await self._store.verify(last=CHAIN_CHECKED_AT_START)
+        self._metrics.chain_checked(intact=problem is None)
+        if problem is not None:
+            log.error(
+                "the journal's chain does not hold: somebody or something changed it",
+                extra={"problem": problem},
+            )
+
+    def _application(self) -> web.Application:
+        runner, outbox, store, clock = self._runner, self._outbox, self._store, self._clock
+        return application(
+            webhook=self._door,
+            api=Api(store=store, runner=runner, outbox=outbox, clock=clock, started_at=clock.now()),
+            health=Health(store=store, runner=runner, outbox=outbox, metrics=self._metrics, reload=self.reload),
+            page=Page(store=store, runner=runner, clock=clock, external_url=self._chosen.web_external_url),
+            metrics=self._metrics,
+        )
+
+
+async def _first_of(stop: asyncio.Event, deciding: asyncio.Task[None]) -> None:
+    """Until we are told to stop, or the decider ends, which it never should."""
+    told = asyncio.create_task(stop.wait())
+    await asyncio.wait([told, deciding], return_when=asyncio.FIRST_COMPLETED)
+    told.cancel()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,40 @@
+"""Ways to people. A channel is one file: what it needs of the policy file, and how one message is sent.
+
+terminal.py  prints on standard output
+webhook.py   posts JSON
+
+A channel makes one attempt. It returns what the other side said, or raises Unreachable (try again later) or
+Refused (trying again cannot help). Retries, order and limits are the outbox's.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from receiver.message import Message
+
+
+class Unreachable(Exception):
+    """Try again later; after `seconds` if the other side named a time."""
+
+    def __init__(self, text: str, *, seconds: float | None = None) -> None:
+        self.seconds = seconds
+        super().__init__(text)
+
+
+class Refused(Exception):
+    """Trying again cannot help."""
+
+
+class Channel(Protocol):
+    """One configured way to people. `retry_seconds_max`: how long a message is tried before it is given up."""
+
+    @property
+    def retry_seconds_max(self) -> float: ...
+
+    @property
+    def parallel_max(self) -> int: ...
+
+    async def send(self, message: Message) -> str: ...
+
+    async def close(self) -> None: ...

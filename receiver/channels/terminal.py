@@ -1,0 +1,107 @@
+"""Prints each message on standard output: for a first look, and for logs that are collected.
+
+A terminal can stand still (a paused screen, a pipe nobody reads). The printing therefore has a thread of its
+own; a message that waits in it is not printed again by a second attempt, it is waited for again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from concurrent.futures import Future
+from typing import TextIO
+
+from receiver import message as messages
+from receiver.channels import Unreachable
+from receiver.message import Document, Kind, Message
+
+PRINT_SECONDS_MAX = 5.0
+ALERTS_SHOWN = 5
+_COLORS = {
+    Kind.OPENED: "\x1b[1;31m",
+    Kind.ESCALATED: "\x1b[1;35m",
+    Kind.UPDATED: "\x1b[1;33m",
+    Kind.RESOLVED: "\x1b[1;32m",
+}
+_PLAIN = "\x1b[0m"
+
+
+class Terminal:
+    """One line for the incident, one for each of its first alerts."""
+
+    retry_seconds_max = 24 * 3600.0
+    parallel_max = 1
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._color = stream.isatty()
+        self._texts: queue.SimpleQueue[tuple[str, Future[None]]] = queue.SimpleQueue()
+        self._pending: tuple[str, Future[None]] | None = None
+        # A daemon: a stream that hangs for ever must not keep the process from ending.
+        threading.Thread(target=self._print_all, name="tocsin-terminal", daemon=True).start()
+
+    async def send(self, message: Message) -> str:
+        if self._pending is None:
+            printed: Future[None] = Future()
+            self._pending = (message.id, printed)
+            self._texts.put((render(message, color=self._color), printed))
+        waiting_for, printed = self._pending
+        try:
+            await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(printed)), PRINT_SECONDS_MAX)
+        except TimeoutError:
+            raise Unreachable(f"standard output took nothing for {PRINT_SECONDS_MAX:g} seconds") from None
+        except (OSError, ValueError) as error:
+            self._pending = None
+            raise Unreachable(f"standard output: {error}") from None
+        self._pending = None
+        if waiting_for != message.id:
+            return await self.send(message)
+        return "printed"
+
+    async def close(self) -> None:
+        pass
+
+    def _print_all(self) -> None:
+        while True:
+            text, printed = self._texts.get()
+            try:
+                self._stream.write(text)
+                self._stream.flush()
+            except (OSError, ValueError) as error:
+                printed.set_exception(error)
+            else:
+                printed.set_result(None)
+
+
+def render(message: Message, *, color: bool = False) -> str:
+    """The text of a message for a terminal. Control characters in labels cannot reach it."""
+    document = messages.read(message)
+    head = f"[{message.kind.upper()}]"
+    if color:
+        head = f"{_COLORS[message.kind]}{head}{_PLAIN}"
+    incident = document.incident
+    firing, resolved = incident.alerts.firing, incident.alerts.resolved
+    first = (
+        f"{message.created_at:%H:%M:%S} {head} {incident.id} {_safe(incident.severity)}: {_safe(incident.title)}"
+        f"  ({firing} firing, {resolved} resolved; source {_safe(incident.source)})"
+    )
+    return "\n".join([first, *_alert_lines(document)]) + "\n"
+
+
+def _alert_lines(document: Document) -> list[str]:
+    lines = []
+    for alert in document.alerts[:ALERTS_SHOWN]:
+        labels = ", ".join(f"{name}={value}" for name, value in sorted(alert.labels.items()))
+        said = alert.annotations.get("summary") or alert.annotations.get("description") or ""
+        lines.append(f"    {alert.status}: {_safe(labels, 300)}" + (f" - {_safe(said, 300)}" if said else ""))
+    left_out = document.incident.alerts.firing + document.incident.alerts.resolved - len(lines)
+    if left_out > 0:
+        lines.append(f"    and {left_out} more")
+    return lines
+
+
+def _safe(text: str, characters_max: int = 400) -> str:
+    """One printable line: an escape sequence in a label must not drive somebody's terminal."""
+    cut = text if len(text) <= characters_max else text[: characters_max - 1] + "…"
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in cut)

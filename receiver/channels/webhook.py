@@ -1,0 +1,101 @@
+"""Posts each message as JSON: the body of the message as it was decided, with its idempotency key.
+
+Redirects are refused: they would turn the POST into a GET, or carry the headers' secrets elsewhere. An error
+never shows the URL, which may hold a token; it names the host only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from pathlib import Path
+
+import aiohttp
+from yarl import URL
+
+from receiver.channels import Refused, Unreachable
+from receiver.message import Message
+
+ANSWER_BYTES_MAX = 512
+# What another attempt may cure: the other side was busy or late, not offended.
+_TRY_AGAIN = frozenset({408, 425, 429})
+_RETRY_AFTER_SECONDS_MAX = 3600.0
+
+
+class Webhook:
+    """One address. `secret_file` is read for each message, so that a key can be changed without a restart."""
+
+    parallel_max = 8
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        headers: Mapping[str, str],
+        timeout_seconds: float,
+        retry_seconds_max: float,
+        secret_file: Path | None,
+    ) -> None:
+        self._url = URL(url)
+        self._headers = dict(headers)
+        self._secret_file = secret_file
+        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+        self._session: aiohttp.ClientSession | None = None
+        self.retry_seconds_max = retry_seconds_max
+
+    async def send(self, message: Message) -> str:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=self._timeout, auto_decompress=False)
+        headers = {**self._headers, **self._own_headers(message)}
+        try:
+            async with self._session.post(
+                self._url, data=message.body, headers=headers, allow_redirects=False
+            ) as answer:
+                said = (await answer.content.read(ANSWER_BYTES_MAX)).decode(errors="replace").strip()
+                return _judge(answer.status, answer.headers.get("Retry-After"), said)
+        except TimeoutError:
+            raise Unreachable(f"{self._url.host} did not answer within {self._timeout.total:g} seconds") from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise Unreachable(f"{self._url.host}: {_without_url(error)}") from None
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    def _own_headers(self, message: Message) -> dict[str, str]:
+        own = {"Content-Type": "application/json", "User-Agent": "Tocsin", "Idempotency-Key": message.id}
+        if self._secret_file is not None:
+            try:
+                secret = self._secret_file.read_bytes().strip()
+            except OSError as error:
+                raise Unreachable(
+                    f"the secret file {self._secret_file.name} cannot be read: {error.strerror}"
+                ) from None
+            if not secret:
+                raise Unreachable(f"the secret file {self._secret_file.name} is empty")
+            own["X-Tocsin-Signature"] = "sha256=" + hmac.new(secret, message.body, hashlib.sha256).hexdigest()
+        return own
+
+
+def _judge(status: int, retry_after: str | None, said: str) -> str:
+    answer = f"{status} {said}".strip()
+    if 200 <= status < 300:
+        return answer
+    if status in _TRY_AGAIN or status >= 500:
+        raise Unreachable(f"answered {answer}", seconds=_seconds(retry_after))
+    if 300 <= status < 400:
+        raise Refused(f"answered {status}: a redirect, which a webhook does not follow")
+    raise Refused(f"answered {answer}")
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    if retry_after is None or not retry_after.strip().isdecimal():
+        return None
+    return min(float(retry_after), _RETRY_AFTER_SECONDS_MAX)
+
+
+def _without_url(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return error.os_error.strerror or "cannot connect"
+    return type(error).__name__

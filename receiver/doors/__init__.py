@@ -1,0 +1,8 @@
+"""How the world reaches the receiver. A door checks, parses and answers; it decides nothing.
+
+webhook.py  POST /webhook/SOURCE: 200 only when it is on disk
+api.py      GET /api/v1/...: what the store knows, for programs
+health.py   /-/healthy, /-/ready, /-/reload, /health, /health/detailed, /metrics
+page.py     / for people: what is open, and how to connect Alertmanager
+answers.py  the JSON that all of them speak
+"""

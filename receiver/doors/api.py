@@ -1,0 +1,125 @@
+"""GET /api/v1/...: what is committed, as JSON. Reads the store, never the state of the engine."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+from aiohttp import web
+
+from receiver.clock import Clock
+from receiver.doors.answers import answer, limit_of, refuse
+from receiver.incident import AlertView, IncidentView, Status, Step, alert_view, incident_view
+from receiver.metrics import program_version
+from receiver.outbox import Outbox
+from receiver.runner import Runner
+from receiver.store import Store
+
+LIMIT_MAX = 10_000
+STATUSES = ("active", "all", *Status)
+
+
+class StepView(msgspec.Struct, frozen=True):
+    at: datetime
+    what: str
+    why: str
+    by: str
+
+
+class WholeIncident(msgspec.Struct, frozen=True):
+    """One incident with its alerts and its story."""
+
+    incident: IncidentView
+    alert_views: list[AlertView]
+    timeline: list[StepView]
+
+    def document(self) -> dict[str, object]:
+        """The incident's own keys; its counts of alerts give way to the alerts themselves."""
+        shown: dict[str, object] = msgspec.structs.asdict(self.incident)
+        shown["alert_counts"] = shown["alerts"]
+        return {**shown, "alerts": self.alert_views, "timeline": self.timeline}
+
+
+class Api:
+    def __init__(self, *, store: Store, runner: Runner, outbox: Outbox, clock: Clock, started_at: datetime) -> None:
+        self._store = store
+        self._runner = runner
+        self._outbox = outbox
+        self._clock = clock
+        self._started_at = started_at
+
+    async def incidents(self, request: web.Request) -> web.Response:
+        status = request.query.get("status", "active")
+        if status not in STATUSES:
+            refuse(400, f"status: found {status[:40]!r}, expected one of: {', '.join(STATUSES)}")
+        found = await self._store.incidents(
+            status=status,
+            text=request.query.get("q", "")[:200],
+            limit=limit_of(request, default=500, most=LIMIT_MAX),
+        )
+        return answer({"incidents": [incident_view(incident) for incident in found]})
+
+    async def incident(self, request: web.Request) -> web.Response:
+        identifier = request.match_info["id"]
+        incident = await self._store.incident(identifier)
+        if incident is None:
+            refuse(404, f"there is no incident {identifier[:80]!r}")
+        alerts = await self._store.alerts(limit=LIMIT_MAX, incident=identifier)
+        steps = await self._store.steps(identifier, LIMIT_MAX)
+        whole = WholeIncident(incident_view(incident), [alert_view(alert) for alert in alerts], _story(steps))
+        return answer(whole.document())
+
+    async def alerts(self, request: web.Request) -> web.Response:
+        found = await self._store.alerts(limit=limit_of(request, default=1000, most=LIMIT_MAX))
+        return answer({"alerts": [alert_view(alert) for alert in found]})
+
+    async def status(self, _: web.Request) -> web.Response:
+        size = await self._store.size()
+        aside = await self._store.last_set_aside(5)
+        now = self._clock.now()
+        return answer(
+            {
+                "version": program_version(),
+                "role": "leader",
+                "started_at": self._started_at,
+                "policy": self._runner.state.policy.digest,
+                "journal": {
+                    "name": self._runner.state.journal,
+                    "entries": size.entries,
+                    "decided": self._runner.position,
+                    "lag": self._runner.lag,
+                    "bytes": size.bytes,
+                    "writable": self._runner.failing is None,
+                    "error": self._runner.failing,
+                },
+                "lag": self._runner.lag,
+                "channels": {
+                    name: {
+                        "owed": owed,
+                        "oldest_seconds": (now - oldest).total_seconds() if oldest else None,
+                        "delivered": watcher.delivered,
+                        "failed_attempts": watcher.failures,
+                        "refused": watcher.refused,
+                        "error": watcher.last_error,
+                    }
+                    for name, (owed, oldest, watcher) in self._outbox.by_channel().items()
+                },
+                "set_aside": {
+                    "count": size.set_aside,
+                    "last": [
+                        {
+                            "at": each.at,
+                            "source": each.source,
+                            "reason": each.reason,
+                            "problem": each.problem,
+                            "begins": each.body[:200].decode(errors="replace"),
+                        }
+                        for each in aside
+                    ],
+                },
+            }
+        )
+
+
+def _story(steps: list[Step]) -> list[StepView]:
+    return [StepView(at=step.at, what=step.what, why=step.why, by=step.by) for step in steps]

@@ -1,0 +1,50 @@
+"""The table of doors, and what holds for all of them."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from receiver.doors.answers import refuse
+from receiver.doors.api import Api
+from receiver.doors.health import Health
+from receiver.doors.page import Page
+from receiver.doors.webhook import BODY_BYTES_MAX, WebhookDoor
+from receiver.metrics import Metrics
+
+
+def application(*, webhook: WebhookDoor, api: Api, health: Health, page: Page, metrics: Metrics) -> web.Application:
+    app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[_only_own_origin(metrics)])
+    app.add_routes(
+        [
+            web.post("/webhook/{source}", webhook.post),
+            web.get("/api/v1/incidents", api.incidents),
+            web.get("/api/v1/incidents/{id}", api.incident),
+            web.get("/api/v1/alerts", api.alerts),
+            web.get("/api/v1/status", api.status),
+            web.get("/metrics", health.metrics),
+            web.get("/-/healthy", health.healthy),
+            web.get("/-/ready", health.ready),
+            web.post("/-/reload", health.reload),
+            web.get("/health", health.health),
+            web.get("/health/detailed", health.detailed),
+            web.get("/", page.get),
+        ]
+    )
+    return app
+
+
+def _only_own_origin(metrics: Metrics):  # type: ignore[no-untyped-def]
+    """A browser says where a POST comes from. A page from elsewhere must not fire alerts on somebody's laptop."""
+
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        origin = request.headers.get("Origin")
+        if request.method != "GET" and origin is not None and urlsplit(origin).netloc != request.host:
+            metrics.webhooks_refused.labels("origin").inc()
+            refuse(403, "a page from elsewhere may not do this")
+        return await handler(request)
+
+    return check

@@ -1,0 +1,218 @@
+"""An incident and the alerts in it, as values; and the document that people and programs are shown of them."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+import msgspec
+
+# From the least to the most severe. What is not listed counts as the least.
+SEVERITIES: Mapping[str, int] = {
+    "none": 0,
+    "info": 1, "low": 1, "notice": 1, "p4": 1,
+    "warning": 2, "warn": 2, "medium": 2, "minor": 2, "p3": 2,
+    "error": 3, "high": 3, "major": 3, "p2": 3,
+    "critical": 4, "page": 4, "p1": 4,
+    "emergency": 5, "disaster": 5, "p0": 5,
+}  # fmt: skip
+
+TITLE_CHARACTERS_MAX = 300
+KINDS_MAX = 20
+
+
+class Status(enum.StrEnum):
+    OPEN = "open"
+    RESOLVED = "resolved"
+
+
+class Trigger(enum.StrEnum):
+    LAST_ALERT_RESOLVED = "last alert resolved"
+
+
+# What is not in the table cannot happen: `next_status` raises and names state and trigger.
+TRANSITIONS: Mapping[tuple[Status, Trigger], Status] = {
+    (Status.OPEN, Trigger.LAST_ALERT_RESOLVED): Status.RESOLVED,
+}
+
+
+def next_status(status: Status, trigger: Trigger) -> Status:
+    try:
+        return TRANSITIONS[status, trigger]
+    except KeyError:
+        raise ValueError(f"an incident that is {status} does not know the trigger {trigger!r}") from None
+
+
+class Group(msgspec.Struct, frozen=True):
+    """Alertmanager's group as one source sees it. A group key alone names neither receiver nor cluster."""
+
+    source: str
+    receiver: str
+    key: str
+
+
+class AlertRecord(msgspec.Struct, frozen=True, gc=False):
+    """The current episode of an alert. Identity is source and fingerprint; an episode begins at `starts_at`."""
+
+    source: str
+    fingerprint: str
+    incident: str
+    status: str
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    generator_url: str
+    starts_at: datetime
+    ended_at: datetime | None
+    changed_at: datetime  # when the status last changed, by the journal's time
+    changed: int  # the position of the entry that last changed it
+
+    @property
+    def firing(self) -> bool:
+        return self.status == "firing"
+
+
+class Incident(msgspec.Struct, frozen=True):
+    """What one decision after the other made of a group. The story of it is in its steps."""
+
+    id: str
+    position: int  # of the entry that opened it
+    group: Group
+    status: Status
+    severity: str
+    title: str
+    labels: dict[str, str]  # those that all its alerts share
+    group_labels: dict[str, str]
+    kinds: tuple[str, ...]  # the first few distinct names of its alerts
+    opened_at: datetime
+    updated_at: datetime
+    why: str
+    firing: int = 0
+    resolved: int = 0
+    resolved_at: datetime | None = None
+    route: str | None = None
+    escalation: str | None = None
+    escalates_from: datetime | None = None  # what the delays of the stages count from
+    stage: int = 0  # the next one to take
+    due_at: datetime | None = None  # when that is, or when a resolved incident leaves memory
+    steps: int = 0  # how many are written
+    told: tuple[str, ...] = ()  # channels that know of it
+    owed: dict[str, str] = {}  # message id -> channel, neither taken nor refused yet
+    stale: tuple[str, ...] = ()  # channels whose last message no longer tells the whole truth
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One line of an incident's story: what happened, and the reason."""
+
+    incident: str
+    number: int
+    at: datetime
+    what: str
+    why: str
+    by: str = "tocsin"
+
+
+class AlertCounts(msgspec.Struct, frozen=True):
+    firing: int
+    resolved: int
+
+
+class IncidentView(msgspec.Struct, frozen=True):
+    """An incident as the API and every message show it."""
+
+    id: str
+    status: str
+    severity: str
+    title: str
+    opened_at: datetime
+    updated_at: datetime
+    resolved_at: datetime | None
+    acknowledged_by: str | None
+    source: str
+    labels: dict[str, str]
+    alerts: AlertCounts
+    route: str | None
+    escalation: str | None
+    next_stage_at: datetime | None
+    why: str
+
+
+class AlertView(msgspec.Struct, frozen=True):
+    """An alert as the API and every message show it."""
+
+    fingerprint: str
+    status: str
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    starts_at: datetime
+    ends_at: datetime | None
+    generator_url: str
+    source: str
+    incident: str
+
+
+def incident_view(incident: Incident) -> IncidentView:
+    return IncidentView(
+        id=incident.id,
+        status=incident.status,
+        severity=incident.severity,
+        title=incident.title,
+        opened_at=incident.opened_at,
+        updated_at=incident.updated_at,
+        resolved_at=incident.resolved_at,
+        acknowledged_by=None,
+        source=incident.group.source,
+        labels=incident.labels,
+        alerts=AlertCounts(firing=incident.firing, resolved=incident.resolved),
+        route=incident.route,
+        escalation=incident.escalation,
+        next_stage_at=incident.due_at if incident.status is Status.OPEN else None,
+        why=incident.why,
+    )
+
+
+def alert_view(alert: AlertRecord) -> AlertView:
+    return AlertView(
+        fingerprint=alert.fingerprint,
+        status=alert.status,
+        labels=alert.labels,
+        annotations=alert.annotations,
+        starts_at=alert.starts_at,
+        ends_at=alert.ended_at,
+        generator_url=alert.generator_url,
+        source=alert.source,
+        incident=alert.incident,
+    )
+
+
+def highest_severity(severities: Iterable[str]) -> str:
+    """The most severe; among equals the first. An alert without the label is `none`."""
+    return max(severities, key=severity_rank, default="none")
+
+
+def severity_rank(severity: str) -> int:
+    return SEVERITIES.get(severity.lower(), 0)
+
+
+def shared_labels(maps: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """The labels that every map has with the same value, in the order of the first map."""
+    rest = iter(maps)
+    shared = dict(next(rest, {}))
+    for labels in rest:
+        for name in [name for name, value in shared.items() if labels.get(name) != value]:
+            del shared[name]
+        if not shared:
+            break
+    return shared
+
+
+def title_of(names: Iterable[str], group_labels: Mapping[str, str]) -> str:
+    """`HighErrorRate (cluster=eu1)`, or `HighErrorRate and 2 more kinds of alert`."""
+    distinct = list(dict.fromkeys(names)) or ["unnamed alert"]
+    title = distinct[0]
+    if len(distinct) > 1:
+        title += f" and {len(distinct) - 1} more {'kind' if len(distinct) == 2 else 'kinds'} of alert"
+    rest = ", ".join(f"{name}={value}" for name, value in sorted(group_labels.items()) if name != "alertname")
+    if rest:
+        title += f" ({rest})"
+    return title if len(title) <= TITLE_CHARACTERS_MAX else title[: TITLE_CHARACTERS_MAX - 1] + "…"

@@ -1,0 +1,209 @@
+"""The store of the embedded default: one SQLite file, written by one thread, one fsync for all that is waiting.
+
+While a transaction is being written, appends and commits gather; the next transaction takes all of them. So a
+slow disk makes transactions larger, not the queue longer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import secrets
+import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Protocol, TextIO, TypeVar
+
+from receiver.entry import Entry
+from receiver.incident import AlertRecord, Incident, Step
+from receiver.message import Message
+from receiver.state import Change
+from receiver.store import Draft, Loaded, SetAside, Size, StoreFailed, StoreUnusable
+from receiver.store.database import Commit, Database, connect
+
+T = TypeVar("T")
+Work = Draft | Commit | SetAside
+
+
+class Background(Protocol):
+    """Runs a function where it may block, one after the other."""
+
+    def __call__(self, function: Callable[[], T], /) -> Awaitable[T]: ...
+
+
+class SqliteStore:
+    """The store protocol over a Database. `write` and `read` say where the blocking work happens."""
+
+    def __init__(
+        self,
+        writer: Database,
+        *,
+        write: Background,
+        reader: Database,
+        read: Background,
+        on_close: Callable[[], None],
+    ) -> None:
+        self._writer = writer
+        self._write = write
+        self._reader = reader
+        self._read = read
+        self._on_close = on_close
+        self._waiting: list[tuple[Work, asyncio.Future[Entry | None]]] = []
+        self._pump: asyncio.Task[None] | None = None
+
+    # --- writing -------------------------------------------------------------------------------------------
+
+    async def append(self, draft: Draft) -> Entry:
+        entry = await self._enqueue(draft)
+        assert entry is not None
+        return entry
+
+    async def commit(self, changes: Sequence[Change], messages: Sequence[Message], position: int) -> None:
+        await self._enqueue(Commit(changes, messages, position))
+
+    async def set_aside(self, body: SetAside) -> None:
+        await self._enqueue(body)
+
+    def _enqueue(self, work: Work) -> asyncio.Future[Entry | None]:
+        done = asyncio.get_running_loop().create_future()
+        self._waiting.append((work, done))
+        if self._pump is None or self._pump.done():
+            self._pump = asyncio.create_task(self._write_what_waits())
+        return done
+
+    async def _write_what_waits(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            await self._write_batch(batch)
+
+    async def _write_batch(self, batch: list[tuple[Work, asyncio.Future[Entry | None]]]) -> None:
+        work = [item for item, _ in batch]
+        try:
+            results = await self._write(lambda: self._writer.write(work))
+        except sqlite3.OperationalError as error:  # the disk: all of it failed, all of it may be tried again
+            self._fail(batch, error)
+        except sqlite3.Error as error:  # one of them cannot be written: the others must not suffer for it
+            if len(batch) == 1:
+                self._fail(batch, error)
+                return
+            for item in batch:
+                await self._write_batch([item])
+        else:
+            for (_, done), result in zip(batch, results, strict=True):
+                if not done.done():
+                    done.set_result(result)
+
+    def _fail(self, batch: list[tuple[Work, asyncio.Future[Entry | None]]], error: sqlite3.Error) -> None:
+        for _, done in batch:
+            if not done.done():
+                done.set_exception(StoreFailed(str(error)))
+
+    # --- reading -------------------------------------------------------------------------------------------
+
+    async def load(self) -> Loaded:
+        return await self._asked(self._reader.load)
+
+    async def owed(self) -> list[Message]:
+        return await self._asked(self._reader.owed)
+
+    async def entries(self, after: int, limit: int) -> list[Entry]:
+        return await self._asked(lambda: self._reader.entries(after, limit))
+
+    async def incidents(self, *, status: str, text: str, limit: int) -> list[Incident]:
+        return await self._asked(lambda: self._reader.incidents(status, text, limit))
+
+    async def incident(self, identifier: str) -> Incident | None:
+        return await self._asked(lambda: self._reader.incident(identifier))
+
+    async def alerts(self, *, limit: int, incident: str | None = None) -> list[AlertRecord]:
+        return await self._asked(lambda: self._reader.alerts(limit, incident))
+
+    async def steps(self, incident: str, limit: int) -> list[Step]:
+        return await self._asked(lambda: self._reader.steps(incident, limit))
+
+    async def last_set_aside(self, limit: int) -> list[SetAside]:
+        return await self._asked(lambda: self._reader.last_set_aside(limit))
+
+    async def size(self) -> Size:
+        return await self._asked(self._reader.size)
+
+    async def verify(self, *, last: int | None = None) -> str | None:
+        return await self._asked(lambda: self._reader.verify(last))
+
+    async def _asked(self, function: Callable[[], T]) -> T:
+        try:
+            return await self._read(function)
+        except sqlite3.Error as error:
+            raise StoreFailed(str(error)) from error
+
+    async def close(self) -> None:
+        while self._pump is not None and not self._pump.done():
+            await asyncio.wait([self._pump])
+        await self._read(self._reader.close)
+        await self._write(self._writer.close)
+        self._on_close()
+
+
+def open_sqlite(path: Path) -> SqliteStore:
+    """Opens or creates the file, for this process alone. StoreUnusable says why not."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = _locked(path.with_name(path.name + ".lock"))
+    except OSError as error:
+        raise StoreUnusable(f"cannot write in {path.parent}: {error.strerror or error}") from None
+    try:
+        writer = Database(path, connect=connect, new_name=lambda: secrets.token_hex(4))
+        reader = Database(path, connect=_connect_to_read, new_name=_never)
+    except sqlite3.Error as error:
+        lock.close()
+        raise StoreUnusable(f"cannot use {path} as a store: {error}") from None
+    except StoreUnusable:
+        lock.close()
+        raise
+    writing, reading = _thread("tocsin-store-write"), _thread("tocsin-store-read")
+
+    def on_close() -> None:
+        writing.shutdown(wait=False)
+        reading.shutdown(wait=False)
+        lock.close()
+
+    return SqliteStore(writer, write=_in_thread(writing), reader=reader, read=_in_thread(reading), on_close=on_close)
+
+
+def _locked(path: Path) -> TextIO:
+    """Two receivers on one file would each decide: the second one is told who was first."""
+    lock = path.open("a+")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.seek(0)
+        owner = lock.read(20).strip() or "unknown"
+        lock.close()
+        raise StoreUnusable(f"{path.parent} is in use by another receiver (process {owner})") from None
+    lock.truncate(0)
+    lock.write(f"{os.getpid()}\n")
+    lock.flush()
+    return lock
+
+
+def _connect_to_read(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def _never() -> str:
+    raise AssertionError("only the writer creates a store")
+
+
+def _thread(name: str) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+
+
+def _in_thread(executor: ThreadPoolExecutor) -> Background:
+    def run(function: Callable[[], T], /) -> Awaitable[T]:
+        return asyncio.get_running_loop().run_in_executor(executor, function)
+
+    return run

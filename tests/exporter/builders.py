@@ -1,0 +1,140 @@
+"""What the exporter's tests build: collectors that do as they are told, and an exporter behind real doors."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+from aiohttp import ClientSession
+
+from exporter.collectors import Collector
+from exporter.collectors.files import Paths
+from exporter.control import Control, Plan
+from exporter.doors import Doors
+from exporter.family import Family, single
+from exporter.metrics import Tally
+from exporter.outcome import Reason
+from exporter.registry import Registry
+from exporter.roles import Itself, System
+from guard.listen import listening, parse_address
+
+FIXTURES = Path(__file__).parent / "fixtures"
+FIXTURE_PATHS = Paths(f"{FIXTURES}/proc", f"{FIXTURES}/sys", "/")
+# Long enough never to be reached by what is meant to succeed.
+PATIENT = 30.0
+# How long a test waits for something that must happen, before it fails instead of hanging.
+SURELY = 30.0
+
+
+def gauge(name: str, value: float = 1.0) -> Family:
+    return Family(name=name, type="gauge", help="A test.", samples=single(value))
+
+
+class Says:
+    """A collector that yields these families, or whatever it is told to do instead."""
+
+    help = "A test."
+
+    def __init__(self, name: str, *families: Family, then: Callable[[], None] = lambda: None) -> None:
+        self.name = name
+        self.families = families
+        self.then = then
+        self.entered = 0
+
+    def collect(self, deadline: float) -> Iterable[Family]:
+        self.entered += 1
+        self.then()
+        return self.families
+
+
+class Hangs(Says):
+    """A collector that does not come back before it is released."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, gauge(f"node_{name}"), then=self._hang)
+        self.inside = threading.Event()
+        self.release = threading.Event()
+        self.left = threading.Event()
+
+    def _hang(self) -> None:
+        self.inside.set()
+        assert self.release.wait(SURELY)
+        self.left.set()
+
+
+@dataclass
+class Wrong:
+    """What a registry told about failures."""
+
+    failures: list[tuple[str, Reason]] = field(default_factory=list)
+    quarantined: list[str] = field(default_factory=list)
+
+
+def registry_of(*collectors: Collector, wrong: Wrong | None = None) -> Registry:
+    told = wrong or Wrong()
+    return Registry(
+        collectors,
+        failed=lambda name, reason: told.failures.append((name, reason)),
+        quarantined=told.quarantined.append,
+    )
+
+
+@dataclass
+class Running:
+    """An exporter behind doors on a free port, and a client that has its address."""
+
+    client: ClientSession
+    url: str
+    registry: Registry
+    tally: Tally
+
+    async def text(self, path: str, **headers: str) -> str:
+        async with self.client.get(path, headers=headers) as answer:
+            return await answer.text()
+
+
+@asynccontextmanager
+async def running(
+    *collectors: Collector,
+    load: Callable[[], Plan] | None = None,
+    requests_max: int = 40,
+    timeout_seconds: float = PATIENT,
+) -> AsyncIterator[Running]:
+    tally = Tally(started_at=0.0)
+    registry = Registry((), failed=tally.failed, quarantined=tally.quarantine)
+    plan = Plan(tuple(collector.name for collector in collectors), timeout_seconds)
+    control = Control(
+        plan,
+        load=load or (lambda: plan),
+        collectors={collector.name: collector for collector in collectors},
+        registry=registry,
+        tally=tally,
+    )
+    doors = Doors(
+        roles=(System(registry), Itself(registry, tally)),
+        registry=registry,
+        control=control,
+        tally=tally,
+        requests_max=requests_max,
+        timeout_offset_seconds=0.0,
+    )
+    addresses = [parse_address("127.0.0.1:0")]
+    async with (
+        listening(doors.application(), addresses, grace_seconds=0.1) as (url,),
+        ClientSession(url, auto_decompress=False, timeout=aiohttp.ClientTimeout(SURELY)) as client,
+    ):
+        yield Running(client, url, registry, tally)
+
+
+def sample(page: str, series: str) -> float:
+    """The value of one series, written as on the page."""
+    (line,) = [line for line in page.splitlines() if line.startswith(f"{series} ")]
+    return float(line.rpartition(" ")[2])
+
+
+def names(families: Sequence[Family]) -> list[str]:
+    return [family.name for family in families]

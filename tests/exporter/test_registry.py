@@ -1,0 +1,307 @@
+"""Collectors in time, apart from each other, and never twice at once. A hang here is a real blocked thread."""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from exporter.outcome import Reason, Snapshot
+from exporter.registry import Registry
+from tests.exporter.builders import PATIENT, SURELY, Hangs, Says, Wrong, gauge, names, registry_of
+
+SHORT = 0.05
+
+
+@contextmanager
+def hanging(*collector_names: str) -> Iterator[list[Hangs]]:
+    collectors = [Hangs(name) for name in collector_names]
+    try:
+        yield collectors
+    finally:
+        for collector in collectors:
+            collector.release.set()
+
+
+def reasons(seen: Snapshot) -> dict[str, Reason | None]:
+    return {name: outcome.reason for name, outcome in seen.outcomes.items()}
+
+
+def shown(seen: Snapshot) -> list[str]:
+    return [name for name in names(seen.families) if not name.startswith("node_scrape_collector_")]
+
+
+async def free_again(registry: Registry, *collectors: Hangs) -> None:
+    """Released collectors have come back, as the registry sees it."""
+    for collector in collectors:
+        collector.release.set()
+        assert await asyncio.to_thread(collector.left.wait, SURELY)
+    async with asyncio.timeout(SURELY):
+        while any(registry.is_stuck(collector.name) for collector in collectors):
+            await asyncio.sleep(0)
+
+
+def test_families_come_in_the_order_of_the_collectors() -> None:
+    registry = registry_of(
+        Says("b", gauge("node_z")), Says("a", gauge("node_y"), gauge("node_x")), Says("c")
+    )
+    seen = asyncio.run(registry.scrape(PATIENT))
+    assert shown(seen) == ["node_z", "node_y", "node_x"]
+    assert reasons(seen) == {"b": None, "a": None, "c": None}
+
+
+def test_no_collectors_are_an_empty_page() -> None:
+    assert shown(asyncio.run(registry_of().scrape(PATIENT))) == []
+
+
+def test_each_collector_is_timed_and_its_success_shown() -> None:
+    async def scenario() -> None:
+        with hanging("slow") as (slow,):
+            seen = await registry_of(Says("good", gauge("node_x")), slow).scrape(SHORT)
+        by_name = {family.name: dict(family.samples) for family in seen.families}
+        assert by_name["node_scrape_collector_success"] == {("good",): 1, ("slow",): 0}
+        durations = by_name["node_scrape_collector_duration_seconds"]
+        assert 0 < durations["good",] < SHORT <= durations["slow",]
+
+    asyncio.run(scenario())
+
+
+def fails_with(error: BaseException) -> Callable[[], None]:
+    def fail() -> None:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(2, "No such file or directory", "/proc/x"), "No such file or directory: '/proc/x'"),
+        (ValueError("found 'x', expected a number"), "found 'x', expected a number"),
+        (ValueError(), "ValueError"),
+        (KeyError("cpu"), "KeyError: 'cpu'"),
+        (RecursionError("too deep"), "RecursionError: too deep"),
+        (SystemExit(3), "SystemExit: 3"),
+    ],
+)
+def test_whatever_a_collector_raises_it_fails_alone(error: BaseException, said: str) -> None:
+    wrong = Wrong()
+    registry = registry_of(Says("bad", then=fails_with(error)), Says("good", gauge("node_x")), wrong=wrong)
+    seen = asyncio.run(registry.scrape(PATIENT))
+    assert shown(seen) == ["node_x"]
+    assert reasons(seen) == {"bad": Reason.ERROR, "good": None}
+    assert said in seen.outcomes["bad"].error
+    assert wrong.failures == [("bad", Reason.ERROR)]
+
+
+def test_a_family_that_breaks_the_rules_costs_only_its_collector() -> None:
+    bad = Says("bad", then=lambda: [gauge("not a name")] and None)
+    seen = asyncio.run(registry_of(bad, Says("good", gauge("node_x"))).scrape(PATIENT))
+    assert shown(seen) == ["node_x"]
+    assert "not a metric name" in seen.outcomes["bad"].error
+
+
+def test_what_is_late_is_reported_and_the_rest_returned_in_time() -> None:
+    async def scenario() -> None:
+        wrong = Wrong()
+        with hanging("slow") as (slow,):
+            registry = registry_of(slow, Says("good", gauge("node_x")), wrong=wrong)
+            started = time.monotonic()
+            seen = await registry.scrape(SHORT)
+            assert time.monotonic() - started < SURELY
+            assert reasons(seen) == {"slow": Reason.DEADLINE, "good": None}
+            assert shown(seen) == ["node_x"]
+            assert wrong.failures == [("slow", Reason.DEADLINE)]
+
+    asyncio.run(scenario())
+
+
+def test_a_stuck_collector_is_never_entered_a_second_time_and_costs_no_more_waiting() -> None:
+    async def scenario() -> None:
+        wrong = Wrong()
+        with hanging("slow") as (slow,):
+            good = Says("good", gauge("node_x"))
+            registry = registry_of(slow, good, wrong=wrong)
+            await registry.scrape(SHORT)
+            assert registry.is_stuck("slow")
+            for _ in range(3):
+                # With all the patience of the world: it returns only because nobody waits for the stuck one.
+                seen = await registry.scrape(PATIENT)
+                assert reasons(seen) == {"slow": Reason.STUCK, "good": None}
+            assert (slow.entered, good.entered) == (1, 4)
+            assert wrong.failures == [("slow", Reason.DEADLINE), *[("slow", Reason.STUCK)] * 3]
+
+    asyncio.run(scenario())
+
+
+def test_a_collector_that_comes_back_succeeds_again() -> None:
+    async def scenario() -> None:
+        with hanging("slow") as (slow,):
+            registry = registry_of(slow)
+            await registry.scrape(SHORT)
+            await free_again(registry, slow)
+            seen = await registry.scrape(PATIENT)
+            assert reasons(seen) == {"slow": None}
+            assert shown(seen) == ["node_slow"]
+            assert slow.entered == 2
+
+    asyncio.run(scenario())
+
+
+def test_many_that_hang_do_not_keep_the_others_from_a_thread() -> None:
+    async def scenario() -> None:
+        with hanging(*(f"slow{number}" for number in range(12))) as slow:
+            registry = registry_of(*slow, Says("good", gauge("node_x")))
+            waiting = asyncio.create_task(registry.scrape(PATIENT))
+            for collector in slow:
+                assert await asyncio.to_thread(collector.inside.wait, SURELY)
+                collector.release.set()
+            assert reasons(await waiting) == dict.fromkeys(registry.names)
+
+    asyncio.run(scenario())
+
+
+def test_scrapes_at_the_same_time_share_one_run() -> None:
+    async def scenario() -> None:
+        with hanging("slow") as (slow,):
+            good = Says("good", gauge("node_x"))
+            registry = registry_of(good, slow)
+            waiting = [asyncio.create_task(registry.scrape(PATIENT)) for _ in range(5)]
+            assert await asyncio.to_thread(slow.inside.wait, SURELY)
+            waiting.append(asyncio.create_task(registry.scrape(PATIENT)))
+            await asyncio.sleep(0)
+            slow.release.set()
+            pages = await asyncio.gather(*waiting)
+            assert (good.entered, slow.entered) == (1, 1)
+            assert all(page is pages[0] for page in pages)
+            assert reasons(pages[0]) == {"good": None, "slow": None}
+
+    asyncio.run(scenario())
+
+
+def test_an_impatient_scrape_does_not_spoil_a_patient_one_in_the_same_run() -> None:
+    async def scenario() -> None:
+        wrong = Wrong()
+        with hanging("slow") as (slow,):
+            registry = registry_of(slow, wrong=wrong)
+            impatient = asyncio.create_task(registry.scrape(SHORT))
+            await asyncio.sleep(0)
+            patient = asyncio.create_task(registry.scrape(PATIENT))
+            assert reasons(await impatient) == {"slow": Reason.DEADLINE}
+            slow.release.set()
+            assert reasons(await patient) == {"slow": None}
+            assert wrong.failures == []
+
+    asyncio.run(scenario())
+
+
+def test_nobody_joins_a_run_that_somebody_has_given_up_on() -> None:
+    async def scenario() -> None:
+        with hanging("slow") as (slow,):
+            good = Says("good", gauge("node_x"))
+            registry = registry_of(good, slow)
+            impatient = asyncio.create_task(registry.scrape(SHORT))
+            await asyncio.sleep(0)
+            patient = asyncio.create_task(registry.scrape(PATIENT))
+            await impatient
+            fresh = await registry.scrape(PATIENT)
+            assert reasons(fresh) == {"good": None, "slow": Reason.STUCK}
+            assert good.entered == 2
+            slow.release.set()
+            assert reasons(await patient) == {"good": None, "slow": None}
+
+    asyncio.run(scenario())
+
+
+def test_a_scrape_that_is_cancelled_leaves_the_registry_in_order() -> None:
+    async def scenario() -> None:
+        with hanging("slow") as (slow,):
+            registry = registry_of(slow)
+            waiting = asyncio.create_task(registry.scrape(PATIENT))
+            assert await asyncio.to_thread(slow.inside.wait, SURELY)
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+            assert registry.is_stuck("slow")
+            await free_again(registry, slow)
+            assert reasons(await registry.scrape(PATIENT)) == {"slow": None}
+
+    asyncio.run(scenario())
+
+
+def test_the_event_loop_goes_on_while_a_collector_blocks() -> None:
+    async def scenario() -> None:
+        with hanging("slow") as (slow,):
+            waiting = asyncio.create_task(registry_of(slow).scrape(PATIENT))
+            # Only the loop can set this event while the scrape is waiting, so a blocked loop would hang here.
+            assert await asyncio.to_thread(slow.inside.wait, SURELY)
+            asyncio.get_running_loop().call_soon(slow.release.set)
+            await waiting
+
+    asyncio.run(scenario())
+
+
+def test_a_name_that_is_taken_is_quarantined_and_the_page_stays_valid() -> None:
+    wrong = Wrong()
+    first = Says("first", gauge("node_x", 1))
+    second = Says("second", gauge("node_x", 2), gauge("node_y"), gauge("tocsin_exporter_build_info"))
+    seen = asyncio.run(registry_of(first, second, wrong=wrong).scrape(PATIENT))
+    assert shown(seen) == ["node_x", "node_y"]
+    assert wrong.quarantined == ["second", "second"]
+    assert [(clash.family, clash.owner) for clash in seen.quarantined] == [
+        ("node_x", "first"),
+        ("tocsin_exporter_build_info", "the exporter itself"),
+    ]
+
+
+def test_a_failure_is_logged_when_it_begins_when_it_changes_and_when_it_ends(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scenario() -> None:
+        with hanging("slow") as (slow,):
+            registry = registry_of(slow, Says("twin", gauge("node_slow")))
+            for _ in range(3):
+                await registry.scrape(SHORT)
+            await free_again(registry, slow)
+            for _ in range(2):
+                await registry.scrape(PATIENT)
+
+    with caplog.at_level(logging.INFO, "tocsin.exporter"):
+        asyncio.run(scenario())
+    said = [(record.message, record.__dict__.get("reason")) for record in caplog.records]
+    assert said == [
+        ("collector failed", "deadline"),
+        ("collector failed", "stuck"),
+        ("collector recovered", None),
+        ("family quarantined, its name is taken", None),
+    ]
+
+
+def test_what_is_stuck_stays_known_when_the_collectors_are_replaced() -> None:
+    async def scenario() -> None:
+        with hanging("slow") as (slow,):
+            registry = registry_of(slow)
+            await registry.scrape(SHORT)
+            again = Says("slow", gauge("node_slow"))
+            registry.use([again])
+            assert reasons(await registry.scrape(PATIENT)) == {"slow": Reason.STUCK}
+            assert again.entered == 0
+
+    asyncio.run(scenario())
+
+
+def test_a_collector_that_returns_after_the_loop_has_ended_harms_nobody() -> None:
+    crashed: list[threading.ExceptHookArgs] = []
+    before, threading.excepthook = threading.excepthook, crashed.append
+    try:
+        with hanging("slow") as (slow,):
+            registry = registry_of(slow)
+            asyncio.run(registry.scrape(SHORT))
+            slow.release.set()
+            assert slow.left.wait(SURELY)
+            asyncio.run(free_again(registry, slow))
+    finally:
+        threading.excepthook = before
+    assert crashed == []
