@@ -95,9 +95,7 @@ def load_plan(argv: Sequence[str] | None, environ: Mapping[str, str]) -> Plan:
 
 
 def command_line(settings: Settings, environ: Mapping[str, str]) -> argparse.ArgumentParser:
-    parser = flags.command(
-        "tocsin exporter", "Publishes system metrics, and later whatever else has happened."
-    )
+    parser = flags.command("tocsin exporter", "Publishes system metrics, and later whatever else has happened.")
     declare = partial(flags.flag, parser, scope=SCOPE, environ=environ)
     about = f"tocsin exporter {version()} (Python {platform.python_version()})"
     parser.add_argument("--version", action="version", version=about)

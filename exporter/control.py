@@ -24,7 +24,7 @@ class Plan(msgspec.Struct, frozen=True):
     timeout_seconds: float
 
 
-class Refused(Exception):  # noqa: N818 - named for what happened
+class Refused(Exception):
     """A configuration that cannot be put into force."""
 
     def __init__(self, faults: tuple[str, ...]) -> None:

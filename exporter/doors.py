@@ -138,9 +138,7 @@ class Doors:
             ("/-/healthy", "The process answers."),
             ("/-/ready", "The process serves scrapes."),
         ]
-        page = startpage.render(
-            version=version(), doors=doors, failing=health.failing(self._registry, self._tally)
-        )
+        page = startpage.render(version=version(), doors=doors, failing=health.failing(self._registry, self._tally))
         headers = {"Content-Security-Policy": START_PAGE_POLICY, "X-Content-Type-Options": "nosniff"}
         return web.Response(text=page, content_type="text/html", headers=headers)
 

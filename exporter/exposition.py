@@ -24,10 +24,10 @@ TEXT_TYPES: dict[Type, str] = {"counter": "counter", "gauge": "gauge", "unknown"
 
 
 def render(families: Iterable[Family], form: Format) -> bytes:
+    head = text_head if form is Format.TEXT else openmetrics_head
     lines: list[str] = []
     for family in families:
         if family.samples:
-            head = text_head if form is Format.TEXT else openmetrics_head
             lines.append(head(family.name, family.type, family.help))
             lines.extend(sample_lines(family))
     if form is Format.OPENMETRICS:

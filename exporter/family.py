@@ -22,7 +22,7 @@ LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 RESERVED_SUFFIXES = ("_total", "_created", "_bucket", "_count", "_sum")
 
 
-class InvalidFamily(ValueError):  # noqa: N818 - named for what happened
+class InvalidFamily(ValueError):
     """A family that no format could carry; the message says which rule it breaks."""
 
 

@@ -21,9 +21,7 @@ def failing(registry: Registry, tally: Tally) -> dict[str, str]:
             if outcome.reason is not None and name in registry.names:
                 found[name] = outcome.error
         for clash in registry.last.quarantined:
-            found.setdefault(
-                clash.collector, f"{clash.family} is left out: the name belongs to {clash.owner}"
-            )
+            found.setdefault(clash.collector, f"{clash.family} is left out: the name belongs to {clash.owner}")
     if not tally.reload_successful:
         found["configuration"] = CONFIGURATION_REFUSED
     return found
@@ -58,6 +56,4 @@ def _collector(registry: Registry, name: str) -> dict[str, Any]:
 
 
 def _moment(seconds: float | None) -> str | None:
-    return (
-        None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
-    )
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

@@ -181,9 +181,7 @@ def attempt(collector: Collector, deadline: float) -> Outcome:
     try:
         families = tuple(collector.collect(deadline))
     except (OSError, ValueError) as error:
-        return Outcome(
-            time.perf_counter() - started, reason=Reason.ERROR, error=str(error) or type(error).__name__
-        )
+        return Outcome(time.perf_counter() - started, reason=Reason.ERROR, error=str(error) or type(error).__name__)
     except BaseException as error:  # noqa: BLE001 - a collector's bug, SystemExit included, is its own
         text = f"{type(error).__name__}: {error}"
         return Outcome(time.perf_counter() - started, reason=Reason.ERROR, error=text)

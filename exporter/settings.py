@@ -16,16 +16,14 @@ from guard.configfile import Kind, Problem
 DEFAULT_TIMEOUT = "8s"
 TIMEOUT_SECONDS_MIN = 0.1
 TIMEOUT_SECONDS_MAX = 600.0
-DURATION = re.compile(r"(?=\d)(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:(\d+)ms)?")
+DURATION = re.compile(r"(?=[0-9])(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m(?!s))?(?:([0-9]{1,9})s)?(?:([0-9]{1,9})ms)?")
 DURATION_EXAMPLES = "a duration such as 8s, 1m30s or 500ms"
 
 
 class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One collector."""
 
-    enabled: Annotated[bool, msgspec.Meta(description="Whether the collector is asked at each scrape.")] = (
-        True
-    )
+    enabled: Annotated[bool, msgspec.Meta(description="Whether the collector is asked at each scrape.")] = True
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -19,8 +19,7 @@ a { display: inline-block; min-width: 11rem; padding: .2rem 0; } code { font-siz
 
 def render(*, version: str, doors: Sequence[tuple[str, str]], failing: Mapping[str, str]) -> str:
     links = "\n".join(
-        f'<li><a href="{escape(path)}"><code>{escape(path)}</code></a> {escape(what)}</li>'
-        for path, what in doors
+        f'<li><a href="{escape(path)}"><code>{escape(path)}</code></a> {escape(what)}</li>' for path, what in doors
     )
     return f"""<!doctype html>
 <html lang="en">
@@ -47,7 +46,5 @@ def render(*, version: str, doors: Sequence[tuple[str, str]], failing: Mapping[s
 def _now(failing: Mapping[str, str]) -> str:
     if not failing:
         return '<p class="good">Nothing is failing.</p>'
-    items = "\n".join(
-        f"<li><strong>{escape(name)}</strong> {escape(error)}</li>" for name, error in failing.items()
-    )
+    items = "\n".join(f"<li><strong>{escape(name)}</strong> {escape(error)}</li>" for name, error in failing.items())
     return f'<div class="bad">\n<p>Failing:</p>\n<ul>\n{items}\n</ul>\n</div>'

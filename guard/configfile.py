@@ -39,12 +39,10 @@ class Fault(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}" if self.line else self.file
         inside = f" {self.path}:" if self.path else ""
-        return f"{where}:{inside} found {self.found}" + (
-            f", expected {self.expected}" if self.expected else ""
-        )
+        return f"{where}:{inside} found {self.found}" + (f", expected {self.expected}" if self.expected else "")
 
 
-class InvalidConfig(Exception):  # noqa: N818 - named for what happened
+class InvalidConfig(Exception):
     """A configuration file with faults; its text has one line for each."""
 
     def __init__(self, faults: Iterable[Fault]) -> None:
@@ -107,7 +105,9 @@ def syntax(path: Path) -> tuple[Fault, ...]:
 
 def schema(kind: Kind[Any]) -> dict[str, Any]:
     """The JSON Schema (2020-12) of a kind of file, for editors and for the reading itself."""
-    (root,), named = msgspec.json.schema_components([kind.struct], ref_template="#/$defs/{name}")
+    generated = msgspec.json.schema_components([kind.struct], ref_template="#/$defs/{name}")
+    # Encoded and decoded once, so that it holds nothing but what a JSON file can hold.
+    (root,), named = msgspec.json.decode(msgspec.json.encode(generated))
     for definition in named.values():
         if "properties" in definition:
             definition["additionalProperties"] = False
@@ -215,4 +215,4 @@ def _late(error: msgspec.ValidationError) -> Problem:
     said, _, where = str(error).partition(" - at `")
     steps = _STEP.findall(where.split("[...]")[0])
     path = tuple(name or int(index) for name, index in steps)
-    return Problem(path, "a value that does not fit", said[:1].lower() + said[1:])
+    return Problem(path, "a value that does not fit", said.removeprefix("Expected "))

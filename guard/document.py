@@ -38,7 +38,7 @@ class Problem(msgspec.Struct, frozen=True):
     expected: str
 
 
-class Unparsable(Exception):  # noqa: N818 - named for what happened
+class Unparsable(Exception):
     """The text is no YAML document that could be looked at any further."""
 
     def __init__(self, line: int, found: str, expected: str) -> None:

@@ -5,11 +5,13 @@ The replacement happens in values that are parsed already, never in YAML text: a
 that came from the environment needs to be shown to say where a fault is.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from guard.document import Path, Problem
+from guard.wording import quote
 
 _REFERENCE = re.compile(r"\$(?P<escape>\$)?\{(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)\})?")
 # Something shorter is replaced only where it stands alone; else every 5 of a message would vanish.
@@ -27,7 +29,8 @@ class Expanded:
 
     def hide(self, text: str, literals: Mapping[str, str]) -> str:
         """Puts the reference in place of whatever came from the environment, and `literals` likewise."""
-        for value, name in sorted([*self._hidden, *literals.items()], key=lambda pair: -len(pair[0])):
+        hidden = [(form, name) for value, name in [*self._hidden, *literals.items()] for form in _forms(value)]
+        for value, name in sorted(hidden, key=lambda pair: -len(pair[0])):
             pattern = re.escape(value)
             if len(value) < HIDDEN_ANYWHERE_CHARACTERS_MIN:
                 pattern = rf"(?<![A-Za-z0-9]){pattern}(?![A-Za-z0-9])"
@@ -50,6 +53,11 @@ def only_references(text: str) -> bool:
 def names(text: str) -> Iterator[str]:
     """The variables that a text as it was written refers to."""
     return (match["name"] for match in _REFERENCE.finditer(text) if match["name"] and not match["escape"])
+
+
+def _forms(value: str) -> set[str]:
+    """How a message may show a value: as it is, escaped in one way or another, or cut short."""
+    return {value, repr(value)[1:-1], json.dumps(value)[1:-1], quote(value)[1:-1]}
 
 
 class _Walk:
@@ -98,7 +106,5 @@ class _Walk:
 
 def _missing(name: str | None, path: Path) -> Problem:
     if name is None:
-        return Problem(
-            path, "${ without the name of a variable", "${NAME}, or $${ for the characters themselves"
-        )
+        return Problem(path, "${ without the name of a variable", "${NAME}, or $${ for the characters themselves")
     return Problem(path, f"${{{name}}}, which is not set", f"the environment variable {name}")

@@ -18,9 +18,7 @@ NO = ("0", "false", "no", "off")
 def command(program: str, description: str) -> argparse.ArgumentParser:
     """A parser without abbreviations: a flag added later must not change what a script of today means."""
     layout = functools.partial(argparse.HelpFormatter, max_help_position=36)
-    return argparse.ArgumentParser(
-        prog=program, description=description, allow_abbrev=False, formatter_class=layout
-    )
+    return argparse.ArgumentParser(prog=program, description=description, allow_abbrev=False, formatter_class=layout)
 
 
 def flag(

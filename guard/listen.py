@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 import uvloop
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 log = logging.getLogger("tocsin.listen")
@@ -37,7 +38,7 @@ _REASONS = {
 }
 
 
-class CannotListen(Exception):  # noqa: N818 - named for what happened
+class CannotListen(Exception):
     """A door could not be opened; the text names the address and the reason."""
 
 
@@ -72,6 +73,7 @@ async def listening(
     runner = web.AppRunner(
         app,
         access_log=None,
+        logger=_ServerLog(log),
         keepalive_timeout=KEEPALIVE_SECONDS,
         # A sender that hangs up must not leave half of a handler's work behind.
         handler_cancellation=False,
@@ -117,11 +119,12 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
         if refusal.status < 400 or refusal.content_type == "application/json":
             raise
         return _refused(refusal)
+    except (web.RequestPayloadError, HttpProcessingError):
+        # The body breaks off, or is not encoded as its headers say.
+        return web.json_response({"error": "the body cannot be read"}, status=400)
     except Exception as error:
         # Nobody is left to answer. aiohttp expects this error and drops it.
-        if isinstance(error, ConnectionError) and (
-            request.transport is None or request.transport.is_closing()
-        ):
+        if isinstance(error, ConnectionError) and (request.transport is None or request.transport.is_closing()):
             raise
         route = request.match_info.route.resource
         where = {"method": request.method, "route": route.canonical if route else "none"}
@@ -131,11 +134,19 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
         return web.json_response({"error": "internal error; the log of this process says more"}, status=500)
 
 
+class _ServerLog(logging.LoggerAdapter[logging.Logger]):
+    """What aiohttp logs. A request that is no HTTP is the sender's mistake, and what it holds may be secret."""
+
+    def exception(self, msg: object, *args: object, exc_info: Any = True, **more: Any) -> None:
+        if isinstance(exc_info, HttpProcessingError) and exc_info.code < 500:
+            self.logger.debug("a request was no HTTP", extra={"kind": type(exc_info).__name__})
+        else:
+            super().exception(msg, *args, exc_info=exc_info, **more)
+
+
 def _refused(refusal: web.HTTPException) -> web.Response:
     unsaid = refusal.text in (None, "", f"{refusal.status}: {refusal.reason}")
-    response = web.json_response(
-        {"error": refusal.reason.lower() if unsaid else refusal.text}, status=refusal.status
-    )
+    response = web.json_response({"error": refusal.reason.lower() if unsaid else refusal.text}, status=refusal.status)
     for name, value in refusal.headers.items():
         if name.lower() not in ("content-type", "content-length"):
             response.headers.add(name, value)

@@ -54,9 +54,7 @@ def file_problems(files: Mapping[Path, str], document: object) -> Iterator[Probl
 def files(value: object, marked: Mapping[Path, Mark], folder: FilePath) -> dict[Path, str]:
     """The absolute path of every file that a document names, relative ones seen from `folder`."""
     return {
-        path: os.path.abspath(folder / str(value_at(value, path)))
-        for path, mark in marked.items()
-        if mark is Mark.FILE
+        path: os.path.abspath(folder / str(value_at(value, path))) for path, mark in marked.items() if mark is Mark.FILE
     }
 
 
@@ -72,9 +70,7 @@ def value_at(value: object, path: Path) -> object:
     return value
 
 
-def _marked(
-    value: object, schema: Schema, path: Path, named: Mapping[str, Schema]
-) -> Iterator[tuple[Path, Mark]]:
+def _marked(value: object, schema: Schema, path: Path, named: Mapping[str, Schema]) -> Iterator[tuple[Path, Mark]]:
     schema = resolved(schema, named)
     if schema.get("x-secret"):
         yield from _secrets(value, path)

@@ -76,10 +76,16 @@ def meant(schema: Schema, value: object, named: Mapping[str, Schema]) -> list[Sc
     return fitting
 
 
+# JSON takes 5.0 for a whole number; the structs do not.
+_TYPES = Draft202012Validator.TYPE_CHECKER.redefine(
+    "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
+)
+
+
 def _of_type(value: object, schema: Schema) -> bool:
     if "type" not in schema:
         return value in schema["enum"] if "enum" in schema else True
-    return bool(Draft202012Validator.TYPE_CHECKER.is_type(value, schema["type"]))
+    return bool(_TYPES.is_type(value, schema["type"]))
 
 
 def _choosing(named: Mapping[str, Schema]) -> Any:
@@ -92,7 +98,7 @@ def _choosing(named: Mapping[str, Schema]) -> Any:
         elif not any(validator.evolve(schema=branch).is_valid(value) for branch in branches):
             yield from validator.descend(value, branches[0])
 
-    return extend(Draft202012Validator, {"anyOf": any_of})  # type: ignore[no-untyped-call]
+    return extend(Draft202012Validator, {"anyOf": any_of}, type_checker=_TYPES)  # type: ignore[no-untyped-call]
 
 
 def _text_only(check: Format) -> Callable[[object], bool]:
@@ -104,9 +110,7 @@ def _text_only(check: Format) -> Callable[[object], bool]:
     return passes
 
 
-def _told(
-    error: ValidationError, named: dict[str, Schema], formats: Mapping[str, Format]
-) -> Iterator[Problem]:
+def _told(error: ValidationError, named: dict[str, Schema], formats: Mapping[str, Format]) -> Iterator[Problem]:
     path: Path = tuple(error.absolute_path)
     value: Any = error.instance
     schema: Schema = error.schema if isinstance(error.schema, dict) else {}
@@ -118,9 +122,7 @@ def _told(
         case "required":
             for key in schema["required"]:
                 if key not in value:
-                    yield Problem(
-                        (*path, key), "nothing", f"{words(schema['properties'][key], named)} (required)"
-                    )
+                    yield Problem((*path, key), "nothing", f"{words(schema['properties'][key], named)} (required)")
         case "anyOf":
             yield _no_alternative(path, value, schema, named)
         case "type" | "enum":
@@ -128,9 +130,7 @@ def _told(
         case "format":
             yield Problem(path, describe(value), str(error.cause))
         case name:
-            expected = _BOUNDS.get(str(name), f"what {name} {{}} allows").format(
-                _literal(error.validator_value)
-            )
+            expected = _BOUNDS.get(str(name), f"what {name} {{}} allows").format(_literal(error.validator_value))
             key = "propertyNames" in error.absolute_schema_path
             yield Problem((*path, value) if key else path, "this key" if key else describe(value), expected)
 
@@ -157,11 +157,7 @@ def _expected(value: object, schema: Schema, named: dict[str, Schema], formats: 
 
 
 def _to_quote(value: object, expected: str) -> str:
-    return (
-        f"{expected} (put it in quotes)"
-        if "text" in expected and isinstance(value, (int, float))
-        else expected
-    )
+    return f"{expected} (put it in quotes)" if "text" in expected and isinstance(value, (int, float)) else expected
 
 
 def _literal(value: object) -> str:

@@ -18,7 +18,7 @@ FILE_BYTES_MAX = 65536
 SETTLED_SECONDS = 2.0
 
 
-class Unreadable(Exception):  # noqa: N818 - named for what happened
+class Unreadable(Exception):
     """The file cannot serve as a list of tokens; the text names it and says why."""
 
 

@@ -280,9 +280,8 @@ def _routed(draft: _Draft, incident: Incident) -> Incident:
     incident = replace(
         incident, route=str(route), escalation=route.escalation, escalates_from=draft.at, stage=0, due_at=None
     )
-    return draft.step(
-        incident, "routed", f"to the escalation {route.escalation!r}: the first route that matches is {route}"
-    )
+    way = f"to the escalation {route.escalation!r}" if route.escalation else "to nobody"
+    return draft.step(incident, "routed", f"{way}: the first route that matches is {route}")
 
 
 def _kinds(known: tuple[str, ...], alerts: Iterable[AlertRecord]) -> tuple[str, ...]:
@@ -316,7 +315,7 @@ def _load_policy(draft: _Draft, fact: PolicyLoaded) -> None:
     for incident in sorted(draft.state.incidents.values(), key=lambda each: each.position):
         if incident.status is not Status.OPEN:
             continue
-        lost = incident.escalation not in draft.policy.escalations
+        lost = incident.escalation not in draft.policy.escalations  # or it never had one
         draft.tell_stages(_routed(draft, incident) if lost else incident)
 
 

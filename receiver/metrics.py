@@ -6,7 +6,14 @@ import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -38,6 +45,7 @@ class Metrics:
     """The registry and the counters. `observe` adds what is read from the running parts at each scrape."""
 
     def __init__(self, *, clock: Clock) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # in the text format they would be gauges that nobody asked for
         self.registry = CollectorRegistry()
         self._clock = clock
         ProcessCollector(registry=self.registry)

@@ -94,7 +94,7 @@ class Outbox:
 
 
 class _Queue:
-    """One channel: a lane for each incident that has something to say, and a few workers that take the lanes in turn."""
+    """One channel: a lane for each incident with something to say, and a few workers that take the lanes in turn."""
 
     def __init__(self, name: str, *, channel: Callable[[], Channel | None], report: Report, clock: Clock) -> None:
         self._name = name
@@ -213,7 +213,8 @@ class _Queue:
         age = (self._clock.now() - message.created_at).total_seconds()
         if age > channel.retry_seconds_max:
             return self._undeliverable(message, attempt, f"given up after {age:.0f} seconds: {error}")
-        return max(error.seconds or 0.0, min(RETRY_SECONDS_MIN * 2 ** min(attempt - 1, 20), RETRY_SECONDS_MAX))
+        backoff = min(RETRY_SECONDS_MIN * (1 << min(attempt - 1, 20)), RETRY_SECONDS_MAX)
+        return max(error.seconds or 0.0, backoff)
 
     def _undeliverable(self, message: Message, attempt: int, reason: str) -> Undeliverable:
         self.watcher.refused += 1

@@ -48,7 +48,7 @@ class Sources:
                 raise Unwelcome(
                     403,
                     reason="not_loopback",
-                    text=f"source {name!r} has no token: only this machine may post (give it a token_file under `sources`)",
+                    text=f"source {name!r} has no token_file in the policy: only this machine may post",
                 )
             return
         try:

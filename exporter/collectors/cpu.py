@@ -5,6 +5,7 @@ a restart. So the collector never shows less than it has shown, except after a p
 """
 
 from collections.abc import Iterable, Mapping
+from os.path import isdir
 
 from exporter.collectors.files import Malformed, Paths, numbered, read, read_optional, whole_number
 from exporter.family import Family
@@ -114,6 +115,9 @@ def throttle_families(folders: Iterable[str]) -> Iterable[Family]:
     cores: dict[tuple[str, ...], float] = {}
     packages: dict[tuple[str, ...], float] = {}
     for folder in folders:
+        # Virtual machines have no thermometer, and reading about cores would be for nothing.
+        if not isdir(f"{folder}/thermal_throttle"):
+            continue
         package = read_optional(f"{folder}/topology/physical_package_id")
         core = read_optional(f"{folder}/topology/core_id")
         if package is None or core is None:

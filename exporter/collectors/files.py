@@ -17,7 +17,7 @@ class Paths(NamedTuple):
     rootfs: str = "/"
 
 
-class Malformed(ValueError):  # noqa: N818 - named for what happened
+class Malformed(ValueError):
     """A file was there but did not say what it should: the collector fails, the page does not."""
 
     def __init__(self, where: str, *, found: bytes | str, expected: str) -> None:

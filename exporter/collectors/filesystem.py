@@ -10,6 +10,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 from exporter.collectors.files import Malformed, Paths, read, text
@@ -79,15 +80,14 @@ class Filesystem:
         self._unanswered: dict[bytes, Question] = {}
 
     def collect(self, deadline: float) -> Iterable[Family]:
-        mounts = [mount for mount in self._mounts() if is_wanted(mount)]
-        return families([(mount, self._ask(mount.path, deadline)) for mount in mounts])
+        return families([(mount, self._ask(mount.path, deadline)) for mount in self._mounts()])
 
-    def _mounts(self) -> list[Mount]:
+    def _mounts(self) -> tuple[Mount, ...]:
         """The first process sees all mounts of the machine; a container may not look, and sees its own."""
         for process in ("1", "self"):
             path = f"{self._paths.procfs}/{process}/mountinfo"
             try:
-                return parse(read(path), rootfs=self._paths.rootfs, where=path)
+                return wanted_mounts(read(path), rootfs=self._paths.rootfs, where=path)
             except OSError:
                 if process == "self":
                     raise
@@ -106,6 +106,12 @@ class Filesystem:
         if question.answered.is_set():
             del self._unanswered[path]
         return question.answer
+
+
+# A host with many containers has thousands of lines, and hardly ever a new one.
+@lru_cache(maxsize=1)
+def wanted_mounts(content: bytes, *, rootfs: str, where: str) -> tuple[Mount, ...]:
+    return tuple(mount for mount in parse(content, rootfs=rootfs, where=where) if is_wanted(mount))
 
 
 def parse(content: bytes, *, rootfs: str = "/", where: str = "mountinfo") -> list[Mount]:

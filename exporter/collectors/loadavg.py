@@ -15,12 +15,8 @@ class Loadavg:
 
     def collect(self, deadline: float) -> Iterable[Family]:  # noqa: ARG002
         one, five, fifteen = parse(read(self._path), self._path)
-        yield Family(
-            name="node_load1", type="gauge", help="Load average over one minute.", samples=single(one)
-        )
-        yield Family(
-            name="node_load5", type="gauge", help="Load average over five minutes.", samples=single(five)
-        )
+        yield Family(name="node_load1", type="gauge", help="Load average over one minute.", samples=single(one))
+        yield Family(name="node_load5", type="gauge", help="Load average over five minutes.", samples=single(five))
         yield Family(
             name="node_load15",
             type="gauge",

@@ -26,7 +26,7 @@ class Meminfo:
             yield Family(
                 name=f"node_memory_{field}",
                 type="gauge",
-                help=f"The field {field} of /proc/meminfo.",
+                help=f"{field.removesuffix('_bytes')} of /proc/meminfo.",
                 samples=single(value),
             )
 

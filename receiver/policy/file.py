@@ -46,7 +46,9 @@ class EscalationFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class RouteFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which incidents take which escalation."""
 
-    escalation: Annotated[str, Meta(description="the name of an escalation")]
+    escalation: Annotated[
+        str | None, Meta(description="the name of an escalation; without one incidents are shown and nobody is told")
+    ] = None
     matchers: Annotated[list[MatcherText], Meta(description="all must hold; none: everything matches")] = msgspec.field(
         default_factory=list
     )

@@ -23,10 +23,10 @@ class Escalation(msgspec.Struct, frozen=True):
 
 
 class Route(msgspec.Struct, frozen=True):
-    """Which incidents take which escalation; no matchers: all of them."""
+    """Which incidents take which escalation. No matchers: all of them. No escalation: they are shown, nobody is told."""
 
     matchers: tuple[Matcher, ...]
-    escalation: str
+    escalation: str | None
 
     def __str__(self) -> str:
         return ", ".join(str(matcher) for matcher in self.matchers) or "everything"

@@ -10,7 +10,8 @@ The contract, which tests/contract/ holds every store to:
   raises StoreFailed nothing of it is in the journal.
 - `commit` moves changes, messages and the position reached in one transaction, or nothing.
 - `load` returns the state as the last commit left it and the position reached; `owed` returns the messages that
-  are neither taken nor refused, in the order of their decisions. `entries` returns what comes after a position, so that nothing is decided twice.
+  are neither taken nor refused, in the order of their decisions. `entries` returns what comes after a position,
+  so that nothing is decided twice.
 - Each entry of the journal carries the hash of the one before.
 - A failure (full disk) is not for ever: the next call tries again.
 """

@@ -125,7 +125,7 @@ async def running(
     addresses = [parse_address("127.0.0.1:0")]
     async with (
         listening(doors.application(), addresses, grace_seconds=0.1) as (url,),
-        ClientSession(url, auto_decompress=False, timeout=aiohttp.ClientTimeout(SURELY)) as client,
+        ClientSession(url, timeout=aiohttp.ClientTimeout(SURELY)) as client,
     ):
         yield Running(client, url, registry, tally)
 

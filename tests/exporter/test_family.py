@@ -8,7 +8,7 @@ from exporter.family import Family, InvalidFamily, Samples, Type, single
 def family(
     name: str = "node_load1",
     kind: Type = "gauge",
-    samples: Samples = single(1),
+    samples: Samples = (((), 1),),
     labels: tuple[str, ...] = (),
 ) -> Family:
     return Family(name=name, type=kind, help="A test.", samples=samples, labels=labels)
@@ -38,7 +38,7 @@ def test_a_counter_ends_in_total_and_nothing_else_does() -> None:
 def test_a_counter_is_a_count(value: float) -> None:
     with pytest.raises(InvalidFamily, match="a counter cannot be"):
         family("node_forks_total", "counter", single(value))
-    assert family("node_forks", "gauge", single(value))
+    assert family("node_forks", "gauge", single(value)).name == "node_forks"
 
 
 def test_every_sample_has_a_value_for_every_label() -> None:

@@ -14,11 +14,7 @@ Secret = Annotated[str, Meta(extra_json_schema={"x-secret": True})]
 Headers = Annotated[dict[str, str], Meta(extra_json_schema={"x-secret": True})]
 
 
-class _Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Frozen, and strict about its keys."""
-
-
-class Chat(_Struct, tag="chat", tag_field="type"):
+class Chat(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="chat", tag_field="type"):
     """A room."""
 
     token: Secret | None = None
@@ -26,7 +22,7 @@ class Chat(_Struct, tag="chat", tag_field="type"):
     room: str = "general"
 
 
-class Hook(_Struct, tag="hook", tag_field="type"):
+class Hook(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="hook", tag_field="type"):
     """A door of somebody else."""
 
     url: str
@@ -34,7 +30,7 @@ class Hook(_Struct, tag="hook", tag_field="type"):
     timeout: Duration = "5s"
 
 
-class Route(_Struct):
+class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where to."""
 
     channel: str
@@ -42,7 +38,7 @@ class Route(_Struct):
     every: Duration | None = None
 
 
-class Policy(_Struct):
+class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file."""
 
     channels: dict[str, Chat | Hook] = {}
@@ -54,7 +50,7 @@ class Policy(_Struct):
     enabled: bool = True
 
 
-class Strict(_Struct):
+class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Has something that cannot be left out."""
 
     name: str

@@ -2,16 +2,20 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from guard.configfile import FILE_BYTES_MAX, Fault, InvalidConfig, Kind, read, read_text, schema, syntax
-from tests.guard.kinds import POLICY, STRICT, Chat, Hook, Policy, Route, Strict, quoting
+from guard.configfile import FILE_BYTES_MAX, Fault, InvalidConfig, Kind, Problem, read, read_text, schema, syntax
+from guard.wording import describe
+from tests.guard.kinds import POLICY, STRICT, Chat, Hook, Policy, Route, quoting
 
 FULL = """\
 # yaml-language-server: $schema=../docs/schemas/policy.schema.json
@@ -25,12 +29,13 @@ routes:
 window: 5m
 mode: closed
 """
+REFERENCE = "expected ${NAME}, or $${ for the characters themselves"
 ELSEWHERE = "expected a value from ${ENV} or a *_file"
 KEYS_AT_THE_TOP = "channels, routes, window, limit, ratio, mode, enabled"
 ENVIRON = {"TOKEN": "sesame-open", "HOST": "example.org"}
 
 
-def told(text: str, kind: Kind[object] | Kind[Policy] | Kind[Strict] = POLICY, **environ: str) -> list[str]:
+def told(text: str, kind: Kind[Any] = POLICY, **environ: str) -> list[str]:
     with pytest.raises(InvalidConfig) as invalid:
         read_text(text, "policy.yml", kind, environ=environ)
     return [str(fault) for fault in invalid.value.faults]
@@ -105,8 +110,9 @@ ratio: .inf
         ("channels: {ops: chat}", "channels.ops: found 'chat', expected a mapping"),
         ("channels: {o.ps: 5}", "channels['o.ps']: found the number 5, expected a mapping"),
         ("limit: '5'", "limit: found '5', expected a whole number"),
-        ("limit: 5.5", "limit: found the number 5.5, expected a whole number"),
-        ("limit: 99999999999999999999", f"limit: found a number with too many digits, expected a number of at most {2**63 - 1}"),
+        ("limit: 5.0", "limit: found the number 5.0, expected a whole number"),
+        ("limit: 99999999999999999999",
+         f"limit: found a number with too many digits, expected a number of at most {2**63 - 1}"),
         ("5: x", "5: found a key that is the number 5, expected a key that is text (put it in quotes)"),
         ("on: x", "on: found a key that is true, expected a key that is text (put it in quotes)"),
         ("[a]: x",
@@ -115,8 +121,7 @@ ratio: .inf
         ("routes: !!set {a}", "routes: found the tag '!!set', expected a plain value"),
         ("limit: !!int five", "limit: found 'five' with the tag '!!int', expected a plain value"),
         ("<<: 5", "['<<']: found the number 5, expected a mapping to merge"),
-        ("mode: ${}",
-         "mode: found ${ without the name of a variable, expected ${NAME}, or $${ for the characters themselves"),
+        ("mode: ${}", f"mode: found ${{ without the name of a variable, {REFERENCE}"),
     ],
 )  # fmt: skip
 def test_one_fault_is_told_in_one_sentence(text: str, expected: str) -> None:
@@ -201,6 +206,31 @@ routes: [{channel: 'x${SECRET}'}]
         "policy.yml:2: mode: found 'x${SECRET}', expected one of: closed, open",
         "policy.yml:3: limit: found '${SECRET}', expected a whole number",
         "policy.yml:4: routes[0].channel: found the unknown channel x${SECRET}, expected one of: ",
+    ]
+
+
+@pytest.mark.parametrize("secret", ["sesame\nopen", "sesame " + "x" * 100, "ab", "se'same\"\\", "sésame\u202e"])
+@pytest.mark.parametrize("shown", [str, repr, json.dumps, describe])
+def test_what_came_from_the_environment_stays_hidden_however_a_check_shows_it(
+    secret: str, shown: Callable[[str], str]
+) -> None:
+    def telltale(document: object) -> Iterable[Problem]:
+        assert isinstance(document, dict)
+        yield Problem(("routes",), f"the {shown(document['window'])}", f"not {shown(document['window'])}")
+
+    kind = Kind(name="policy", struct=Policy, title="", check=telltale)
+    assert [text.replace("'", "").replace('"', "") for text in told("window: '${S}'", kind, S=secret)] == [
+        "policy.yml:1: routes: found the ${S}, expected not ${S}"
+    ]
+
+
+def test_what_only_the_conversion_finds_is_a_fault_with_its_place() -> None:
+    class Dated(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+        at: tuple[datetime, ...]
+
+    kind = Kind(name="dated", struct=Dated, title="")
+    assert told("at:\n- 2026-01-05T09:00:00Z\n- tomorrow\n", kind) == [
+        "policy.yml:3: at[1]: found a value that does not fit, expected Invalid RFC3339 encoded datetime"
     ]
 
 
@@ -298,9 +328,7 @@ def test_the_schema_is_valid_strict_and_says_what_the_fields_are_for() -> None:
     Draft202012Validator.check_schema(found)
     assert "$id" not in found
     assert (found["title"], found["description"]) == ("A policy", "What goes where.")
-    assert {
-        name for name, each in found["$defs"].items() if each["additionalProperties"] is not False
-    } == set()
+    assert {name for name, each in found["$defs"].items() if each["additionalProperties"] is not False} == set()
     assert found["$defs"]["Policy"]["properties"]["routes"]["description"] == "First match wins."
     assert json.dumps(found) == json.dumps(schema(POLICY))
 
@@ -372,22 +400,11 @@ TRAPS = [
 ]
 RARE = ["\\ud800", "1_000", "0x", "!!float ", "!!bool ", "0b", "-", "1:30"]
 SNIPPETS = st.sampled_from(WORDS + MARKS + TRAPS + RARE)
-LEAVES = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text()
-    | st.sampled_from(["${A}", "5m", "chat"])
-)
-KEYS = st.sampled_from(
-    ["channels", "routes", "window", "type", "token", "token_file", "headers", "channel", "url"]
-)
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["${A}", "5m", "chat"])
+KEYS = st.sampled_from(["channels", "routes", "window", "type", "token", "token_file", "headers", "channel", "url"])
 DOCUMENTS = st.recursive(
     LEAVES,
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(KEYS | st.text(max_size=3), inner, max_size=4)
-    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS | st.text(max_size=3), inner, max_size=4),
     max_leaves=12,
 )
 

@@ -172,6 +172,35 @@ def test_a_refusal_that_is_json_already_is_left_alone() -> None:
     assert json.loads(asked("GET", "/refuse-in-json")[2]) == {"error": "no", "at": 3}
 
 
+async def raw(request: bytes) -> bytes:
+    async with listening(application(), ANY_PORT, grace_seconds=1) as (url,):
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rsplit(":", 1)[1]))
+        writer.write(request)
+        answer = await reader.read(12)
+        writer.close()
+        return answer
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: sesame\r\nContent-Length: -5\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization sesame\r\n\r\n",
+        b"GET /sesame" + b"x" * 9000 + b" HTTP/1.1\r\n\r\n",
+        b"sesame\r\n\r\n",
+        b"POST /body HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nsesame\r\n",
+        b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: 6\r\n\r\nsesame",
+    ],
+)
+def test_a_request_that_is_no_http_is_refused_and_not_logged_with_what_it_holds(
+    request_: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    assert run(raw(request_)) == b"HTTP/1.1 400"
+    assert [record for record in caplog.records if record.levelno > logging.DEBUG] == []
+    assert "sesame" not in " ".join(logging.Formatter().format(record) for record in caplog.records)
+
+
 def test_an_answer_that_breaks_half_way_is_cut_and_never_looks_complete() -> None:
     with pytest.raises(aiohttp.ClientError):
         asked("GET", "/begin-and-break")

@@ -88,9 +88,7 @@ def test_a_trace_is_part_of_its_line() -> None:
 
 
 def test_values_that_json_cannot_say_become_text() -> None:
-    event = json.loads(
-        logged("odd", "json", ratio=float("nan"), kinds={1: [float("inf")]}, error=OSError("gone"))
-    )
+    event = json.loads(logged("odd", "json", ratio=float("nan"), kinds={1: [float("inf")]}, error=OSError("gone")))
     assert (event["ratio"], event["kinds"], event["error"]) == ("nan", {"1": ["inf"]}, "gone")
 
 

@@ -25,7 +25,8 @@ def needs() -> Callable[[str], str]:
         path = shutil.which(program)
         if path is not None:
             return path
-        reason = f"{program} is not installed (Debian's package {PACKAGES.get(program, program)}; `make setup` as root installs it)"
+        package = PACKAGES.get(program, program)
+        reason = f"{program} is not installed (Debian's package {package}; `make test` as root installs it)"
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)

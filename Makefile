@@ -1,0 +1,61 @@
+# `make` alone explains itself. Everything happens in .venv; nothing outside the repository is changed,
+# except that root gets the servers that the tests need from Debian.
+PYTHON ?= python3
+BIN := .venv/bin
+SERVERS := prometheus prometheus-alertmanager prometheus-node-exporter
+.DEFAULT_GOAL := help
+.PHONY: help setup servers run test check bench schemas constraints clean
+
+help: ## what there is
+	@echo "Tocsin: what goes behind Prometheus and Alertmanager"
+	@echo
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
+	@echo
+	@echo "A fresh clone needs Python 3.11 or newer, and then: make run"
+
+setup: .venv/.complete ## the environment in .venv
+
+.venv/.complete: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Tocsin needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -q && apt-get install -yq python3-venv; } || \
+		{ echo "Python's venv is missing: on Debian, apt install python3-venv" >&2; exit 1; }
+	@echo "setting up .venv (once; about a minute)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+servers: ## Prometheus, Alertmanager and node_exporter for the tests (root only; others are told what is left out)
+	@missing=""; for each in prometheus prometheus-alertmanager prometheus-node-exporter; do \
+		command -v $$each >/dev/null || missing="$$missing $$each"; done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "installing$$missing"; apt-get update -q >/dev/null; \
+		DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends $$missing >/dev/null; \
+	else echo "not installed:$$missing - the tests that need them are left out (as root, make test installs them)"; fi
+
+run: setup ## exporter and receiver together; prints where to look
+	@exec $(BIN)/tocsin up
+
+test: setup servers ## everything that CI runs: checks, unit tests, simulation, real servers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+check: setup ## every configuration file of this repository
+	$(BIN)/tocsin check
+
+bench: setup servers ## the numbers in docs/performance.md, each with its peer in the same run
+	$(BIN)/python -m bench
+
+schemas: setup ## docs/schemas/ from the typed structs
+	$(BIN)/python -m tocsin.schemas
+
+constraints: setup ## constraints.txt from what is installed in .venv
+	$(BIN)/python -m pip freeze --exclude-editable --disable-pip-version-check | grep -E '^[A-Za-z0-9_.-]+==' > constraints.txt
+
+clean: ## the environment and what was built; your ./data stays
+	rm -rf .venv dist build .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

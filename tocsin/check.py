@@ -1,0 +1,159 @@
+"""`tocsin check`: every configuration file of a repository, and every fault in them, at once.
+
+Our own kinds of file are handed in and read exactly as the programs read them; Prometheus' files are judged
+by Prometheus' own programs. Nothing is changed and nothing is sent anywhere.
+"""
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+import msgspec
+
+from guard import flags
+from guard.configfile import Fault, InvalidConfig, Kind, read, syntax
+from guard.document import Unparsable
+from tocsin import filekinds, promcheck
+from tocsin.filekinds import AnyKind
+from tocsin.promcheck import PrometheusFile, Verdict
+
+FORMATS = ("text", "json", "github")
+
+
+def main(
+    argv: Sequence[str],
+    *,
+    kinds: Sequence[Kind[Any]],
+    out: TextIO,
+    err: TextIO,
+    environ: Mapping[str, str],
+    folder: Path | None = None,
+) -> int:
+    """0 when all is well, 1 when a fault was found, 2 when the command line is wrong.
+
+    Names are seen from `folder`, which is the current one unless a caller says otherwise.
+    """
+    parser = flags.command("tocsin check", "Reads every configuration file and tells every fault at once.")
+    parser.add_argument("files", nargs="*", metavar="FILE", help="a file or a folder (default: all there are)")
+    flags.flag(
+        parser,
+        "--format",
+        help="how to tell it: " + ", ".join(FORMATS),
+        default="text",
+        parse=flags.one_of(*FORMATS),
+        scope="check",
+        environ=environ,
+    )
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            arguments = parser.parse_args(argv)
+    except SystemExit as exit_:
+        return int(exit_.code or 0)
+    here = Path.cwd() if folder is None else folder
+    verdicts = dict(_verdicts(arguments.files, here, kinds, environ))
+    faults = tuple(dict.fromkeys(fault for verdict in verdicts.values() for fault in verdict.faults))
+    notes = tuple(note for verdict in verdicts.values() for note in verdict.notes)
+    if not verdicts:
+        notes = (f"no configuration file below {here}",)
+    report = _REPORTS[arguments.format](len(verdicts), faults, notes)
+    out.writelines(f"{line}\n" for line in report)
+    return 1 if faults else 0
+
+
+def _verdicts(
+    files: Sequence[str], folder: Path, kinds: Sequence[Kind[Any]], environ: Mapping[str, str]
+) -> Iterator[tuple[str, Verdict]]:
+    for path, kind in _chosen(files, folder, kinds):
+        name = _shown(path, folder)
+        yield name, _verdict(name, kind, folder=folder, kinds=kinds, environ=environ)
+
+
+def _chosen(files: Sequence[str], folder: Path, kinds: Sequence[Kind[Any]]) -> Iterator[tuple[Path, AnyKind | None]]:
+    """What to read: every known file below a folder, and a file that is named in any case."""
+    for path in [folder / file for file in files] or [folder]:
+        if path.is_dir():
+            yield from filekinds.find(path, kinds)
+        else:
+            yield path, filekinds.by_name(Path(folder.name, _shown(path, folder)), kinds)
+
+
+def _shown(path: Path, folder: Path) -> str:
+    return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
+
+
+def _verdict(
+    name: str, kind: AnyKind | None, *, folder: Path, kinds: Sequence[Kind[Any]], environ: Mapping[str, str]
+) -> Verdict:
+    path = folder / name
+    if path.exists() and not path.is_file():
+        # A pipe would be empty by the time that it is read again, and an empty file is a good one.
+        return Verdict((Fault(name, 0, "", "neither a file nor a folder", "a file that can be read twice"),))
+    if kind is None:
+        kind = _by_content(path, kinds)
+    match kind:
+        case None:
+            unknown = (Fault(name, 0, "", "a file of no known kind", f"one of: {filekinds.known(kinds)}"),)
+            return Verdict(_named(syntax(path), name) or unknown)
+        case PrometheusFile():
+            return promcheck.check(name, kind, folder=folder, environ=environ)
+    try:
+        read(path, kind, environ=environ)
+    except InvalidConfig as invalid:
+        return Verdict(_named(invalid.faults, name))
+    return Verdict()
+
+
+def _by_content(path: Path, kinds: Sequence[Kind[Any]]) -> AnyKind | None:
+    try:
+        return filekinds.by_content(path.read_text(encoding="utf-8-sig"), kinds)
+    except (OSError, ValueError, Unparsable):
+        # Reading it once more for its syntax tells why.
+        return None
+
+
+def _named(faults: Sequence[Fault], name: str) -> tuple[Fault, ...]:
+    return tuple(msgspec.structs.replace(fault, file=name) for fault in faults)
+
+
+def _text(files: int, faults: Sequence[Fault], notes: Sequence[str]) -> Iterator[str]:
+    yield from map(str, faults)
+    yield from notes
+    yield _summary(files, faults)
+
+
+def _json(files: int, faults: Sequence[Fault], notes: Sequence[str]) -> Iterator[str]:
+    yield json.dumps({"files": files, "faults": msgspec.to_builtins(faults), "notes": notes}, indent=2)
+
+
+def _github(files: int, faults: Sequence[Fault], notes: Sequence[str]) -> Iterator[str]:
+    """Workflow commands that put each fault beside its line in the review."""
+    for fault in faults:
+        line = f",line={fault.line}" if fault.line else ""
+        title = _property(fault.path or "configuration")
+        expected = f", expected {fault.expected}" if fault.expected else ""
+        message = _message(f"found {fault.found}{expected}")
+        yield f"::error file={_property(fault.file)}{line},title={title}::{message}"
+    for note in notes:
+        yield f"::notice::{_message(note)}"
+    yield _summary(files, faults)
+
+
+def _message(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _message(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def _summary(files: int, faults: Sequence[Fault]) -> str:
+    return f"checked {_counted(files, 'file')}: {_counted(len(faults), 'fault')}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+_REPORTS = {"text": _text, "json": _json, "github": _github}

@@ -1,0 +1,78 @@
+"""`tocsin …`: the subcommands and nothing else. Each one parses its own flags where it lives."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+HELP = """\
+usage: tocsin COMMAND [flags]
+
+Tocsin goes behind Prometheus and Alertmanager: what they say becomes incidents and messages, and nothing is lost.
+
+  up         exporter and receiver together, with no configuration; --stack adds Prometheus and Alertmanager
+  exporter   publish metrics for Prometheus
+  receiver   take Alertmanager's webhooks, decide, and tell people
+  check      every configuration file of a repository, all faults at once
+  fire       send a test alert:  tocsin fire alertname=Demo severity=critical
+  incident   list | show ID
+
+  tocsin COMMAND --help tells more. Every flag is also an environment variable: TOCSIN_...
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit status: 0 good, 1 a fault was found, 2 the command line is wrong."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _command(given[0] if given else "--help", given[1:], os.environ)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _command(name: str, rest: Sequence[str], environ: Mapping[str, str]) -> int:
+    # Imported when it is needed: `tocsin fire` must not pay for what only the receiver uses.
+    match name:
+        case "-h" | "--help" | "help":
+            sys.stdout.write(HELP)
+            return 0
+        case "--version":
+            from receiver.metrics import program_version
+
+            sys.stdout.write(f"tocsin {program_version()}\n")
+            return 0
+        case "up":
+            from tocsin import up
+
+            return up.main(rest, environ)
+        case "exporter":
+            from exporter.__main__ import main as exporter
+
+            return exporter(rest)
+        case "receiver":
+            from receiver.__main__ import main as receiver
+
+            return receiver(rest, environ)
+        case "check":
+            from tocsin import check
+            from tocsin.kinds import KINDS
+
+            return check.main(rest, kinds=KINDS, out=sys.stdout, err=sys.stderr, environ=environ)
+        case "fire":
+            from tocsin import fire
+
+            return fire.main(rest, environ)
+        case "incident":
+            from tocsin import incident
+
+            return incident.main(rest, environ)
+    sys.stderr.write(f"tocsin: there is no command {name!r}\n\n{HELP}")
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

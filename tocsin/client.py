@@ -1,0 +1,58 @@
+"""One request to a receiver, for the commands: an answer, or a sentence that says what to do."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+TIMEOUT_SECONDS = 10.0
+DEFAULT_URL = "http://127.0.0.1:29093"
+
+
+class Failed(Exception):
+    """The text is for the person who typed the command."""
+
+
+def ask(url: str, *, body: object = None, token_file: str | None = None) -> Any:
+    """GET without a body, POST with one. Returns the JSON of the answer, or raises Failed."""
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise Failed(f"found {url!r}, expected an address such as {DEFAULT_URL}")
+    headers = {"Content-Type": "application/json", "User-Agent": "tocsin"}
+    if token_file is not None:
+        headers["Authorization"] = f"Bearer {_token(token_file)}"
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data=data, headers=headers)  # noqa: S310 - checked above
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310
+            return json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        raise Failed(f"{url} answered {error.code}: {_said(error.read(4096))}") from None
+    except urllib.error.URLError as error:
+        raise Failed(f"cannot reach {url}: {_reason(error.reason)} (is it running? `tocsin up` starts it)") from None
+    except TimeoutError:
+        raise Failed(f"{url} did not answer within {TIMEOUT_SECONDS:g} seconds") from None
+    except (ValueError, OSError, http.client.HTTPException) as error:
+        raise Failed(f"{url} does not answer as Tocsin's receiver does: {error}") from None
+
+
+def _token(path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Failed(f"the token file {path} cannot be read: {error}") from None
+
+
+def _said(body: bytes) -> str:
+    try:
+        return str(json.loads(body)["error"])
+    except (ValueError, KeyError, TypeError):
+        return body.decode(errors="replace").strip()[:300]
+
+
+def _reason(reason: object) -> str:
+    return str(reason.strerror or reason) if isinstance(reason, OSError) else str(reason)

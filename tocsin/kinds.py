@@ -1,0 +1,12 @@
+"""The kinds of configuration file that Tocsin has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from exporter import settings as exporter
+from guard.configfile import Kind
+from receiver import settings as receiver
+
+KINDS: Sequence[Kind[Any]] = (exporter.KIND, receiver.KIND)
