@@ -1,0 +1,311 @@
+"""The contract that every store keeps: see receiver/store/__init__.py. Each store is one line in STORES."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from receiver.entry import Entry, TimePassed
+from receiver.incident import AlertRecord, Incident, Status
+from receiver.message import Message
+from receiver.state import (
+    AlertChanged,
+    IncidentChanged,
+    IncidentForgotten,
+    MessageSettled,
+    PolicyInForce,
+    StepTaken,
+)
+from receiver.store import Draft, SetAside, Store, StoreFailed, StoreUnusable
+from receiver.store.sqlite import open_sqlite
+from tests.contract.values import alert, at, fact, incident, message, step
+from tests.stories.story import POLICY, policy_from
+
+T = TypeVar("T")
+STORES: dict[str, Callable[[Path], Store]] = {"sqlite": lambda folder: open_sqlite(folder / "receiver.db")}
+
+
+class Harness:
+    """Opens, uses and closes a store from plain functions."""
+
+    def __init__(self, make: Callable[[Path], Store], folder: Path) -> None:
+        self._make = make
+        self._folder = folder
+        self._loop = asyncio.new_event_loop()
+        self.store = make(folder)
+
+    def do(self, awaitable: Awaitable[T]) -> T:
+        async def wait() -> T:
+            return await awaitable
+
+        return self._loop.run_until_complete(wait())
+
+    def reopen(self) -> None:
+        self.do(self.store.close())
+        self.store = self._make(self._folder)
+
+    def close(self) -> None:
+        self.do(self.store.close())
+        self._loop.close()
+
+
+@pytest.fixture(params=STORES)
+def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Harness]:
+    harness = Harness(STORES[request.param], tmp_path)
+    yield harness
+    harness.close()
+
+
+def test_what_is_appended_is_read_back_in_order_after_a_restart(harness: Harness) -> None:
+    written = [harness.do(harness.store.append(Draft(at(number), fact(number)))) for number in range(9)]
+    assert [entry.position for entry in written] == list(range(1, 10))
+    harness.reopen()
+    assert harness.do(harness.store.entries(0, 100)) == written
+    assert harness.do(harness.store.entries(4, 2)) == written[4:6]
+
+
+def test_many_appends_at_once_get_positions_in_the_order_of_the_calls(harness: Harness) -> None:
+    async def all_at_once() -> list[Entry]:
+        return list(await asyncio.gather(*(harness.store.append(Draft(at(n), fact(n))) for n in range(200))))
+
+    entries = harness.do(all_at_once())
+    assert [entry.position for entry in entries] == list(range(1, 201))
+    assert [entry.at for entry in entries] == [at(n) for n in range(200)]
+    assert harness.do(harness.store.entries(0, 1000)) == entries
+
+
+def test_a_commit_moves_everything_together(harness: Harness) -> None:
+    changes = (
+        AlertChanged(alert(1, incident=1, changed=1)),
+        IncidentChanged(incident(1)),
+        StepTaken(step(1, 1)),
+        PolicyInForce(policy_from(POLICY)),
+    )
+    harness.do(harness.store.append(Draft(at(0), TimePassed())))
+    harness.do(harness.store.commit(changes, (message(1),), 1))
+    harness.reopen()
+    loaded = harness.do(harness.store.load())
+    assert loaded.position == 1
+    assert loaded.state.incidents == {"T-1": incident(1)}
+    assert list(loaded.state.alerts_of(incident(1))) == [alert(1, incident=1, changed=1)]
+    assert loaded.state.policy == policy_from(POLICY)
+    assert loaded.state.next_due() == incident(1).due_at
+    assert harness.do(harness.store.owed()) == [message(1)]
+    assert harness.do(harness.store.steps("T-1", 10)) == [step(1, 1)]
+
+
+def test_a_commit_that_cannot_be_written_leaves_nothing(harness: Harness) -> None:
+    harness.do(harness.store.commit((StepTaken(step(1, 1)),), (message(1),), 1))
+    with pytest.raises(StoreFailed):  # the same step again: part of it would be new
+        harness.do(harness.store.commit((IncidentChanged(incident(2)), StepTaken(step(1, 1))), (message(2),), 2))
+    loaded = harness.do(harness.store.load())
+    assert (loaded.position, loaded.state.incidents) == (1, {})
+    assert harness.do(harness.store.owed()) == [message(1)]
+
+
+def test_a_commit_that_cannot_be_written_does_not_spoil_its_neighbours(harness: Harness) -> None:
+    harness.do(harness.store.commit((StepTaken(step(1, 1)),), (), 1))
+
+    async def all_at_once() -> list[Any]:
+        bad = harness.store.commit((StepTaken(step(1, 1)),), (), 2)
+        good = [harness.store.append(Draft(at(n), fact(n))) for n in range(3)]
+        return list(await asyncio.gather(*good[:1], bad, *good[1:], return_exceptions=True))
+
+    first, failed, *rest = harness.do(all_at_once())
+    assert isinstance(failed, StoreFailed)
+    assert [entry.position for entry in (first, *rest)] == [1, 2, 3]
+
+
+def test_a_settled_message_is_owed_no_longer(harness: Harness) -> None:
+    harness.do(harness.store.commit((), (message(1), message(2), message(3)), 1))
+    harness.do(harness.store.commit((MessageSettled("m2"),), (), 2))
+    assert harness.do(harness.store.owed()) == [message(1), message(3)]
+
+
+def test_a_forgotten_incident_leaves_the_state_and_stays_readable(harness: Harness) -> None:
+    done = incident(1, status=Status.RESOLVED)
+    harness.do(harness.store.commit((AlertChanged(alert(1, incident=1, changed=1)), IncidentChanged(done)), (), 1))
+    harness.do(harness.store.commit((IncidentForgotten("T-1"),), (), 2))
+    loaded = harness.do(harness.store.load())
+    assert (loaded.state.incidents, loaded.state.alerts) == ({}, {})
+    assert harness.do(harness.store.incident("T-1")) == done
+    assert harness.do(harness.store.alerts(limit=10, incident="T-1")) == [alert(1, incident=1, changed=1)]
+    assert harness.do(harness.store.alerts(limit=10)) == []
+
+
+def test_incidents_are_found_by_status_and_text_newest_first(harness: Harness) -> None:
+    values = [incident(1), incident(2, status=Status.RESOLVED), incident(3, title="Disk is FULL"), incident(10)]
+    harness.do(harness.store.commit([IncidentChanged(each) for each in values], (), 1))
+
+    def found(status: str, text: str = "", limit: int = 10) -> list[str]:
+        return [each.id for each in harness.do(harness.store.incidents(status=status, text=text, limit=limit))]
+
+    assert found("all") == ["T-10", "T-3", "T-2", "T-1"]
+    assert found("active") == ["T-10", "T-3", "T-1"]
+    assert found("resolved") == ["T-2"]
+    assert found("all", limit=1) == ["T-10"]
+    assert found("all", text="disk is full") == ["T-3"]
+    assert found("all", text="service=SHOP1") == ["T-10", "T-1"]
+    assert found("all", text="%") == []
+
+
+def test_an_alert_that_moved_on_belongs_to_its_newer_incident(harness: Harness) -> None:
+    changes = [IncidentChanged(incident(1)), IncidentChanged(incident(5))]
+    changes += [AlertChanged(alert(1, incident=5, changed=7)), AlertChanged(alert(1, incident=1, changed=9))]  # type: ignore[list-item]
+    harness.do(harness.store.commit(changes, (), 9))
+    state = harness.do(harness.store.load()).state
+    assert [each.changed for each in state.alerts_of(incident(1))] == [9]
+    assert list(state.alerts_of(incident(5))) == []
+
+
+def test_a_changed_entry_is_noticed(tmp_path: Path) -> None:
+    harness = Harness(STORES["sqlite"], tmp_path)
+    for number in range(5):
+        harness.do(harness.store.append(Draft(at(number), fact(number))))
+    assert harness.do(harness.store.verify()) is None
+    harness.close()
+    for change, expected in (
+        ("UPDATE journal SET source = 'eve' WHERE position = 3", "entry 3"),
+        ("UPDATE journal SET at = at + 1 WHERE position = 3", "entry 3"),
+        ("DELETE FROM journal WHERE position = 3", "entry 3 is missing"),
+    ):
+        copy = tmp_path / expected.replace(" ", "-") / str(len(change))
+        copy.mkdir(parents=True)
+        (copy / "receiver.db").write_bytes((tmp_path / "receiver.db").read_bytes())
+        with sqlite3.connect(copy / "receiver.db") as connection:
+            connection.execute(change)
+        connection.close()
+        other = Harness(STORES["sqlite"], copy)
+        problem = other.do(other.store.verify())
+        other.close()
+        assert problem is not None
+        assert problem.startswith(expected)
+
+
+def test_the_end_of_the_chain_can_be_checked_alone(harness: Harness) -> None:
+    for number in range(6):
+        harness.do(harness.store.append(Draft(at(number), fact(number))))
+    assert harness.do(harness.store.verify(last=2)) is None
+    assert harness.do(harness.store.verify(last=100)) is None
+
+
+def test_what_was_set_aside_is_kept_up_to_a_limit(harness: Harness) -> None:
+    for number in range(105):
+        harness.do(harness.store.set_aside(SetAside(at(number), "am", "not_json", f"problem {number}", b"\xff\x00")))
+    kept = harness.do(harness.store.last_set_aside(1000))
+    assert [each.problem for each in kept] == [f"problem {number}" for number in range(104, 4, -1)]
+    assert kept[0].body == b"\xff\x00"
+    assert harness.do(harness.store.size()).set_aside == 105
+
+
+def test_a_second_receiver_is_told_that_it_is_the_second(tmp_path: Path) -> None:
+    harness = Harness(STORES["sqlite"], tmp_path)
+    with pytest.raises(StoreUnusable, match="in use by another receiver"):
+        open_sqlite(tmp_path / "receiver.db")
+    harness.close()
+
+
+class Model(RuleBasedStateMachine):
+    """Any sequence of calls and restarts: the store holds what a few dictionaries hold."""
+
+    make: Callable[[Path], Store]
+
+    @initialize()
+    def begin(self) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.harness = Harness(type(self).make, Path(self.folder.name))
+        self.entries: list[Entry] = []
+        self.incidents: dict[str, Incident] = {}
+        self.forgotten: set[str] = set()
+        self.alerts: dict[tuple[str, str], AlertRecord] = {}
+        self.owed: dict[str, Message] = {}
+        self.steps: dict[str, int] = {}
+        self.position = 0
+        self.messages = 0
+
+    @rule(numbers=st.lists(st.integers(0, 50), min_size=1, max_size=5))
+    def append(self, numbers: list[int]) -> None:
+        async def all_of_them() -> list[Entry]:
+            return list(await asyncio.gather(*(self.harness.store.append(Draft(at(n), fact(n))) for n in numbers)))
+
+        self.entries += self.harness.do(all_of_them())
+
+    @precondition(lambda self: self.position < len(self.entries))
+    @rule(data=st.data())
+    def commit(self, data: st.DataObject) -> None:
+        self.position = data.draw(st.integers(self.position + 1, len(self.entries)))
+        changes: list[Any] = []
+        for number in data.draw(st.lists(st.integers(1, 4), max_size=3)):
+            name = f"T-{number}"
+            if name in self.forgotten:
+                continue
+            changed = alert(data.draw(st.integers(1, 3)), incident=number, changed=self.position)
+            if any(each.alert.fingerprint == changed.fingerprint for each in changes[::3]):
+                continue  # one decision never moves an alert twice
+            value = incident(number, updated=self.position)
+            self.incidents[name] = value
+            self.alerts[changed.source, changed.fingerprint] = changed
+            self.steps[name] = self.steps.get(name, 0) + 1
+            changes += [AlertChanged(changed), IncidentChanged(value), StepTaken(step(number, self.steps[name]))]
+        messages = []
+        for _ in range(data.draw(st.integers(0, 2))):
+            self.messages += 1
+            messages.append(message(self.messages))
+            self.owed[f"m{self.messages}"] = messages[-1]
+        self.harness.do(self.harness.store.commit(changes, messages, self.position))
+
+    @precondition(lambda self: self.owed)
+    @rule(data=st.data())
+    def settle(self, data: st.DataObject) -> None:
+        identifier = data.draw(st.sampled_from(sorted(self.owed)))
+        del self.owed[identifier]
+        self.harness.do(self.harness.store.commit((MessageSettled(identifier),), (), self.position))
+
+    @rule()
+    def reopen(self) -> None:
+        self.harness.reopen()
+
+    @invariant()
+    def holds_what_the_model_holds(self) -> None:
+        if not hasattr(self, "harness"):
+            return
+        do, store = self.harness.do, self.harness.store
+        loaded = do(store.load())
+        assert loaded.position == self.position
+        assert loaded.state.incidents == self.incidents
+        assert loaded.state.alerts == self.alerts
+        assert do(store.owed()) == list(self.owed.values())
+        assert do(store.entries(0, 10_000)) == self.entries
+        assert do(store.verify()) is None
+        for name, count in self.steps.items():
+            assert [each.number for each in do(store.steps(name, 1000))] == list(range(1, count + 1))
+
+    def teardown(self) -> None:
+        if hasattr(self, "harness"):
+            self.harness.close()
+            self.folder.cleanup()
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_any_sequence_of_calls_and_restarts_keeps_the_contract(store: str) -> None:
+    machine = type(f"Model_{store}", (Model,), {"make": staticmethod(STORES[store])})
+    limits = settings(
+        max_examples=25, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck), database=None
+    )
+    run_state_machine_as_test(machine, settings=limits)
