@@ -30,6 +30,8 @@ T = TypeVar("T")
 KEEPALIVE_SECONDS = 360.0
 GRACE_SECONDS_MIN = 0.1
 
+# Not HTTP at all, or a body that breaks off or is not encoded as its headers say.
+_SENDERS_MISTAKES = (HttpProcessingError, web.RequestPayloadError)
 _ADDRESS = re.compile(r"(?:\[(?P<bracketed>[^\[\]]+)\]|(?P<plain>[^\[\]:/@\s]*)):(?P<port>[0-9]{1,5})")
 _REASONS = {
     errno.EADDRINUSE: "the port is taken (is another tocsin running?)",
@@ -119,8 +121,7 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
         if refusal.status < 400 or refusal.content_type == "application/json":
             raise
         return _refused(refusal)
-    except (web.RequestPayloadError, HttpProcessingError):
-        # The body breaks off, or is not encoded as its headers say.
+    except _SENDERS_MISTAKES:
         return web.json_response({"error": "the body cannot be read"}, status=400)
     except Exception as error:
         # Nobody is left to answer. aiohttp expects this error and drops it.
@@ -137,11 +138,11 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
 class _ServerLog(logging.LoggerAdapter[logging.Logger]):
     """What aiohttp logs. A request that is no HTTP is the sender's mistake, and what it holds may be secret."""
 
-    def exception(self, msg: object, *args: object, exc_info: Any = True, **more: Any) -> None:
-        if isinstance(exc_info, HttpProcessingError) and exc_info.code < 500:
+    def log(self, level: int, msg: object, *args: object, exc_info: Any = None, **more: Any) -> None:
+        if isinstance(exc_info, _SENDERS_MISTAKES):
             self.logger.debug("a request was no HTTP", extra={"kind": type(exc_info).__name__})
         else:
-            super().exception(msg, *args, exc_info=exc_info, **more)
+            super().log(level, msg, *args, exc_info=exc_info, **more)
 
 
 def _refused(refusal: web.HTTPException) -> web.Response:

@@ -11,6 +11,7 @@ import hmac
 import os
 import stat
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 FILE_BYTES_MAX = 65536
@@ -25,9 +26,10 @@ class Unreadable(Exception):
 class TokenFile:
     """The tokens of one file, read again when the file changes."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, clock: Callable[[], float] = time.time) -> None:
         """Reads the file at once, so that a wrong path shows at the start and not with the first request."""
         self._path = Path(path)
+        self._clock = clock
         self._seen: tuple[int, ...] | None = None
         self._digests = self._current()
 
@@ -48,7 +50,7 @@ class TokenFile:
             digests = _read(self._path, status)
         except OSError as error:
             raise Unreadable(f"{self._path}: {error.strerror or error}") from None
-        settled = time.time() - max(status.st_mtime, status.st_ctime) > SETTLED_SECONDS
+        settled = self._clock() - max(status.st_mtime, status.st_ctime) > SETTLED_SECONDS
         self._seen = seen if settled else None
         self._digests = digests
         return digests

@@ -68,7 +68,7 @@ def one_of(choices: Iterable[str], *, near: str | None = None) -> str:
     folded = {choice.lower(): choice for choice in listed}
     close = difflib.get_close_matches(near.lower(), folded, n=1) if near is not None else []
     meant = f" (did you mean {quote(folded[close[0]])}?)" if close else ""
-    return f"one of: {', '.join(listed)}{meant}" if len(listed) > 1 else f"{quote(listed[0])}{meant}"
+    return f"one of: {', '.join(listed)}{meant}" if len(listed) > 1 else quote(listed[0])
 
 
 def place(path: Sequence[str | int]) -> str:

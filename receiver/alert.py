@@ -111,9 +111,12 @@ def _with_the_key(path: str, document: object) -> str:
         return path
     place = document
     for name, index in re.findall(r"(\w+)|\[(\d+)\]", path.removesuffix("[...]")):
-        place = (
-            place[name] if name and isinstance(place, dict) else place[int(index)] if isinstance(place, list) else {}
-        )
+        # A key that is there twice was read here with its last value, and by the typed decoder with its first.
+        match place:
+            case dict():
+                place = place.get(name)
+            case list() if index and int(index) < len(place):
+                place = place[int(index)]
     wrong = [key for key, value in place.items() if not isinstance(value, str)] if isinstance(place, dict) else []
     return f"{path.removesuffix('[...]')}.{wrong[0]:.100}" if wrong else path
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import assert_never
@@ -13,6 +13,8 @@ import msgspec
 from yarl import URL
 
 from guard import configfile
+from guard.configfile import Fault, InvalidConfig
+from guard.tokens import TokenFile, Unreadable
 from receiver.channels import Channel
 from receiver.channels.terminal import Terminal
 from receiver.channels.webhook import Webhook
@@ -74,8 +76,21 @@ class Settings(msgspec.Struct, frozen=True):
 def load(path: Path, *, environ: Mapping[str, str]) -> Settings:
     """Raises InvalidConfig with every fault. The digest is that of the file as it is written, secrets unexpanded."""
     file = configfile.read(path, KIND, environ=environ)
+    if unusable := list(_unusable_tokens(str(path), file.sources or {})):
+        raise InvalidConfig(unusable)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     return Settings(name=str(path), policy=policy_of(file, digest=digest), sources=file.sources, channels=file.channels)
+
+
+def _unusable_tokens(name: str, sources: Mapping[str, SourceFile]) -> Iterator[Fault]:
+    """A token file that is there and holds no token would refuse everybody: that is said before it is in force."""
+    for source, file in sources.items():
+        if file.token_file is None:
+            continue
+        try:
+            TokenFile(file.token_file)
+        except Unreadable as error:
+            yield Fault(name, 0, f"sources.{source}.token_file", str(error), "a file with one token a line")
 
 
 def channels_of(settings: Settings) -> dict[str, Channel]:

@@ -33,8 +33,9 @@ class Terminal:
     retry_seconds_max = 24 * 3600.0
     parallel_max = 1
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, *, seconds_max: float = PRINT_SECONDS_MAX) -> None:
         self._stream = stream
+        self._seconds_max = seconds_max
         self._color = stream.isatty()
         self._texts: queue.SimpleQueue[tuple[str, Future[None]]] = queue.SimpleQueue()
         self._pending: tuple[str, Future[None]] | None = None
@@ -48,9 +49,9 @@ class Terminal:
             self._texts.put((render(message, color=self._color), printed))
         waiting_for, printed = self._pending
         try:
-            await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(printed)), PRINT_SECONDS_MAX)
+            await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(printed)), self._seconds_max)
         except TimeoutError:
-            raise Unreachable(f"standard output took nothing for {PRINT_SECONDS_MAX:g} seconds") from None
+            raise Unreachable(f"standard output took nothing for {self._seconds_max:g} seconds") from None
         except (OSError, ValueError) as error:
             self._pending = None
             raise Unreachable(f"standard output: {error}") from None
@@ -66,12 +67,17 @@ class Terminal:
         while True:
             text, printed = self._texts.get()
             try:
-                self._stream.write(text)
+                self._stream.write(_in_its_characters(text, self._stream.encoding or "utf-8"))
                 self._stream.flush()
             except (OSError, ValueError) as error:
                 printed.set_exception(error)
             else:
                 printed.set_result(None)
+
+
+def _in_its_characters(text: str, encoding: str) -> str:
+    """What the terminal's character set lacks becomes an escape: that is better than no message."""
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def render(message: Message, *, color: bool = False) -> str:

@@ -33,6 +33,6 @@ def limit_of(request: web.Request, *, default: int, most: int) -> int:
     written = request.query.get("limit")
     if written is None:
         return default
-    if not (written.isascii() and written.isdecimal() and 1 <= int(written[:10]) <= most):
+    if not (written.isascii() and written.isdecimal() and len(written) <= 10 and 1 <= int(written) <= most):
         refuse(400, f"limit: found {written[:40]!r}, expected a whole number from 1 to {most}")
     return int(written)

@@ -23,7 +23,7 @@ class Escalation(msgspec.Struct, frozen=True):
 
 
 class Route(msgspec.Struct, frozen=True):
-    """Which incidents take which escalation. No matchers: all of them. No escalation: they are shown, nobody is told."""
+    """Which incidents take which escalation. No matchers: all of them. No escalation: nobody is told."""
 
     matchers: tuple[Matcher, ...]
     escalation: str | None

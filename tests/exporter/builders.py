@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import aiohttp
 from aiohttp import ClientSession
@@ -22,12 +24,14 @@ from exporter.registry import Registry
 from exporter.roles import Itself, System
 from guard.listen import listening, parse_address
 
+T = TypeVar("T")
+
 FIXTURES = Path(__file__).parent / "fixtures"
 FIXTURE_PATHS = Paths(f"{FIXTURES}/proc", f"{FIXTURES}/sys", "/")
-# Long enough never to be reached by what is meant to succeed.
-PATIENT = 30.0
 # How long a test waits for something that must happen, before it fails instead of hanging.
 SURELY = 30.0
+# The patience of a scrape that must not need it: what waits for its end has failed long before.
+PATIENT = 600.0
 
 
 def gauge(name: str, value: float = 1.0) -> Family:
@@ -81,6 +85,10 @@ def registry_of(*collectors: Collector, wrong: Wrong | None = None) -> Registry:
         failed=lambda name, reason: told.failures.append((name, reason)),
         quarantined=told.quarantined.append,
     )
+
+
+def promptly(scenario: Coroutine[object, object, T]) -> T:
+    return asyncio.run(asyncio.wait_for(scenario, SURELY))
 
 
 @dataclass

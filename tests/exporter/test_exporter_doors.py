@@ -13,7 +13,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 
 from exporter.collectors import Collector
 from exporter.control import Plan, Refused
-from tests.exporter.builders import PATIENT, SURELY, Hangs, Running, Says, gauge, running, sample
+from tests.exporter.builders import PATIENT, SURELY, Hangs, Running, Says, gauge, promptly, running, sample
 
 TIMEOUT = "X-Prometheus-Scrape-Timeout-Seconds"
 
@@ -23,7 +23,7 @@ def asked(scenario: Callable[[Running], Awaitable[None]], *collectors: Collector
         async with running(*collectors) as exporter:
             await scenario(exporter)
 
-    asyncio.run(run())
+    promptly(run())
 
 
 @asynccontextmanager
@@ -144,7 +144,7 @@ def test_the_scrapers_timeout_is_the_deadline() -> None:
         finally:
             slow.release.set()
 
-    asyncio.run(run())
+    promptly(run())
 
 
 def test_more_scrapes_than_allowed_are_refused_and_counted() -> None:
@@ -160,7 +160,7 @@ def test_more_scrapes_than_allowed_are_refused_and_counted() -> None:
             page = await exporter.text("/metrics/self")
             assert sample(page, "tocsin_exporter_scrapes_rejected_total") == 1
 
-    asyncio.run(run())
+    promptly(run())
 
 
 def test_no_limit_on_scrapes_is_zero() -> None:
@@ -171,7 +171,7 @@ def test_no_limit_on_scrapes_is_zero() -> None:
                 assert "process_open_fds" in await exporter.text("/metrics/self")
             assert "node_slow 1.0" in waiting.result()
 
-    asyncio.run(run())
+    promptly(run())
 
 
 def test_health_is_degraded_while_something_is_missing_and_healthy_again() -> None:
@@ -240,7 +240,7 @@ def test_a_reload_puts_the_new_plan_into_force() -> None:
             assert sample(page, "tocsin_exporter_config_last_reload_successful") == 1
             assert sample(page, "tocsin_exporter_config_last_reload_success_timestamp_seconds") > 0
 
-    asyncio.run(run())
+    promptly(run())
 
 
 def test_a_refused_reload_names_every_fault_and_changes_nothing() -> None:
@@ -261,7 +261,7 @@ def test_a_refused_reload_names_every_fault_and_changes_nothing() -> None:
             found = json.loads(await exporter.text("/health"))
             assert list(found["failing"]) == ["configuration"]
 
-    asyncio.run(run())
+    promptly(run())
 
 
 @pytest.mark.parametrize(

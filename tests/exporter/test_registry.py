@@ -10,7 +10,7 @@ import pytest
 
 from exporter.outcome import Reason, Snapshot
 from exporter.registry import Registry
-from tests.exporter.builders import PATIENT, SURELY, Hangs, Says, Wrong, gauge, names, registry_of
+from tests.exporter.builders import PATIENT, SURELY, Hangs, Says, Wrong, gauge, names, promptly, registry_of
 
 SHORT = 0.05
 
@@ -46,13 +46,13 @@ async def free_again(registry: Registry, *collectors: Hangs) -> None:
 
 def test_families_come_in_the_order_of_the_collectors() -> None:
     registry = registry_of(Says("b", gauge("node_z")), Says("a", gauge("node_y"), gauge("node_x")), Says("c"))
-    seen = asyncio.run(registry.scrape(PATIENT))
+    seen = promptly(registry.scrape(PATIENT))
     assert shown(seen) == ["node_z", "node_y", "node_x"]
     assert reasons(seen) == {"b": None, "a": None, "c": None}
 
 
 def test_no_collectors_are_an_empty_page() -> None:
-    assert shown(asyncio.run(registry_of().scrape(PATIENT))) == []
+    assert shown(promptly(registry_of().scrape(PATIENT))) == []
 
 
 def test_each_collector_is_timed_and_its_success_shown() -> None:
@@ -64,7 +64,7 @@ def test_each_collector_is_timed_and_its_success_shown() -> None:
         durations = by_name["node_scrape_collector_duration_seconds"]
         assert 0 < durations["good",] < SHORT <= durations["slow",]
 
-    asyncio.run(scenario())
+    promptly(scenario())
 
 
 def fails_with(error: BaseException) -> Callable[[], None]:
@@ -88,7 +88,7 @@ def fails_with(error: BaseException) -> Callable[[], None]:
 def test_whatever_a_collector_raises_it_fails_alone(error: BaseException, said: str) -> None:
     wrong = Wrong()
     registry = registry_of(Says("bad", then=fails_with(error)), Says("good", gauge("node_x")), wrong=wrong)
-    seen = asyncio.run(registry.scrape(PATIENT))
+    seen = promptly(registry.scrape(PATIENT))
     assert shown(seen) == ["node_x"]
     assert reasons(seen) == {"bad": Reason.ERROR, "good": None}
     assert said in seen.outcomes["bad"].error
@@ -100,7 +100,7 @@ def test_a_family_that_breaks_the_rules_costs_only_its_collector() -> None:
         gauge("not a name")
 
     registry = registry_of(Says("bad", then=build), Says("good", gauge("node_x")))
-    seen = asyncio.run(registry.scrape(PATIENT))
+    seen = promptly(registry.scrape(PATIENT))
     assert shown(seen) == ["node_x"]
     assert "not a metric name" in seen.outcomes["bad"].error
 
@@ -117,7 +117,7 @@ def test_what_is_late_is_reported_and_the_rest_returned_in_time() -> None:
             assert shown(seen) == ["node_x"]
             assert wrong.failures == [("slow", Reason.DEADLINE)]
 
-    asyncio.run(scenario())
+    promptly(scenario())
 
 
 def test_a_stuck_collector_is_never_entered_a_second_time_and_costs_no_more_waiting() -> None:
@@ -135,7 +135,7 @@ def test_a_stuck_collector_is_never_entered_a_second_time_and_costs_no_more_wait
             assert (slow.entered, good.entered) == (1, 4)
             assert wrong.failures == [("slow", Reason.DEADLINE), *[("slow", Reason.STUCK)] * 3]
 
-    asyncio.run(scenario())
+    promptly(scenario())
 
 
 def test_a_collector_that_comes_back_succeeds_again() -> None:
@@ -149,7 +149,7 @@ def test_a_collector_that_comes_back_succeeds_again() -> None:
             assert shown(seen) == ["node_slow"]
             assert slow.entered == 2
 
-    asyncio.run(scenario())
+    promptly(scenario())
 
 
 def test_many_that_hang_do_not_keep_the_others_from_a_thread() -> None:
@@ -162,7 +162,7 @@ def test_many_that_hang_do_not_keep_the_others_from_a_thread() -> None:
                 collector.release.set()
             assert reasons(await waiting) == dict.fromkeys(registry.names)
 
-    asyncio.run(scenario())
+    promptly(scenario())
 
 
 def test_scrapes_at_the_same_time_share_one_run() -> None:
@@ -180,7 +180,7 @@ def test_scrapes_at_the_same_time_share_one_run() -> None:
             assert all(page is pages[0] for page in pages)
             assert reasons(pages[0]) == {"good": None, "slow": None}
 
-    asyncio.run(scenario())
+    promptly(scenario())
 
 
 def test_an_impatient_scrape_does_not_spoil_a_patient_one_in_the_same_run() -> None:
@@ -196,7 +196,7 @@ def test_an_impatient_scrape_does_not_spoil_a_patient_one_in_the_same_run() -> N
             assert reasons(await patient) == {"slow": None}
             assert wrong.failures == []
 
-    asyncio.run(scenario())
+    promptly(scenario())
 
 
 def test_nobody_joins_a_run_that_somebody_has_given_up_on() -> None:
@@ -214,7 +214,7 @@ def test_nobody_joins_a_run_that_somebody_has_given_up_on() -> None:
             slow.release.set()
             assert reasons(await patient) == {"good": None, "slow": None}
 
-    asyncio.run(scenario())
+    promptly(scenario())
 
 
 def test_a_scrape_that_is_cancelled_leaves_the_registry_in_order() -> None:
@@ -229,7 +229,7 @@ def test_a_scrape_that_is_cancelled_leaves_the_registry_in_order() -> None:
             await free_again(registry, slow)
             assert reasons(await registry.scrape(PATIENT)) == {"slow": None}
 
-    asyncio.run(scenario())
+    promptly(scenario())
 
 
 def test_the_event_loop_goes_on_while_a_collector_blocks() -> None:
@@ -241,14 +241,14 @@ def test_the_event_loop_goes_on_while_a_collector_blocks() -> None:
             asyncio.get_running_loop().call_soon(slow.release.set)
             assert reasons(await waiting) == {"slow": None}
 
-    asyncio.run(scenario())
+    promptly(scenario())
 
 
 def test_a_name_that_is_taken_is_quarantined_and_the_page_stays_valid() -> None:
     wrong = Wrong()
     first = Says("first", gauge("node_x", 1))
     second = Says("second", gauge("node_x", 2), gauge("node_y"), gauge("tocsin_exporter_build_info"))
-    seen = asyncio.run(registry_of(first, second, wrong=wrong).scrape(PATIENT))
+    seen = promptly(registry_of(first, second, wrong=wrong).scrape(PATIENT))
     assert shown(seen) == ["node_x", "node_y"]
     assert wrong.quarantined == ["second", "second"]
     assert [(clash.family, clash.owner) for clash in seen.quarantined] == [
@@ -270,7 +270,7 @@ def test_a_failure_is_logged_when_it_begins_when_it_changes_and_when_it_ends(
                 await registry.scrape(PATIENT)
 
     with caplog.at_level(logging.INFO, "tocsin.exporter"):
-        asyncio.run(scenario())
+        promptly(scenario())
     said = [(record.message, record.__dict__.get("reason")) for record in caplog.records]
     assert said == [
         ("collector failed", "deadline"),
@@ -290,13 +290,13 @@ def test_what_is_stuck_stays_known_when_the_collectors_are_replaced() -> None:
             assert reasons(await registry.scrape(PATIENT)) == {"slow": Reason.STUCK}
             assert again.entered == 0
 
-    asyncio.run(scenario())
+    promptly(scenario())
 
 
 def test_a_collector_that_returns_after_the_loop_has_ended_harms_nobody() -> None:
     # What the thread would raise, pytest turns into a failure.
     with hanging("slow") as (slow,):
         registry = registry_of(slow)
-        asyncio.run(registry.scrape(SHORT))
+        promptly(registry.scrape(SHORT))
         slow.release.set()
-        asyncio.run(free_again(registry, slow))
+        promptly(free_again(registry, slow))

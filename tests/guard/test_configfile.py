@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import pytest
@@ -96,6 +96,9 @@ ratio: .inf
     [
         ("mode: opne", "mode: found 'opne', expected one of: closed, open (did you mean 'open'?)"),
         ("mode: on", "mode: found true, expected one of: closed, open"),
+        ("mode: OPEN", "mode: found 'OPEN', expected one of: closed, open (did you mean 'open'?)"),
+        ("limit: on", "limit: found true, expected a whole number"),
+        ("channels: {o: {type: hook}}", "channels.o.url: found nothing, expected text (required)"),
         ("enabled: maybe", "enabled: found 'maybe', expected true or false"),
         ("window: 2026-01-05", "window: found '2026-01-05', expected a duration such as 5m"),
         ("window: 1:30", "window: found '1:30', expected a duration such as 5m"),
@@ -221,6 +224,32 @@ def test_what_came_from_the_environment_stays_hidden_however_a_check_shows_it(
     kind = Kind(name="policy", struct=Policy, title="", check=telltale)
     assert [text.replace("'", "").replace('"', "") for text in told("window: '${S}'", kind, S=secret)] == [
         "policy.yml:1: routes: found the ${S}, expected not ${S}"
+    ]
+
+
+def test_a_place_that_is_wrong_already_is_not_held_against_the_rest() -> None:
+    kind = Kind(name="p", struct=Policy, title="", check=lambda _: [Problem(("limit",), "too much", "less")])
+    assert told("limit: 11", kind) == ["policy.yml:1: limit: found the number 11, expected a number of at most 10"]
+    assert told("limit: 10", kind) == ["policy.yml:1: limit: found too much, expected less"]
+
+
+def test_a_struct_that_forgets_to_forbid_unknown_keys_is_strict_all_the_same() -> None:
+    class Loose(msgspec.Struct, frozen=True):
+        name: str = ""
+
+    (fault,) = told("nmae: x", Kind(name="loose", struct=Loose, title=""))
+    assert fault == "policy.yml:1: nmae: found an unknown key, expected 'name'"
+
+
+@pytest.mark.parametrize("value", ["sesame", "sesame${DIGITS}"])
+def test_a_secret_that_is_wrong_in_its_shape_is_not_shown(value: str) -> None:
+    class Digits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+        pin: Annotated[str, msgspec.Meta(pattern="^[0-9]+$", extra_json_schema={"x-secret": True})]
+
+    faults = told(f"pin: '{value}'", Kind(name="digits", struct=Digits, title=""), DIGITS="12")
+    assert faults == [
+        "policy.yml:1: pin: found a value that is not shown, expected text that matches ^[0-9]+$",
+        f"policy.yml:1: pin: found a secret that is written out, {ELSEWHERE}",
     ]
 
 

@@ -27,6 +27,11 @@ def test_a_plain_value_is_what_people_mean_by_it(text: str, value: object, loade
     assert (document.value, type(document.value), document.problems) == (value, type(value), ())
 
 
+def test_half_of_a_surrogate_pair_is_a_problem_also_where_it_is_escaped() -> None:
+    document = parse('a: "\\ud800"', loader=PLAIN_LOADER)
+    assert document.problems == (Problem(("a",), "half of a surrogate pair", "text"),)
+
+
 @LOADERS
 def test_every_place_knows_its_line_and_a_place_that_is_not_there_the_nearest(loader: Any) -> None:
     document = parse("# first\na:\n  - b: 1\n    c:\n      5\n  - d\ne: {f: 1,\n  g: 2}\n", loader=loader)

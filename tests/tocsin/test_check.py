@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import select
 import shutil
 from pathlib import Path
 
@@ -223,6 +224,13 @@ def test_a_file_of_no_known_kind_is_a_fault_that_says_what_is_known(repository: 
     )
 
 
+def test_a_file_whose_name_looks_like_a_flag_is_still_a_file(repository: Repository) -> None:
+    repository.install("promtool")
+    repository.write("--help.yml", GOOD_RULES)
+    assert repository.check("--", "--help.yml")[0] == 0
+    assert repository.calls("promtool") == ["check rules ./--help.yml"]
+
+
 def test_a_file_of_no_known_kind_that_is_no_yaml_is_told_as_such(repository: Repository) -> None:
     repository.write("mine.yml", "a: 1\nb: [\n")
     assert repository.check("mine.yml")[1].startswith("mine.yml:2: found what YAML cannot read")
@@ -269,17 +277,26 @@ def test_what_the_programs_say_becomes_faults_with_the_lines_they_name(
     ]
 
 
-def test_a_program_that_never_ends_is_stopped_with_all_its_children(repository: Repository) -> None:
+def test_a_program_that_never_ends_is_stopped_with_all_its_children(repository: Repository, tmp_path: Path) -> None:
     repository.write("rules/a.yml", GOOD_RULES)
-    repository.install("promtool", script="sleep 600 & sleep 600")
+    # Whoever lives on of the program and its children holds this pipe open.
+    pipe = tmp_path / "alive"
+    os.mkfifo(pipe)
+    reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    repository.install("promtool", script=f"exec 9>{pipe}; echo alive >&9; sleep 600 & sleep 600")
     verdict = promcheck.check(
         "rules/a.yml",
         promcheck.RULES,
         folder=repository.folder,
         environ={"PATH": str(repository.programs)},
-        timeout_seconds=0.2,
+        timeout_seconds=1,
     )
-    assert [str(fault) for fault in verdict.faults] == ["rules/a.yml: found no answer of promtool in 0.2 seconds"]
+    assert [str(fault) for fault in verdict.faults] == ["rules/a.yml: found no answer of promtool in 1 seconds"]
+    with open(reading, "rb") as alive:
+        assert alive.read(6) == b"alive\n"
+        ended = select.poll()
+        ended.register(alive, select.POLLHUP)
+        assert ended.poll(5000) == [(reading, select.POLLHUP)]
 
 
 def test_json_carries_files_faults_and_notes(repository: Repository) -> None:
