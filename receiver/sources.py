@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 from guard.tokens import TokenFile, Unreadable
@@ -59,6 +60,7 @@ class Sources:
             raise Unwelcome(401, reason="unauthorized", text=f"source {name!r} needs `Authorization: Bearer <token>`")
 
 
+@lru_cache(maxsize=1024)
 def is_loopback(remote: str | None) -> bool:
     """Whether the other end is this machine. A Unix socket has no address, and is."""
     if remote is None:

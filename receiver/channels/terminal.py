@@ -39,10 +39,14 @@ class Terminal:
         self._color = stream.isatty()
         self._texts: queue.SimpleQueue[tuple[str, Future[None]]] = queue.SimpleQueue()
         self._pending: tuple[str, Future[None]] | None = None
+        self._printed_late: set[str] = set()  # while another message was waiting for the same stream
         # A daemon: a stream that hangs for ever must not keep the process from ending.
         threading.Thread(target=self._print_all, name="tocsin-terminal", daemon=True).start()
 
     async def send(self, message: Message) -> str:
+        if message.id in self._printed_late:
+            self._printed_late.discard(message.id)
+            return "printed"
         if self._pending is None:
             printed: Future[None] = Future()
             self._pending = (message.id, printed)
@@ -57,6 +61,7 @@ class Terminal:
             raise Unreachable(f"standard output: {error}") from None
         self._pending = None
         if waiting_for != message.id:
+            self._printed_late.add(waiting_for)
             return await self.send(message)
         return "printed"
 

@@ -25,8 +25,8 @@ def answer(value: object, *, status: int = 200) -> web.Response:
 
 
 def refuse(status: int, text: str, *, headers: Mapping[str, str] = MappingProxyType({})) -> NoReturn:
-    body = _encoder.encode({"error": text})
-    raise _EXCEPTIONS[status](body=body, content_type="application/json", headers=headers)
+    body = _encoder.encode({"error": text}).decode()
+    raise _EXCEPTIONS[status](text=body, content_type="application/json", headers=headers)
 
 
 def limit_of(request: web.Request, *, default: int, most: int) -> int:

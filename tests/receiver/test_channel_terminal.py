@@ -115,6 +115,8 @@ def test_another_message_waits_behind_the_one_that_hangs() -> None:
                 await terminal.send(message("T-2"))
             except Unreachable:
                 continue
+            # The first one asks again, as it was told to, and learns that it was printed meanwhile.
+            assert await terminal.send(message("T-1")) == "printed"
             return stream.getvalue()
 
     assert asyncio.run(asyncio.wait_for(test(), SURELY)) == render(message("T-1")) + render(message("T-2"))

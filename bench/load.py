@@ -1,0 +1,108 @@
+"""A load of HTTP requests over a few kept-alive connections, cheap enough not to be what is measured.
+
+Each connection sends a prepared request, waits for the whole answer, sends the next: as Alertmanager does, and
+as many at once as it has groups to flush.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import cast
+
+import uvloop
+
+
+@dataclass
+class Load:
+    """What one run did."""
+
+    seconds: float = 0.0
+    answers: dict[int, int] = field(default_factory=dict)
+    latencies: list[float] = field(default_factory=list)
+
+    def rate(self, status: int = 200) -> float:
+        return self.answers.get(status, 0) / self.seconds
+
+    def latency(self, share: float) -> float:
+        ordered = sorted(self.latencies)
+        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else float("nan")
+
+
+class _Connection(asyncio.Protocol):
+    """One request after the other, until the time is over."""
+
+    def __init__(self, requests: Sequence[bytes], first: int, stride: int, load: Load, end: float) -> None:
+        self._requests = requests
+        self._next = first
+        self._stride = stride
+        self._load = load
+        self._end = end
+        self._left: bytes = b""
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but its class
+        self._send()
+
+    def data_received(self, data: bytes) -> None:
+        self._left += data
+        head, separator, body = self._left.partition(b"\r\n\r\n")
+        if not separator or len(body) < _content_length(head):
+            return
+        self._left = b""
+        status = int(head[9:12])
+        self._load.answers[status] = self._load.answers.get(status, 0) + 1
+        now = time.perf_counter()
+        self._load.latencies.append(now - self._sent)
+        if now < self._end:
+            self._send()
+        else:
+            self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.done.done():
+            self.done.set_result(None)
+
+    def _send(self) -> None:
+        self._sent = time.perf_counter()
+        self._transport.write(self._requests[self._next])
+        self._next = (self._next + self._stride) % len(self._requests)
+
+
+def _content_length(head: bytes) -> int:
+    for line in head.split(b"\r\n"):
+        if line[:15].lower() == b"content-length:":
+            return int(line[15:])
+    return 0
+
+
+def post(path: str, body: bytes, host: str) -> bytes:
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def run_load(requests: Sequence[bytes], *, port: int, connections: int, seconds: float) -> Load:
+    load = Load()
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        begin = time.perf_counter()
+        waits = []
+        for first in range(connections):
+            _, protocol = await loop.create_connection(
+                partial(_Connection, requests, first, connections, load, begin + seconds),
+                "127.0.0.1",
+                port,
+            )
+            waits.append(protocol.done)
+        await asyncio.wait_for(asyncio.gather(*waits), seconds + 60)
+        load.seconds = time.perf_counter() - begin
+
+    uvloop.run(run())
+    return load

@@ -1,0 +1,256 @@
+"""The outbox: order, patience, and each answer reported once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from receiver.channels import Refused, Unreachable
+from receiver.entry import Delivered, Undeliverable
+from receiver.message import Message
+from receiver.outbox import Outbox
+from receiver.store import StoreFailed
+from tests.receiver.builders import AT, message
+from tests.receiver.quickloop import LoopClock, run_quickly
+
+
+@dataclass
+class Scripted:
+    """A channel that answers what the script says of an incident, in turn, and then takes everything."""
+
+    script: Mapping[str, Sequence[Exception]] = field(default_factory=dict)
+    takes_seconds: float = 0.0
+    retry_seconds_max: float = 3600.0
+    parallel_max: int = 4
+    attempts: list[tuple[float, str]] = field(default_factory=list)
+    at_once: int = 0
+    at_once_max: int = 0
+    closed: bool = False
+
+    async def send(self, message: Message) -> str:
+        self.attempts.append((asyncio.get_running_loop().time(), message.id))
+        self.at_once += 1
+        self.at_once_max = max(self.at_once_max, self.at_once)
+        try:
+            if self.takes_seconds:
+                await asyncio.sleep(self.takes_seconds)
+        finally:
+            self.at_once -= 1
+        tried = sum(1 for _, each in self.attempts if each.split("-")[2] == message.id.split("-")[2])
+        answers = self.script.get(message.incident, ())
+        if tried <= len(answers):
+            raise answers[tried - 1]
+        return "ok"
+
+    async def close(self) -> None:
+        self.closed = True
+
+    @property
+    def sent(self) -> list[str]:
+        return [each.removeprefix("j-").removesuffix("-chat") for _, each in self.attempts]
+
+
+@dataclass
+class Journal:
+    """Takes reports; `fails` times it cannot."""
+
+    fails: int = 0
+    reports: list[Delivered | Undeliverable] = field(default_factory=list)
+    asked: int = 0
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def submit(self, fact: Delivered | Undeliverable) -> int:
+        self.asked += 1
+        if self.asked <= self.fails:
+            raise StoreFailed("database or disk is full")
+        self.reports.append(fact)
+        self.news.set()
+        return len(self.reports)
+
+    async def until(self, count: int) -> list[Delivered | Undeliverable]:
+        while len(self.reports) < count:
+            self.news.clear()
+            await self.news.wait()
+        return self.reports
+
+
+@asynccontextmanager
+async def outbox(journal: Journal, *messages: Message, **channels: Scripted) -> AsyncIterator[Outbox]:
+    box = Outbox(report=journal.submit, clock=LoopClock())
+    box.replace_channels(channels)
+    box.add(messages)
+    box.start()
+    try:
+        yield box
+    finally:
+        await box.stop(grace_seconds=1.0)
+
+
+def delivered(
+    chat: Scripted, *messages: Message, fails: int = 0, count: int | None = None
+) -> list[Delivered | Undeliverable]:
+    async def test() -> list[Delivered | Undeliverable]:
+        journal = Journal(fails=fails)
+        async with outbox(journal, *messages, chat=chat) as box:
+            reports = await journal.until(len(messages) if count is None else count)
+            await asyncio.sleep(0)
+            assert box.owed == len(messages) - len(reports)
+            return reports
+
+    return run_quickly(test)
+
+
+def busy() -> Unreachable:
+    return Unreachable("busy")
+
+
+def test_what_is_taken_is_reported_with_the_answer_and_the_attempts() -> None:
+    (report,) = delivered(Scripted(takes_seconds=0.25), message("T-1"))
+    assert report == Delivered("j-T-1-1-chat", "T-1", "chat", attempts=1, seconds=0.25, answer="ok")
+
+
+def test_messages_about_one_incident_keep_their_order_however_often_one_fails() -> None:
+    chat = Scripted({"T-1": [busy(), busy(), busy()]})
+    delivered(chat, *(message("T-1", step=step) for step in (1, 2, 3)))
+    assert chat.sent == ["T-1-1", "T-1-1", "T-1-1", "T-1-1", "T-1-2", "T-1-3"]
+
+
+def test_one_incident_that_fails_does_not_hold_up_the_others() -> None:
+    chat = Scripted({"T-1": [busy()] * 5}, parallel_max=1)
+    reports = delivered(chat, message("T-1"), message("T-2"), message("T-3"))
+    assert [report.incident for report in reports] == ["T-2", "T-3", "T-1"]
+    assert [at for at, each in chat.attempts if "T-1" not in each] == [0.0, 0.0]
+
+
+def test_attempts_come_less_and_less_often_up_to_once_a_minute() -> None:
+    chat = Scripted({"T-1": [busy()] * 9})
+    (report,) = delivered(chat, message("T-1"))
+    moments = [at for at, _ in chat.attempts]
+    waits = [later - earlier for earlier, later in zip(moments, moments[1:], strict=False)]
+    assert waits == pytest.approx([1, 2, 4, 8, 16, 32, 60, 60, 60])
+    assert isinstance(report, Delivered) and report.attempts == 10
+
+
+def test_a_time_that_the_other_side_names_is_waited_for() -> None:
+    chat = Scripted({"T-1": [Unreachable("slow down", seconds=300.0), Unreachable("now", seconds=0.0)]})
+    delivered(chat, message("T-1"))
+    assert [at for at, _ in chat.attempts] == pytest.approx([0, 300, 302])
+
+
+def test_after_its_time_a_message_is_given_up_and_that_is_said() -> None:
+    chat = Scripted({"T-1": [busy()] * 100}, retry_seconds_max=100.0)
+    (report,) = delivered(chat, message("T-1"))
+    assert isinstance(report, Undeliverable)
+    assert report.reason == "given up after 123 seconds: busy"
+    assert report.attempts == len(chat.attempts) == 8
+
+
+def test_what_is_refused_is_reported_once_and_the_next_message_goes_on() -> None:
+    chat = Scripted({"T-1": [Refused("no such room")]})
+    first, second = delivered(chat, message("T-1", step=1), message("T-1", step=2))
+    assert first == Undeliverable("j-T-1-1-chat", "T-1", "chat", attempts=1, reason="no such room")
+    assert isinstance(second, Delivered)
+    assert chat.sent == ["T-1-1", "T-1-2"]
+
+
+def test_a_mistake_in_a_channel_is_an_attempt_that_failed() -> None:
+    chat = Scripted({"T-1": [ZeroDivisionError("oops")]})
+    (report,) = delivered(chat, message("T-1"))
+    assert isinstance(report, Delivered) and report.attempts == 2
+
+
+def test_while_the_journal_cannot_be_written_the_report_waits_and_nothing_is_sent_twice() -> None:
+    chat = Scripted()
+    reports = delivered(chat, message("T-1", step=1), message("T-1", step=2), fails=5)
+    assert [report.message for report in reports] == ["j-T-1-1-chat", "j-T-1-2-chat"]
+    assert chat.sent == ["T-1-1", "T-1-2"]
+
+
+def test_no_more_than_the_channel_allows_is_on_the_way_at_once() -> None:
+    chat = Scripted(takes_seconds=1.0, parallel_max=3)
+    delivered(chat, *(message(f"T-{number}") for number in range(10)))
+    assert chat.at_once_max == 3
+
+
+def test_a_message_to_a_channel_that_is_gone_is_refused_and_that_is_said() -> None:
+    (report,) = run_quickly(_without_a_channel)
+    assert isinstance(report, Undeliverable)
+    assert report.reason == "the policy has no channel 'chat' any more"
+
+
+async def _without_a_channel() -> list[Delivered | Undeliverable]:
+    journal = Journal()
+    async with outbox(journal, message("T-1")):
+        return await journal.until(1)
+
+
+def test_a_message_that_waits_takes_the_channel_that_the_new_policy_has() -> None:
+    async def test() -> tuple[Scripted, Scripted]:
+        journal, before, after = Journal(), Scripted({"T-1": [busy()] * 100}), Scripted()
+        async with outbox(journal, message("T-1"), chat=before) as box:
+            await asyncio.sleep(10)
+            box.replace_channels({"chat": after})
+            await journal.until(1)
+        return before, after
+
+    before, after = run_quickly(test)
+    assert (len(before.attempts), after.sent) == (4, ["T-1-1"])
+    assert before.closed and after.closed
+
+
+def test_a_channel_that_a_new_policy_adds_is_sent_to() -> None:
+    async def test() -> None:
+        journal, added = Journal(), Scripted()
+        async with outbox(journal) as box:
+            box.replace_channels({"chat": added})
+            box.add([message("T-1")])
+            await journal.until(1)
+        assert added.sent == ["T-1-1"]
+
+    run_quickly(test)
+
+
+def test_a_stop_lets_what_is_on_its_way_arrive_and_keeps_the_rest() -> None:
+    async def test() -> None:
+        journal, chat = Journal(), Scripted(takes_seconds=0.5, parallel_max=1)
+        async with outbox(journal, message("T-1"), message("T-2"), chat=chat) as box:
+            await asyncio.sleep(0.1)
+        assert [report.incident for report in journal.reports] == ["T-1"]
+        assert (chat.sent, box.owed, chat.closed) == (["T-1-1"], 1, True)
+
+    run_quickly(test)
+
+
+def test_a_stop_does_not_wait_for_a_channel_that_hangs() -> None:
+    async def test() -> float:
+        journal, chat = Journal(), Scripted(takes_seconds=1e6)
+        async with outbox(journal, message("T-1"), chat=chat) as box:
+            await asyncio.sleep(0.1)
+        assert (journal.reports, box.owed) == ([], 1)
+        return asyncio.get_running_loop().time()
+
+    assert run_quickly(test) == pytest.approx(1.1)
+
+
+def test_what_is_owed_and_since_when_is_told_by_channel() -> None:
+    async def test() -> None:
+        journal = Journal()
+        chat, quiet = Scripted({"T-1": [busy()] * 3, "T-2": [Refused("no")]}), Scripted()
+        async with outbox(journal, message("T-1"), message("T-2"), chat=chat, quiet=quiet) as box:
+            await journal.until(1)
+            await asyncio.sleep(0.1)
+            owed, oldest, watcher = box.by_channel()["chat"]
+            assert (owed, oldest, box.owed) == (1, AT, 1)
+            assert (watcher.attempts, watcher.failures, watcher.refused, watcher.delivered) == (2, 1, 1, 0)
+            assert watcher.last_error in ("busy", "no")
+            assert box.by_channel()["quiet"][:2] == (0, None)
+            await journal.until(2)
+            await asyncio.sleep(0)
+            owed, oldest, watcher = box.by_channel()["chat"]
+            assert (owed, oldest, watcher.delivered, watcher.last_error) == (0, None, 1, None)
+
+    run_quickly(test)

@@ -1,0 +1,200 @@
+"""A whole receiver inside a test: real doors on a free port, a real store on disk, the real runner and outbox.
+
+Put together as `receiver/__main__.py` does it, from the same parts; only signals and flags are left out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from guard.listen import listening, parse_address
+from receiver import settings
+from receiver.channels import Channel
+from receiver.clock import SystemClock
+from receiver.doors.api import Api
+from receiver.doors.app import application
+from receiver.doors.health import Health
+from receiver.doors.page import Page
+from receiver.doors.webhook import WebhookDoor
+from receiver.entry import Fact
+from receiver.message import Message
+from receiver.metrics import Metrics
+from receiver.outbox import Outbox
+from receiver.runner import Runner
+from receiver.settings import Settings
+from receiver.sources import Sources
+from receiver.store import Draft, Store, StoreFailed
+from receiver.store.sqlite import open_sqlite
+from tests.receiver.builders import SURELY
+
+POLICY = "channels: {chat: {type: terminal}}\n"
+
+
+class Quiet:
+    """A channel that takes everything and remembers it."""
+
+    retry_seconds_max = 60.0
+    parallel_max = 4
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+
+    async def send(self, message: Message) -> str:
+        self.messages.append(message)
+        return "ok"
+
+    async def close(self) -> None:
+        pass
+
+
+class FullDisk:
+    """A store whose writes fail while `full`; whatever else is asked goes to the real one."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.full = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def append(self, draft: Draft) -> object:
+        self._check()
+        return await self._store.append(draft)
+
+    async def commit(self, changes: Sequence[Any], messages: Sequence[Message], position: int) -> None:
+        self._check()
+        await self._store.commit(changes, messages, position)
+
+    async def set_aside(self, body: Any) -> None:
+        self._check()
+        await self._store.set_aside(body)
+
+    def _check(self) -> None:
+        if self.full:
+            raise StoreFailed("database or disk is full")
+
+
+@dataclass
+class World:
+    """One running receiver, and one client."""
+
+    url: str
+    client: aiohttp.ClientSession
+    disk: FullDisk
+    runner: Runner
+    outbox: Outbox
+    metrics: Metrics
+    channels: Mapping[str, Channel]
+
+    async def post(self, body: bytes, *, source: str = "am", **headers: str) -> tuple[int, Any]:
+        return await self.ask("POST", f"/webhook/{source}", data=body, headers=headers)
+
+    async def get(self, path: str) -> tuple[int, Any]:
+        return await self.ask("GET", path)
+
+    async def ask(self, method: str, path: str, **how: Any) -> tuple[int, Any]:
+        """Status and JSON (or text, where it is none) of one request."""
+        async with self.client.request(method, self.url + path, **how) as answer:
+            text = await answer.text()
+            return answer.status, json.loads(text) if answer.content_type == "application/json" else text
+
+    async def decided(self) -> None:
+        """Until everything that was accepted is decided, delivered and reported."""
+        await self.until(lambda: self.runner.lag == 0 and self.outbox.owed == 0)
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        async with asyncio.timeout(SURELY):
+            while not holds():
+                await asyncio.sleep(0.005)
+
+    async def refused(self) -> dict[str, float]:
+        """How many webhooks were refused, by reason, where any was."""
+        found = {}
+        for family in self.metrics.registry.collect():
+            for sample in family.samples:
+                if sample.name == "tocsin_receiver_webhooks_refused_total" and sample.value:
+                    found[sample.labels["reason"]] = sample.value
+        return found
+
+
+async def _no_reload() -> str:
+    return "not in this test"
+
+
+@asynccontextmanager
+async def receiver(
+    folder: Path,
+    *,
+    policy: str = POLICY,
+    reload: Callable[[], Awaitable[str]] = _no_reload,
+    channels: Mapping[str, Channel] | None = None,
+) -> AsyncIterator[World]:
+    (folder / "receiver.yml").write_text(policy)
+    loaded = settings.load(folder / "receiver.yml", environ={})
+    store = open_sqlite(folder / "data" / "receiver.db")
+    disk = FullDisk(store)
+    try:
+        async with _running(disk, loaded, reload=reload, channels=channels or {}) as world:
+            yield world
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def _running(
+    disk: FullDisk, loaded: Settings, *, reload: Callable[[], Awaitable[str]], channels: Mapping[str, Channel]
+) -> AsyncIterator[World]:
+    clock = SystemClock()
+    metrics = Metrics(clock=clock)
+    known: Mapping[str, Channel] = channels or {name: Quiet() for name in loaded.channels}
+
+    def decided(messages: Sequence[Message], counts: Mapping[str, int]) -> None:
+        outbox.add(messages)
+        metrics.count_decisions(messages, counts)
+
+    async def report(fact: Fact) -> int:
+        return await runner.submit(fact)
+
+    store: Any = disk
+    outbox = Outbox(report=report, clock=clock)
+    runner = Runner(store, clock=clock, on_decided=decided, messages_owed=lambda: outbox.owed)
+    door = WebhookDoor(runner=runner, store=store, metrics=metrics, clock=clock)
+    door.sources = Sources(loaded.sources)
+    outbox.replace_channels(known)
+    outbox.add(await runner.start(loaded.policy))
+    metrics.chain_checked(intact=True)
+    metrics.policy_read(successful=True)
+    metrics.observe(runner, outbox)
+    app = application(
+        webhook=door,
+        api=Api(store=store, runner=runner, outbox=outbox, clock=clock, started_at=clock.now()),
+        health=Health(store=store, runner=runner, outbox=outbox, metrics=metrics, reload=reload),
+        page=Page(store=store, runner=runner, clock=clock, external_url=None),
+        metrics=metrics,
+    )
+    deciding = asyncio.create_task(runner.run())
+    outbox.start()
+    try:
+        async with (
+            listening(app, [parse_address("127.0.0.1:0")], grace_seconds=1.0) as (url,),
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=SURELY)) as client,
+        ):
+            yield World(url, client, disk, runner, outbox, metrics, known)
+    finally:
+        disk.full = False
+        await outbox.stop(grace_seconds=1.0)
+        runner.stop()
+        await deciding
+
+
+def run(test: Coroutine[Any, Any, None]) -> None:
+    """Runs one test, which ends or fails; it never hangs."""
+    asyncio.run(asyncio.wait_for(test, 4 * SURELY))
