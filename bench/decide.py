@@ -53,10 +53,8 @@ def _fact(body: bytes) -> Fact:
 
 
 def _decide_all(state: State, facts: list[Fact]) -> float:
-    position = 0
     began = time.perf_counter()
-    for fact in facts:
-        position += 1
+    for position, fact in enumerate(facts, start=1):
         entry = Entry(position, BEGIN + timedelta(seconds=position), fact)
         state.apply(decide(state, entry, policy_for(state, entry)).changes)
     return time.perf_counter() - began

@@ -27,7 +27,7 @@ GOALS = {1: 0.6, 10: 1.0, 100: 1.5}
 POLICY = "routes: [{}]\n"
 
 
-def labels(number: int) -> dict[str, str]:
+def labels_of(number: int) -> dict[str, str]:
     return {
         "alertname": f"HighErrorRate{number % 50}",
         "group": str(number // 100),
@@ -38,7 +38,7 @@ def labels(number: int) -> dict[str, str]:
     }
 
 
-def annotations(number: int) -> dict[str, str]:
+def annotations_of(number: int) -> dict[str, str]:
     return {"summary": f"Too many errors on shop{number % 40}", "description": "More than 10 % of all requests fail."}
 
 
@@ -47,8 +47,8 @@ def to_alertmanager(size: int, port: int) -> list[bytes]:
     for first in range(0, ALERTS, size):
         alerts = [
             {
-                "labels": labels(number),
-                "annotations": annotations(number),
+                "labels": labels_of(number),
+                "annotations": annotations_of(number),
                 "startsAt": "2026-11-21T08:00:00.000Z",
                 "endsAt": "2036-11-21T08:00:00.000Z",
                 "generatorURL": "http://prometheus:9090/graph?g0.expr=up",
@@ -65,12 +65,12 @@ def to_tocsin(size: int, port: int) -> list[bytes]:
         alerts = [
             {
                 "status": "firing",
-                "labels": labels(number),
-                "annotations": annotations(number),
+                "labels": labels_of(number),
+                "annotations": annotations_of(number),
                 "startsAt": "2026-11-21T08:00:00.000Z",
                 "endsAt": "0001-01-01T00:00:00Z",
                 "generatorURL": "http://prometheus:9090/graph?g0.expr=up",
-                "fingerprint": fingerprint_of(labels(number)),
+                "fingerprint": fingerprint_of(labels_of(number)),
             }
             for number in range(first, first + size)
         ]
@@ -97,11 +97,14 @@ def main(arguments: list[str] | None = None) -> str:
     command.add_argument("--seconds", type=float, default=4.0)
     command.add_argument("--rounds", type=int, default=3)
     chosen = command.parse_args(arguments)
-    lines = [
-        "| alerts a request | Tocsin, alerts/s (min / median / max) | Alertmanager, alerts/s | ratio of medians | goal"
-        " | Tocsin p99 | not answered 200 |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    head: tuple[str, ...] = (
+        "alerts a request",
+        "Tocsin, alerts/s (min / median / max)",
+        "Alertmanager, alerts/s",
+        "ratio of medians",
+    )
+    head = (*head, "goal", "Tocsin p99", "not answered 200")
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for size in SIZES:
         pairs = [measure(size, chosen.seconds) for _ in range(chosen.rounds)]
         ours = [pair[0].rate() * size for pair in pairs]

@@ -7,6 +7,7 @@ entry.py     what the journal holds
 store/       the journal, the state and the outbox on disk: one transaction moves all three
 runner.py    appends, decides, commits; the one decider
 engine.py    decide(state, entry, policy) -> Decision: the only place where anything is decided
+ledger.py    a decision while it is made
 state.py     what is known, and the only way it moves
 incident.py  an incident, its alerts, and how they are shown
 message.py   what goes out, with an identity that follows from the decision
@@ -18,5 +19,5 @@ settings.py  receiver.yml on its way in
 metrics.py   what the receiver says about itself
 __main__.py  the only place that wires
 
-Pure (no clock, no input or output): alert, entry, engine, state, incident, message, policy/.
+Pure (no clock, no input or output): alert, entry, engine, ledger, state, incident, message, policy/.
 """

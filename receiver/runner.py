@@ -13,8 +13,9 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 
 from receiver.clock import Clock
-from receiver.engine import Decision, decide, policy_for
+from receiver.engine import decide, policy_for
 from receiver.entry import AlertsReceived, Entry, Fact, PolicyLoaded, TimePassed
+from receiver.ledger import Decision
 from receiver.message import Message
 from receiver.policy.policy import Policy
 from receiver.state import Change, State

@@ -1,10 +1,16 @@
 """What people type.
 
-cli.py       the subcommands, and nothing else
-up.py        exporter and receiver together, with --stack Prometheus and Alertmanager as well
-bundled.py   where the configuration is that travels with the program
-fire.py      a test alert through the door that Alertmanager uses
-incident.py  what is open, and the story of one incident
-check.py     every configuration file of a repository, all faults at once
-schemas.py   the JSON Schemas for editors
+cli.py        the subcommands, and nothing else
+up.py         exporter and receiver together, with no configuration
+stack.py      what --stack adds: Prometheus and Alertmanager as they are installed
+processes.py  several processes as one: started together, ended together
+bundled.py    where the configuration is that travels with the program
+fire.py       a test alert through the door that Alertmanager uses
+incident.py   what is open, and the story of one incident
+client.py     one request to a receiver
+check.py      every configuration file of a repository, all faults at once
+kinds.py      the kinds of configuration file that Tocsin has
+filekinds.py  which file is of which kind
+promcheck.py  promtool and amtool, for the files that are theirs
+schemas.py    the JSON Schemas for editors
 """

@@ -6,6 +6,7 @@ Put together as `receiver/__main__.py` does it, from the same parts; only signal
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -61,12 +62,16 @@ class FullDisk:
     def __init__(self, store: Store) -> None:
         self._store = store
         self.full = False
+        self.appends_left: int | None = None  # until it is full
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
     async def append(self, draft: Draft) -> object:
         self._check()
+        if self.appends_left is not None:
+            self.appends_left -= 1
+            self.full = self.appends_left == 0
         return await self._store.append(draft)
 
     async def commit(self, changes: Sequence[Any], messages: Sequence[Message], position: int) -> None:
@@ -95,7 +100,7 @@ class World:
     channels: Mapping[str, Channel]
 
     async def post(self, body: bytes, *, source: str = "am", **headers: str) -> tuple[int, Any]:
-        return await self.ask("POST", f"/webhook/{source}", data=body, headers=headers)
+        return await self.ask("POST", f"/webhook/{source}", data=io.BytesIO(body), headers=headers)
 
     async def get(self, path: str) -> tuple[int, Any]:
         return await self.ask("GET", path)

@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from receiver.engine import Decision
 from receiver.entry import Delivered, Entry
+from receiver.ledger import Decision
 from receiver.message import Message
 from receiver.outbox import Outbox
 from receiver.runner import Runner
