@@ -75,7 +75,7 @@ async def serve(arguments: argparse.Namespace, plan: Plan, load: Callable[[], Pl
         doors.application(), arguments.web_listen_address, grace_seconds=GRACE_SECONDS
     ) as addresses:
         for address in addresses:
-            print(f"listening on {address}", flush=True)  # noqa: T201 - for people and scripts alike
+            print(f"tocsin exporter: listening on {address}", flush=True)  # noqa: T201 - for people and scripts alike
         await stop.wait()
         log.info("stopping")
 

@@ -79,6 +79,7 @@ class Page:
         more = (
             f'<p class="muted">and {left_out} more: see <a href="/api/v1/incidents">all</a></p>' if left_out > 0 else ""
         )
+        by_severity = sorted(active, key=lambda each: -severity_rank(each.severity))
         trouble = self._runner.failing
         return _PAGE.substitute(
             title=escape(f"{heading} · Tocsin"),
@@ -88,7 +89,7 @@ class Page:
             position=self._runner.position,
             lag=f" ({self._runner.lag} waiting)" if self._runner.lag else "",
             trouble=f'<p class="trouble">The store cannot be written: {escape(trouble)}</p>' if trouble else "",
-            open="\n".join(_article(each, now) for each in active) + more or quiet,
+            open="\n".join(_article(each, now) for each in by_severity) + more or quiet,
             resolved="\n".join(_article(each, now) for each in resolved) or '<p class="muted">None yet.</p>',
             url=escape(self._external_url or f"http://{request.host}"),
         )

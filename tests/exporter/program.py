@@ -13,6 +13,8 @@ from typing import IO
 
 from tests.exporter.builders import SURELY
 
+LISTENING = "tocsin exporter: listening on "
+
 
 @dataclass
 class Program:
@@ -48,9 +50,9 @@ def started(*flags: str) -> Iterator[Program]:
     with process:
         try:
             first = stream(process.stdout).readline()
-            if not first.startswith("listening on "):
+            if not first.startswith(LISTENING):
                 process.kill()
                 raise AssertionError(f"found {first!r} and {stream(process.stderr).read()!r}")
-            yield Program(process, first.removeprefix("listening on ").strip())
+            yield Program(process, first.removeprefix(LISTENING).strip())
         finally:
             process.kill()

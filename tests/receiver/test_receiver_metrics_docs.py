@@ -1,0 +1,54 @@
+"""docs/metrics-receiver.md and the receiver say the same."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from receiver.metrics import ALERT_OUTCOMES, REFUSALS
+from tests.receiver.builders import webhook
+from tests.receiver.world import receiver, run
+
+PAGE = (Path(__file__).parents[2] / "docs" / "metrics-receiver.md").read_text()
+ROW = re.compile(r"^\| `(\w+)` \| (gauge|counter|histogram) \|([^|]*)\|", re.MULTILINE)
+REASON = re.compile(r"^\| `(\w+)` \| (\d{3}) \|", re.MULTILINE)
+OUTCOME = re.compile(r"^\| `(\w+)` \| [^|`]* \|$", re.MULTILINE)
+
+
+def documented() -> dict[str, tuple[str, set[str]]]:
+    return {name: (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels in ROW.findall(PAGE)}
+
+
+def test_every_metric_is_documented_with_its_type_and_labels_and_nothing_else_is(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with receiver(tmp_path) as world:
+            await world.post(webhook())
+            await world.decided()
+            found = {}
+            for family in world.metrics.registry.collect():
+                name = f"{family.name}_total" if family.type == "counter" else family.name
+                labels = {label for sample in family.samples for label in sample.labels} - {"le"}
+                assert family.samples, name
+                found[name] = (family.type, labels)
+            assert found == documented()
+
+    run(test())
+
+
+def test_every_reason_and_every_outcome_is_documented() -> None:
+    assert sorted(name for name, _ in REASON.findall(PAGE)) == sorted(REFUSALS)
+    assert sorted(OUTCOME.findall(PAGE.partition("## What an alert")[2])) == sorted(ALERT_OUTCOMES)
+
+
+def test_every_series_with_fixed_labels_is_there_at_zero(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with receiver(tmp_path) as world:
+            page = (await world.get("/metrics"))[1]
+            for reason in REFUSALS:
+                assert f'tocsin_receiver_webhooks_refused_total{{reason="{reason}"}} 0.0' in page
+            for outcome in ALERT_OUTCOMES:
+                assert f'tocsin_receiver_alerts_total{{outcome="{outcome}"}} 0.0' in page
+            for name in ("messages_owed", "messages_delivered_total", "messages_refused_total"):
+                assert f'tocsin_receiver_{name}{{channel="chat"}} 0.0' in page
+
+    run(test())
