@@ -17,6 +17,7 @@ from exporter.metrics import Tally, version
 from exporter.negotiation import accepts_gzip, choose_format, scrape_seconds
 from exporter.registry import Registry
 from exporter.roles import Role
+from guard.peers import is_loopback
 
 # What may stand in a target's address: a name, an IPv4 or a bracketed IPv6 address, perhaps with a port.
 HOST = re.compile(r"(?:[a-zA-Z0-9]([a-zA-Z0-9._-]{0,252})|\[[0-9a-fA-F:.]{2,45}\])(?::[0-9]{1,5})?")
@@ -120,7 +121,9 @@ class Doors:
     async def ready(self, request: web.Request) -> web.Response:  # noqa: ARG002
         return web.Response(text="The Tocsin exporter is ready.\n")
 
-    async def reload(self, request: web.Request) -> web.Response:  # noqa: ARG002
+    async def reload(self, request: web.Request) -> web.Response:
+        if not is_loopback(request.remote):
+            return web.json_response({"error": "only this machine may reload (SIGHUP does the same)"}, status=403)
         faults = self._control.reload()
         if faults:
             refused = "the configuration was refused, the one before stays in force"

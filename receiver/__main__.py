@@ -17,6 +17,7 @@ from guard import flags, listen
 from guard import log as logs
 from guard.configfile import InvalidConfig
 from receiver import settings
+from receiver.channels import Channel
 from receiver.clock import SystemClock
 from receiver.doors.api import Api
 from receiver.doors.app import application
@@ -27,8 +28,9 @@ from receiver.entry import PolicyLoaded
 from receiver.message import Message
 from receiver.metrics import Metrics, program_version
 from receiver.outbox import Outbox
+from receiver.policy.file import ChannelFile
 from receiver.runner import Runner
-from receiver.settings import Settings, channels_of
+from receiver.settings import Settings, channel_of
 from receiver.sources import Sources
 from receiver.store import Store, StoreFailed, StoreUnusable
 from receiver.store.sqlite import open_sqlite
@@ -124,6 +126,7 @@ class _Receiver:
         )
         self._outbox = Outbox(report=self._runner.submit, clock=self._clock)
         self._door = WebhookDoor(runner=self._runner, store=store, metrics=self._metrics, clock=self._clock)
+        self._channels: dict[str, tuple[ChannelFile, Channel]] = {}
         self._reloading: asyncio.Task[None] | None = None
 
     async def start(self, first: Settings) -> None:
@@ -173,8 +176,13 @@ class _Receiver:
         return fresh.policy.digest
 
     def _put_in_force(self, fresh: Settings) -> None:
-        """What acts. What decides is put in force by the journal's entry."""
-        self._outbox.replace_channels(channels_of(fresh))
+        """What acts. What decides is put in force by the journal's entry. A channel that did not change stays."""
+        before = self._channels
+        self._channels = {
+            name: before[name] if name in before and before[name][0] == file else (file, channel_of(file))
+            for name, file in fresh.channels.items()
+        }
+        self._outbox.replace_channels({name: channel for name, (_, channel) in self._channels.items()})
         self._door.sources = Sources(fresh.sources)
 
     def _decided(self, messages: Sequence[Message], counts: Mapping[str, int]) -> None:

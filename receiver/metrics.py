@@ -27,7 +27,7 @@ from receiver.runner import Runner
 # Every word that a decision may count, so that each series is there at zero from the start.
 ALERT_OUTCOMES = ("new", "repeated", "refired", "resolved", "resolved_unseen", "late", "duplicate")
 REFUSALS = (
-    "not_json", "not_version_4", "wrong_type", "too_many_alerts", "too_large", "unreadable",
+    "not_json", "not_version_4", "wrong_type", "too_many_alerts", "too_large", "arriving", "slow", "unreadable",
     "source", "not_loopback", "token_file", "unauthorized", "origin",
     "undecided", "alerts", "messages_owed", "store",
 )  # fmt: skip

@@ -27,6 +27,7 @@ log = logging.getLogger("tocsin.receiver")
 RETRY_SECONDS_MIN = 1.0
 RETRY_SECONDS_MAX = 60.0
 ANSWER_CHARACTERS_MAX = 500
+RETIRE_SECONDS = 60.0
 
 Report = Callable[[Delivered | Undeliverable], Awaitable[object]]
 
@@ -48,7 +49,7 @@ class Outbox:
         self._report = report
         self._clock = clock
         self._queues: dict[str, _Queue] = {}
-        self._retired: list[Channel] = []
+        self._retiring: set[asyncio.Task[None]] = set()
         self._channels: dict[str, Channel] = {}
         self._running = False
 
@@ -64,15 +65,29 @@ class Outbox:
     def replace_channels(self, channels: Mapping[str, Channel]) -> None:
         """From the next attempt on. A message to a channel that is gone is refused, and that is said."""
         kept = set(map(id, channels.values()))
-        self._retired += [channel for channel in self._channels.values() if id(channel) not in kept]
+        for channel in self._channels.values():
+            if id(channel) not in kept:
+                task = asyncio.create_task(self._retire(channel))
+                self._retiring.add(task)
+                task.add_done_callback(self._retiring.discard)
         self._channels = dict(channels)
         for name in channels:
             self._queue(name)
 
+    async def _retire(self, channel: Channel) -> None:
+        """Closes it when what it was sending has had its time."""
+        try:
+            await asyncio.sleep(RETIRE_SECONDS)
+        finally:
+            await channel.close()
+
     async def stop(self, *, grace_seconds: float) -> None:
         """What is on its way may arrive; the rest stays owed."""
         await asyncio.gather(*(queue.stop(grace_seconds=grace_seconds) for queue in self._queues.values()))
-        for channel in [*self._channels.values(), *self._retired]:
+        for task in self._retiring:
+            task.cancel()
+        await asyncio.gather(*self._retiring, return_exceptions=True)
+        for channel in self._channels.values():
             await channel.close()
 
     @property

@@ -93,11 +93,7 @@ def _unusable_tokens(name: str, sources: Mapping[str, SourceFile]) -> Iterator[F
             yield Fault(name, 0, f"sources.{source}.token_file", str(error), "a file with one token a line")
 
 
-def channels_of(settings: Settings) -> dict[str, Channel]:
-    return {name: _channel(file) for name, file in settings.channels.items()}
-
-
-def _channel(file: ChannelFile) -> Channel:
+def channel_of(file: ChannelFile) -> Channel:
     match file:
         case TerminalFile():
             return Terminal(sys.stdout)

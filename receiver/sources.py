@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 
+from guard.peers import is_loopback
 from guard.tokens import TokenFile, Unreadable
 from receiver.policy.file import SourceFile
 
@@ -58,16 +57,3 @@ class Sources:
             raise Unwelcome(503, reason="token_file", text=f"the token of source {name!r} cannot be read") from error
         if not welcome:
             raise Unwelcome(401, reason="unauthorized", text=f"source {name!r} needs `Authorization: Bearer <token>`")
-
-
-@lru_cache(maxsize=1024)
-def is_loopback(remote: str | None) -> bool:
-    """Whether the other end is this machine. A Unix socket has no address, and is."""
-    if remote is None:
-        return True
-    try:
-        address = ipaddress.ip_address(remote.partition("%")[0])
-    except ValueError:
-        return False
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (mapped or address).is_loopback

@@ -54,6 +54,9 @@ def stack_parts(*, addresses: Addresses, defaults: Mapping[str, str], data: Path
                 f"--config.file={folder}/prometheus/prometheus.yml",
                 f"--storage.tsdb.path={data}/prometheus",
                 f"--web.listen-address={addresses.prometheus}",
+                # What fires in its first seconds goes nowhere, because it does not know of Alertmanager yet; by
+                # default it would be said again only after a minute.
+                "--rules.alert.resend-delay=10s",
             ),
             ready=f"http://{addresses.prometheus}/-/ready",
             log=folder / "prometheus.log",

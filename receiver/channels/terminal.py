@@ -37,7 +37,7 @@ class Terminal:
         self._stream = stream
         self._seconds_max = seconds_max
         self._color = stream.isatty()
-        self._texts: queue.SimpleQueue[tuple[str, Future[None]]] = queue.SimpleQueue()
+        self._texts: queue.SimpleQueue[tuple[str, Future[None]] | None] = queue.SimpleQueue()
         self._pending: tuple[str, Future[None]] | None = None
         self._printed_late: set[str] = set()  # while another message was waiting for the same stream
         # A daemon: a stream that hangs for ever must not keep the process from ending.
@@ -66,11 +66,11 @@ class Terminal:
         return "printed"
 
     async def close(self) -> None:
-        pass
+        self._texts.put(None)
 
     def _print_all(self) -> None:
-        while True:
-            text, printed = self._texts.get()
+        while (next_one := self._texts.get()) is not None:
+            text, printed = next_one
             try:
                 self._stream.write(_in_its_characters(text, self._stream.encoding or "utf-8"))
                 self._stream.flush()

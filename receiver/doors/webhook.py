@@ -3,6 +3,7 @@ use to come back; what could not be understood is set aside for the person who w
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from time import perf_counter
 from typing import NoReturn
@@ -23,6 +24,9 @@ log = logging.getLogger("tocsin.receiver")
 # 20,000 alerts are about 15 MB.
 BODY_BYTES_MAX = 64 * 1024 * 1024
 SET_ASIDE_BYTES_MAX = 64 * 1024
+ARRIVING_BYTES_MAX = 512 * 1024 * 1024
+# Alertmanager's next peer begins to send after 15 seconds; a sender that needs longer for a body is in trouble.
+BODY_SECONDS_MAX = 15.0
 _HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "5"}}
 
 
@@ -35,6 +39,7 @@ class WebhookDoor:
         self.sources = Sources({})  # nobody, until a policy says who
         self._metrics = metrics
         self._clock = clock
+        self._arriving_bytes = 0
 
     async def post(self, request: web.Request) -> web.Response:
         began = perf_counter()
@@ -65,8 +70,17 @@ class WebhookDoor:
             self._refuse(503, error.reason, f"too much at once ({error}): send it again")
 
     async def _body(self, request: web.Request) -> bytes:
+        """The whole body, within a time and with a limit on what all bodies together may take while they arrive."""
+        encoded = request.content_length is None or "Content-Encoding" in request.headers
+        size = BODY_BYTES_MAX if encoded else request.content_length or 0
+        if self._arriving_bytes + size > max(ARRIVING_BYTES_MAX, BODY_BYTES_MAX):
+            self._refuse(503, "arriving", "too many bodies arrive at once: send it again")
+        self._arriving_bytes += size
         try:
-            return await request.read()
+            async with asyncio.timeout(BODY_SECONDS_MAX):
+                return await request.read()
+        except TimeoutError:
+            self._refuse(503, "slow", f"the body did not arrive within {BODY_SECONDS_MAX:g} seconds")
         except web.HTTPRequestEntityTooLarge as error:
             self._metrics.webhooks_refused.labels("too_large").inc()
             error.text = f"the body is larger than {BODY_BYTES_MAX} bytes: use max_alerts or smaller groups"
@@ -75,6 +89,8 @@ class WebhookDoor:
             raise
         except (web.RequestPayloadError, ValueError) as error:
             self._refuse(400, "unreadable", f"the body could not be read: {type(error).__name__}")
+        finally:
+            self._arriving_bytes -= size
 
     async def _set_aside(self, source: str, error: InvalidPayload, body: bytes) -> None:
         log.warning("a webhook was not understood", extra={"source": source, "error": str(error)})

@@ -189,11 +189,12 @@ def alertmanager(program: str, folder: Path, *, configuration: str, port: int | 
 
 
 @contextmanager
-def prometheus(program: str, folder: Path, *, configuration: Path, port: int) -> Iterator[Server]:
+def prometheus(program: str, folder: Path, *flags: str, configuration: Path, port: int) -> Iterator[Server]:
     command = [
         program,
         f"--config.file={configuration}",
         f"--storage.tsdb.path={folder}/prometheus-data",
+        *flags,
         f"--web.listen-address=127.0.0.1:{port}",
     ]
     with started(command, url=f"http://127.0.0.1:{port}", log=folder / "prometheus.log") as server:
@@ -208,8 +209,10 @@ class Sink:
     messages: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     bodies: dict[str, set[bytes]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    somebody_came: threading.Event = field(default_factory=threading.Event)
 
     def take(self, headers: Mapping[str, str], body: bytes) -> None:
+        self.somebody_came.set()
         with self.lock:
             key = headers["Idempotency-Key"]
             self.messages.append((key, json.loads(body)))

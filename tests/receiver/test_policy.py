@@ -12,7 +12,7 @@ import pytest
 from guard.configfile import InvalidConfig
 from receiver import settings
 from receiver.policy.policy import Escalation, Policy, Stage
-from receiver.settings import Settings, channels_of
+from receiver.settings import Settings, channel_of
 
 FAULTY = """\
 routes:
@@ -173,5 +173,5 @@ def test_the_policy_survives_the_journal() -> None:
 
 def test_each_channel_of_the_file_becomes_one(load: Callable[..., Settings]) -> None:
     loaded = load("channels: {hook: {type: webhook, url: 'http://a/', retry_for: 2h, timeout: 3s}}")
-    channels = channels_of(loaded)
+    channels = {name: channel_of(file) for name, file in loaded.channels.items()}
     assert {name: channel.retry_seconds_max for name, channel in channels.items()} == {"hook": 7200.0}

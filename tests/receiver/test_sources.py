@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from guard.peers import is_loopback
 from receiver.policy.file import SourceFile
-from receiver.sources import Sources, Unwelcome, is_loopback
+from receiver.sources import Sources, Unwelcome
 
 
 def turned_away(sources: Sources, name: str, *, remote: str = "127.0.0.1", authorization: str | None = None) -> str:

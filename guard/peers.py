@@ -1,0 +1,17 @@
+"""Who is on the other end of a connection: this machine, or anybody."""
+
+import ipaddress
+from functools import lru_cache
+
+
+@lru_cache(maxsize=1024)
+def is_loopback(remote: str | None) -> bool:
+    """Whether the other end is this machine. A Unix socket has no address, and is."""
+    if remote is None:
+        return True
+    try:
+        address = ipaddress.ip_address(remote.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback

@@ -1,0 +1,436 @@
+"""The documentation says what there is: flags, keys, limits, doors, collectors, alerts. Its examples work."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import hashlib
+import hmac
+import importlib
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import pytest
+import yaml
+from aiohttp import web
+
+from exporter.collectors import COLLECTORS
+from exporter.control import Control, Plan
+from exporter.doors import Doors
+from exporter.metrics import Tally
+from exporter.registry import Registry
+from guard import configfile
+from guard.configfile import Kind, schema
+from receiver.__main__ import parser as receiver_parser
+from receiver.clock import SystemClock
+from receiver.doors.api import Api
+from receiver.doors.app import application
+from receiver.doors.health import Health
+from receiver.doors.page import Page
+from receiver.doors.webhook import WebhookDoor
+from receiver.message import Document
+from receiver.metrics import REFUSALS, Metrics
+from receiver.outbox import Outbox
+from receiver.runner import Runner
+from receiver.store.sqlite import open_sqlite
+from tests import tidy
+from tocsin import schemas
+from tocsin.kinds import KINDS
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
+NAMED_KINDS: Mapping[str, Kind[Any]] = {kind.name: kind for kind in KINDS}
+
+# Where each command's flags are.
+FLAGS_OF = {
+    "up": "commands.md",
+    "check": "commands.md",
+    "fire": "commands.md",
+    "incident": "commands.md",
+    "incident list": "commands.md",
+    "incident show": "commands.md",
+    "exporter": "exporter.md",
+    "receiver": "receiver.md",
+}
+_FENCE = re.compile(r"^```([a-z]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+_ROW = re.compile(r"^\| `([^`]+)` \|(.*)\|$", re.MULTILINE)
+_HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
+
+
+@cache
+def text_of(page: str) -> str:
+    return (DOCS / page).read_text(encoding="utf-8")
+
+
+def prose(text: str) -> str:
+    """A page without its fenced blocks."""
+    return _FENCE.sub("", text)
+
+
+def section(page: str, heading: str) -> str:
+    """What stands under a heading, up to the next one of the same depth or less."""
+    found = re.search(rf"^(#+) {re.escape(heading)}$\n(.*?)(?=^#{{1,2}} |\Z)", text_of(page), re.MULTILINE | re.DOTALL)
+    assert found is not None, f"docs/{page} has no heading {heading!r}"
+    return found[2]
+
+
+def rows(page: str, heading: str) -> dict[str, str]:
+    """The rows of a heading's tables: what stands in backticks first, and the rest of the row."""
+    return dict(_ROW.findall(section(page, heading)))
+
+
+def fenced(text: str, language: str) -> list[str]:
+    return [body for found, body in _FENCE.findall(text) if found == language]
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors that a forge makes of a page's headings."""
+    plain = (re.sub(r"[`*]", "", heading).strip().lower() for heading in _HEADING.findall(prose(text)))
+    return {re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in plain}
+
+
+# --- flags -----------------------------------------------------------------------------------------------------
+
+
+class Flag(NamedTuple):
+    """As `--help` tells it."""
+
+    name: str
+    default: str
+
+
+def run(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")}
+    environ |= {"COLUMNS": "250", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "tocsin.cli", *arguments]
+    return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=60)
+
+
+@cache
+def flags_of(command: str) -> tuple[Flag, ...]:
+    said = run(*command.split(), "--help")
+    assert said.returncode == 0, said.stderr
+    # Each flag begins a line that is indented by two; its help may go on in the lines after it.
+    entries = re.findall(r"^  (?=-)(.*(?:\n   .*)*)", said.stdout, re.MULTILINE)
+    found = []
+    for entry in entries:
+        told = re.search(r"\(default: (.*?); environment:", " ".join(entry.split()))
+        names = re.findall(r"--[a-z][a-z0-9.-]*", re.split(r" {2,}", entry.strip(), maxsplit=1)[0])
+        found += [Flag(name, told[1] if told else "") for name in names if name != "--help"]
+    assert found, f"no flags in the help of {command}"
+    return tuple(found)
+
+
+def documented_flags(page: str, heading: str) -> dict[str, str]:
+    documented: dict[str, str] = {}
+    for name, rest in rows(page, heading).items():
+        documented |= dict.fromkeys([name.replace("[no-]", ""), name.replace("[no-]", "no-")], rest)
+    return documented
+
+
+@pytest.mark.parametrize("command", FLAGS_OF)
+def test_every_flag_is_documented_with_its_default(command: str) -> None:
+    page = FLAGS_OF[command]
+    documented = documented_flags(page, f"tocsin {command.split()[0]}" if page == "commands.md" else "Flags")
+    for flag in flags_of(command):
+        assert flag.name in documented, f"docs/{page} does not have {flag.name} of tocsin {command}"
+        default = documented[flag.name].split("|")[0].strip()
+        assert flag.default in ("", default), f"{flag.name} of tocsin {command}: documented with {default!r}"
+
+
+@pytest.mark.parametrize("command", ["up", "check", "fire", "incident", "exporter", "receiver"])
+def test_no_flag_is_documented_that_does_not_exist(command: str) -> None:
+    page = FLAGS_OF[command]
+    documented = documented_flags(page, f"tocsin {command}" if page == "commands.md" else "Flags")
+    known = {flag.name for each in FLAGS_OF if each.split()[0] == command for flag in flags_of(each)}
+    assert {name for name in documented if name.startswith("--")} <= known
+
+
+def test_every_command_is_in_the_readme() -> None:
+    listed = re.findall(r"^  ([a-z]+) {2,}\S", run("--help").stdout, re.MULTILINE)
+    assert set(listed) == {command.split()[0] for command in FLAGS_OF}
+    readme = (ROOT / "README.md").read_text()
+    assert [name for name in listed if f"`tocsin {name}`" not in readme] == []
+
+
+# --- keys ------------------------------------------------------------------------------------------------------
+
+
+def keys(form: Mapping[str, Any], definitions: Mapping[str, Any], path: str = "") -> Iterator[str]:
+    """Every key that a schema knows, written as the documentation writes it."""
+    if "$ref" in form:
+        form = definitions[form["$ref"].rpartition("/")[2]]
+    for branch in form.get("anyOf", ()):
+        yield from keys(branch, definitions, path)
+    for name, inner in form.get("properties", {}).items():
+        here = f"{path}.{name}" if path else name
+        yield here
+        yield from keys(inner, definitions, here)
+    if isinstance(form.get("items"), dict):
+        yield from keys(form["items"], definitions, f"{path}[]")
+    if isinstance(form.get("additionalProperties"), dict):
+        inside = list(keys(form["additionalProperties"], definitions, f"{path}.NAME"))
+        yield from inside
+
+
+@pytest.mark.parametrize(
+    ("kind", "page", "heading"),
+    [("receiver", "policy.md", "Every key"), ("exporter", "exporter.md", "exporter.yml")],
+)
+def test_exactly_the_keys_of_a_configuration_file_are_documented(kind: str, page: str, heading: str) -> None:
+    form = schema(NAMED_KINDS[kind])
+    assert set(rows(page, heading)) == set(keys(form, form["$defs"]))
+
+
+def test_the_defaults_in_the_policy_page_are_those_of_the_schema() -> None:
+    form = schema(NAMED_KINDS["receiver"])
+    documented = rows("policy.md", "Every key")
+    channel = form["$defs"]["WebhookFile"]["properties"]
+    for key in ("timeout", "retry_for"):
+        assert documented[f"channels.NAME.{key}"].split("|")[0].strip() == channel[key]["default"]
+
+
+def test_the_schemas_for_editors_are_those_that_the_programs_use(tmp_path: Path) -> None:
+    generated = {path.name: path.read_bytes() for path in schemas.write(tmp_path, KINDS)}
+    published = {path.name: path.read_bytes() for path in (DOCS / "schemas").iterdir()}
+    assert published == generated, "docs/schemas/ is stale: run `make schemas`"
+
+
+# --- limits ----------------------------------------------------------------------------------------------------
+
+
+def limits() -> dict[tuple[str, str], int]:
+    """Every constant that ends in MAX, by file and name."""
+    found: dict[tuple[str, str], int] = {}
+    for module in tidy.modules(ROOT):
+        names = [
+            target.id
+            for node in module.tree.body
+            if isinstance(node, ast.Assign)
+            for target in node.targets
+            if isinstance(target, ast.Name) and target.id.endswith("_MAX")
+        ]
+        path = module.name.replace(".", "/") + ("/__init__.py" if module.is_package else ".py")
+        for name in names:
+            found[path, name] = getattr(importlib.import_module(module.name), name)
+    return found
+
+
+def test_exactly_the_limits_that_there_are_stand_in_the_table_with_their_values() -> None:
+    table = re.findall(
+        r"^\| `([\w/.]+)` \| `(\w+)` \| ([\d,]+)[^|]* \| (.+) \|$", section("architecture.md", "Limits"), re.MULTILINE
+    )
+    documented = {(file, name): int(value.replace(",", "")) for file, name, value, _ in table}
+    assert len(table) == len(documented)
+    assert documented == limits()
+
+
+def test_every_reason_for_a_refusal_stands_in_the_table_of_answers() -> None:
+    told = re.findall(r"`([a-z_0-9]+)`", section("architecture.md", "The webhook door's answers"))
+    assert [reason for reason in REFUSALS if reason not in told] == []
+
+
+# --- doors -----------------------------------------------------------------------------------------------------
+
+
+def doors_of(app: web.Application) -> set[str]:
+    return {
+        f"{route.method} {route.resource.canonical}"
+        for route in app.router.routes()
+        if route.resource is not None and route.method != "HEAD"
+    }
+
+
+def documented_doors(page: str) -> set[str]:
+    return set(rows(page, "Doors"))
+
+
+def test_exactly_the_doors_of_the_receiver_are_documented(tmp_path: Path) -> None:
+    async def no_reload() -> str:
+        return ""
+
+    async def doors() -> set[str]:
+        clock, store = SystemClock(), open_sqlite(tmp_path / "r.db")
+        metrics = Metrics(clock=clock)
+        runner = Runner(store, clock=clock, on_decided=lambda *_: None, messages_owed=lambda: 0)
+        outbox = Outbox(report=runner.submit, clock=clock)
+        app = application(
+            webhook=WebhookDoor(runner=runner, store=store, metrics=metrics, clock=clock),
+            api=Api(store=store, runner=runner, outbox=outbox, clock=clock, started_at=clock.now()),
+            health=Health(store=store, runner=runner, outbox=outbox, metrics=metrics, reload=no_reload),
+            page=Page(store=store, runner=runner, clock=clock, external_url=None),
+            metrics=metrics,
+        )
+        await store.close()
+        return doors_of(app)
+
+    assert documented_doors("receiver.md") == asyncio.run(doors())
+
+
+def test_exactly_the_doors_of_the_exporter_are_documented() -> None:
+    tally = Tally(started_at=0.0)
+    registry = Registry((), failed=tally.failed, quarantined=tally.quarantine)
+    plan = Plan(collectors=(), timeout_seconds=1.0)
+    control = Control(plan, load=lambda: plan, collectors={}, registry=registry, tally=tally)
+    doors = Doors(roles=(), registry=registry, control=control, tally=tally, requests_max=0, timeout_offset_seconds=0.5)
+    assert documented_doors("exporter.md") == doors_of(doors.application())
+
+
+def test_exactly_the_collectors_that_there_are_are_documented() -> None:
+    assert set(rows("exporter.md", "Collectors")) == {collector.name for collector in COLLECTORS}
+
+
+# --- alerts ----------------------------------------------------------------------------------------------------
+
+
+def alerts() -> Iterator[dict[str, Any]]:
+    for path in sorted((ROOT / "rules" / "bundled").glob("*.yml")):
+        for group in yaml.safe_load(path.read_text())["groups"]:
+            yield from (rule for rule in group["rules"] if "alert" in rule)
+
+
+def test_every_alert_has_a_runbook_and_its_address_leads_there() -> None:
+    found = list(alerts())
+    assert found
+    for alert in found:
+        page, _, anchor = alert["annotations"]["runbook_url"].partition("#")
+        text = (ROOT / page).read_text(encoding="utf-8")
+        assert re.search(rf"^## {alert['alert']}$", text, re.MULTILINE), f"{page} has no heading for {alert['alert']}"
+        assert anchor in anchors(text)
+        body = section(Path(page).relative_to("docs").as_posix(), alert["alert"])
+        assert all(f"**{part}.**" in body for part in ("Meaning", "Impact", "Diagnosis", "Mitigation"))
+
+
+# --- links and examples ----------------------------------------------------------------------------------------
+
+
+def broken_links(page: Path, text: str) -> Iterator[str]:
+    for target in _LINK.findall(prose(text)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        file, _, anchor = target.partition("#")
+        path = (page.parent / file).resolve() if file else page
+        if not path.exists():
+            yield f"{target}: no such file"
+        elif anchor and anchor not in anchors(path.read_text(encoding="utf-8") if file else text):
+            yield f"{target}: no such heading"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    assert list(broken_links(page, page.read_text(encoding="utf-8"))) == []
+
+
+def test_a_link_that_leads_nowhere_is_noticed() -> None:
+    text = "# A heading\n[a](#a-heading) [b](#b) [c](gone.md) ![d](gone.svg) [e](receiver.md#gone) [f](https://x/)"
+    assert [each.partition(":")[0] for each in broken_links(DOCS / "policy.md", text)] == [
+        *("#b", "gone.md", "gone.svg", "receiver.md#gone"),
+    ]
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = text_of("README.md")
+    reached = {(DOCS / target.partition("#")[0]).resolve() for target in _LINK.findall(index)}
+    decisions = {(DOCS / "decisions" / target).resolve() for target in _LINK.findall(text_of("decisions/README.md"))}
+    assert {page for page in PAGES if DOCS in page.parents} - {DOCS / "README.md"} <= reached | decisions
+
+
+def configurations() -> Iterator[tuple[str, Kind[Any], str]]:
+    for page in PAGES:
+        for number, block in enumerate(fenced(page.read_text(encoding="utf-8"), "yaml"), start=1):
+            name = re.match(r"# (\w+)\.yml$", block.partition("\n")[0])
+            if name is not None and name[1] in NAMED_KINDS:
+                yield f"{page.relative_to(ROOT)}-{number}", NAMED_KINDS[name[1]], block
+
+
+EXAMPLES = list(configurations())
+
+
+@pytest.mark.parametrize(
+    ("kind", "block"), [(kind, block) for _, kind, block in EXAMPLES], ids=[e[0] for e in EXAMPLES]
+)
+def test_every_example_of_a_configuration_is_valid(kind: Kind[Any], block: str, tmp_path: Path) -> None:
+    for file in re.findall(r"_file: ([\w./-]+)", block):
+        path = tmp_path / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("something")
+    environ = dict.fromkeys(re.findall(r"\$\{(\w+)\}", block), "something")
+    configfile.read_text(block, str(tmp_path / f"{kind.name}.yml"), kind, environ=environ)
+
+
+def test_the_examples_of_the_policy_page_are_all_judged() -> None:
+    blocks = fenced(text_of("policy.md"), "yaml")
+    others = [block for block in blocks if block.startswith("# alertmanager.yml")]
+    judged = [block for name, _, block in EXAMPLES if name.startswith("docs/policy.md")]
+    assert len(judged) == len(blocks) - len(others) > 3
+
+
+def told(page: Path) -> Iterator[tuple[str, str]]:
+    """The commands of a page's console blocks that can be run anywhere, and what the page says that they answer."""
+    for block in fenced(page.read_text(encoding="utf-8"), "console"):
+        for command, answer in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
+            words = shlex.split(command)
+            if words[0] == "tocsin" and (words[1] == "check" or {"--help", "--version"} & {*words}):
+                yield command, answer
+
+
+CONSOLE = [(page, command, answer) for page in PAGES for command, answer in told(page)]
+
+
+@pytest.mark.parametrize(("page", "command", "answer"), CONSOLE, ids=[command for _, command, _ in CONSOLE])
+def test_a_command_answers_what_the_page_says(page: Path, command: str, answer: str, tmp_path: Path) -> None:
+    for block in fenced(page.read_text(encoding="utf-8"), "yaml"):
+        name = re.match(r"# ([\w.]+\.yml)$", block.partition("\n")[0])
+        if name is not None:
+            (tmp_path / name[1]).write_text(block)
+    for package in ("exporter", "receiver"):
+        (tmp_path / package).symlink_to(ROOT / package)
+    said = run(*shlex.split(command)[1:], folder=tmp_path)
+    assert said.stdout == answer
+
+
+def test_there_are_commands_to_run() -> None:
+    assert len(CONSOLE) >= 3
+
+
+def test_the_unit_for_systemd_uses_flags_that_exist() -> None:
+    (unit,) = fenced(text_of("receiver.md"), "ini")
+    (line,) = re.findall(r"^ExecStart=(.*)$", unit, re.MULTILINE)
+    program, command, *flags = shlex.split(line)
+    assert (Path(program).name, command) == ("tocsin", "receiver")
+    assert receiver_parser({}).parse_args(flags).storage_url == Path("/var/lib/tocsin/receiver.db")
+
+
+def test_the_sample_of_a_message_has_exactly_the_keys_that_are_posted() -> None:
+    (sample,) = fenced(text_of("webhook-channel.md"), "json")
+    document = json.loads(sample)
+    read = msgspec.convert(document, Document)
+    assert json.loads(msgspec.json.encode(read)) == document
+    assert set(rows("webhook-channel.md", "What is posted")) - {
+        "Idempotency-Key",
+        "X-Tocsin-Signature",
+        "User-Agent",
+    } == {*document}
+
+
+def test_the_signature_check_of_the_page_accepts_what_is_genuine_and_nothing_else() -> None:
+    (source,) = fenced(text_of("webhook-channel.md"), "python")
+    names: dict[str, Any] = {}
+    exec(source, names)
+    body, secret = b'{"version":"1"}', b"s3cret"
+    signature = "sha256=" + hmac.new(secret, body, hashlib.sha256).hexdigest()
+    assert names["is_genuine"](body, signature, secret)
+    assert not names["is_genuine"](body + b" ", signature, secret)
+    assert not names["is_genuine"](body, signature, b"another")
+    assert not names["is_genuine"](body, "sha256=ä", secret)
