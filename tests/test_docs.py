@@ -43,12 +43,10 @@ from receiver.outbox import Outbox
 from receiver.runner import Runner
 from receiver.store.sqlite import open_sqlite
 from tests import tidy
+from tests.pages import DOCS, PAGES, ROOT, anchors, broken_links, fenced, links, rows, section, text_of
 from tocsin import schemas
 from tocsin.kinds import KINDS
 
-ROOT = Path(__file__).parents[1]
-DOCS = ROOT / "docs"
-PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 NAMED_KINDS: Mapping[str, Kind[Any]] = {kind.name: kind for kind in KINDS}
 
 # Where each command's flags are.
@@ -62,43 +60,6 @@ FLAGS_OF = {
     "exporter": "exporter.md",
     "receiver": "receiver.md",
 }
-_FENCE = re.compile(r"^```([a-z]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
-_ROW = re.compile(r"^\| `([^`]+)` \|(.*)\|$", re.MULTILINE)
-_HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
-
-
-@cache
-def text_of(page: str) -> str:
-    return (DOCS / page).read_text(encoding="utf-8")
-
-
-def prose(text: str) -> str:
-    """A page without its fenced blocks."""
-    return _FENCE.sub("", text)
-
-
-def section(page: str, heading: str) -> str:
-    """What stands under a heading, up to the next one of the same depth or less."""
-    found = re.search(rf"^(#+) {re.escape(heading)}$\n(.*?)(?=^#{{1,2}} |\Z)", text_of(page), re.MULTILINE | re.DOTALL)
-    assert found is not None, f"docs/{page} has no heading {heading!r}"
-    return found[2]
-
-
-def rows(page: str, heading: str) -> dict[str, str]:
-    """The rows of a heading's tables: what stands in backticks first, and the rest of the row."""
-    return dict(_ROW.findall(section(page, heading)))
-
-
-def fenced(text: str, language: str) -> list[str]:
-    return [body for found, body in _FENCE.findall(text) if found == language]
-
-
-def anchors(text: str) -> set[str]:
-    """The anchors that a forge makes of a page's headings."""
-    plain = (re.sub(r"[`*]", "", heading).strip().lower() for heading in _HEADING.findall(prose(text)))
-    return {re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in plain}
-
 
 # --- flags -----------------------------------------------------------------------------------------------------
 
@@ -315,18 +276,6 @@ def test_every_alert_has_a_runbook_and_its_address_leads_there() -> None:
 # --- links and examples ----------------------------------------------------------------------------------------
 
 
-def broken_links(page: Path, text: str) -> Iterator[str]:
-    for target in _LINK.findall(prose(text)):
-        if re.match(r"[a-z]+:", target):
-            continue
-        file, _, anchor = target.partition("#")
-        path = (page.parent / file).resolve() if file else page
-        if not path.exists():
-            yield f"{target}: no such file"
-        elif anchor and anchor not in anchors(path.read_text(encoding="utf-8") if file else text):
-            yield f"{target}: no such heading"
-
-
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_relative_link_leads_somewhere(page: Path) -> None:
     assert list(broken_links(page, page.read_text(encoding="utf-8"))) == []
@@ -341,8 +290,8 @@ def test_a_link_that_leads_nowhere_is_noticed() -> None:
 
 def test_every_page_is_in_the_index() -> None:
     index = text_of("README.md")
-    reached = {(DOCS / target.partition("#")[0]).resolve() for target in _LINK.findall(index)}
-    decisions = {(DOCS / "decisions" / target).resolve() for target in _LINK.findall(text_of("decisions/README.md"))}
+    reached = {(DOCS / target.partition("#")[0]).resolve() for target in links(index)}
+    decisions = {(DOCS / "decisions" / target).resolve() for target in links(text_of("decisions/README.md"))}
     assert {page for page in PAGES if DOCS in page.parents} - {DOCS / "README.md"} <= reached | decisions
 
 

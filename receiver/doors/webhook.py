@@ -33,12 +33,23 @@ _HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "5"}}
 class WebhookDoor:
     """POST /webhook/SOURCE. `sources` is replaced when the policy is loaded anew."""
 
-    def __init__(self, *, runner: Runner, store: Store, metrics: Metrics, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        runner: Runner,
+        store: Store,
+        metrics: Metrics,
+        clock: Clock,
+        body_seconds_max: float = BODY_SECONDS_MAX,
+        arriving_bytes_max: int = ARRIVING_BYTES_MAX,
+    ) -> None:
         self._runner = runner
         self._store = store
         self.sources = Sources({})  # nobody, until a policy says who
         self._metrics = metrics
         self._clock = clock
+        self._body_seconds_max = body_seconds_max
+        self._arriving_bytes_max = arriving_bytes_max
         self._arriving_bytes = 0
 
     async def post(self, request: web.Request) -> web.Response:
@@ -73,14 +84,14 @@ class WebhookDoor:
         """The whole body, within a time and with a limit on what all bodies together may take while they arrive."""
         encoded = request.content_length is None or "Content-Encoding" in request.headers
         size = BODY_BYTES_MAX if encoded else request.content_length or 0
-        if self._arriving_bytes + size > max(ARRIVING_BYTES_MAX, BODY_BYTES_MAX):
+        if self._arriving_bytes and self._arriving_bytes + size > self._arriving_bytes_max:
             self._refuse(503, "arriving", "too many bodies arrive at once: send it again")
         self._arriving_bytes += size
         try:
-            async with asyncio.timeout(BODY_SECONDS_MAX):
+            async with asyncio.timeout(self._body_seconds_max):
                 return await request.read()
         except TimeoutError:
-            self._refuse(503, "slow", f"the body did not arrive within {BODY_SECONDS_MAX:g} seconds")
+            self._refuse(503, "slow", f"the body did not arrive within {self._body_seconds_max:g} seconds")
         except web.HTTPRequestEntityTooLarge as error:
             self._metrics.webhooks_refused.labels("too_large").inc()
             error.text = f"the body is larger than {BODY_BYTES_MAX} bytes: use max_alerts or smaller groups"

@@ -282,7 +282,9 @@ def test_metrics_speak_both_formats_and_count_what_happened(tmp_path: Path, acce
             _, page = await world.ask("GET", "/metrics", headers={"Accept": accept} if accept else {})
             parse: Any = parse_openmetrics if accept else parse_text
             samples = {
-                (sample.name, *sample.labels.values()): sample.value for family in parse(page) for sample in family.samples
+                (sample.name, *sample.labels.values()): sample.value
+                for family in parse(page)
+                for sample in family.samples
             }
             assert samples["tocsin_receiver_webhooks_total",] == 4
             assert samples["tocsin_receiver_webhooks_refused_total", "not_json"] == 1

@@ -35,7 +35,7 @@ def test_a_webhook_is_accepted_with_its_place_in_the_journal(tmp_path: Path) -> 
         (b'{"version": "4", "x": ' + b"[" * 100_000, "not_json", "body: expected JSON"),
         (b"hello", "not_json", "body: expected JSON"),
         (b"", "not_json", "body: expected JSON"),
-        (webhook(version="3"), "not_version_4", 'expected version "4", found \'3\''),
+        (webhook(version="3"), "not_version_4", "expected version \"4\", found '3'"),
         (b'{"text": "custom payload"}', "not_version_4", "this is not Alertmanager's webhook, version 4"),
         (webhook([alert(), alert(labels={"a": 1})]), "wrong_type", "alerts[1].labels.a: expected `str`, got `int`"),
         (b'{"version":"4","alerts":[{"labels":{"a":1}}],"alerts":[]}', "wrong_type", "alerts[0]"),
@@ -118,6 +118,42 @@ def test_a_bomb_is_refused_when_it_reaches_the_limit(tmp_path: Path) -> None:
             assert status == 413
             assert await world.refused() == {"too_large": 1}
             assert (await world.post(webhook()))[0] == 200
+
+    run(test())
+
+
+async def _half_a_request(url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """The head of a webhook and the first bytes of a body that never comes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+    writer.write(b"POST /webhook/am HTTP/1.1\r\nHost: tocsin\r\nContent-Length: 1000\r\n\r\n{")
+    await writer.drain()
+    return reader, writer
+
+
+def test_a_body_that_never_comes_is_not_waited_for(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with receiver(tmp_path, door={"body_seconds_max": 0.05}) as world:
+            reader, writer = await _half_a_request(world.url)
+            assert (await reader.readline()).split()[1] == b"503"
+            writer.close()
+            assert await world.refused() == {"slow": 1}
+            assert (await world.post(webhook()))[0] == 200
+
+    run(test())
+
+
+def test_bodies_that_arrive_together_have_a_limit_together(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with receiver(tmp_path, door={"arriving_bytes_max": 1100}) as world:
+            _, writer = await _half_a_request(world.url)
+            async with asyncio.timeout(20):
+                while (await world.post(webhook()))[0] != 503:
+                    pass
+            assert (await world.refused())["arriving"] == 1
+            writer.close()
+            async with asyncio.timeout(20):
+                while (await world.post(webhook()))[0] != 200:
+                    pass
 
     run(test())
 

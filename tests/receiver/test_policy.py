@@ -115,8 +115,7 @@ def test_the_bundled_example_is_valid_and_pages_what_is_critical() -> None:
 def test_several_escalations_without_routes_are_refused(load: Callable[..., Settings]) -> None:
     text = "escalations: {x: {stages: [{notify: [c]}]}, y: {stages: [{notify: [c]}]}}\nchannels: {c: {type: terminal}}"
     assert faults(load, text) == [
-        "escalations: found 2 escalations and no routes, "
-        "expected routes that say which incidents take which escalation"
+        "escalations: found 2 escalations and no routes, expected routes that say which incidents take which escalation"
     ]
 
 

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mappi
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import aiohttp
@@ -141,13 +142,14 @@ async def receiver(
     policy: str = POLICY,
     reload: Callable[[], Awaitable[str]] = _no_reload,
     channels: Mapping[str, Channel] | None = None,
+    door: Mapping[str, Any] = MappingProxyType({}),
 ) -> AsyncIterator[World]:
     (folder / "receiver.yml").write_text(policy)
     loaded = settings.load(folder / "receiver.yml", environ={})
     store = open_sqlite(folder / "data" / "receiver.db")
     disk = FullDisk(store)
     try:
-        async with _running(disk, loaded, reload=reload, channels=channels or {}) as world:
+        async with _running(disk, loaded, reload=reload, channels=channels or {}, limits=door) as world:
             yield world
     finally:
         await store.close()
@@ -155,7 +157,12 @@ async def receiver(
 
 @asynccontextmanager
 async def _running(
-    disk: FullDisk, loaded: Settings, *, reload: Callable[[], Awaitable[str]], channels: Mapping[str, Channel]
+    disk: FullDisk,
+    loaded: Settings,
+    *,
+    reload: Callable[[], Awaitable[str]],
+    channels: Mapping[str, Channel],
+    limits: Mapping[str, Any],
 ) -> AsyncIterator[World]:
     clock = SystemClock()
     metrics = Metrics(clock=clock)
@@ -171,7 +178,7 @@ async def _running(
     store: Any = disk
     outbox = Outbox(report=report, clock=clock)
     runner = Runner(store, clock=clock, on_decided=decided, messages_owed=lambda: outbox.owed)
-    door = WebhookDoor(runner=runner, store=store, metrics=metrics, clock=clock)
+    door = WebhookDoor(runner=runner, store=store, metrics=metrics, clock=clock, **limits)
     door.sources = Sources(loaded.sources)
     outbox.replace_channels(known)
     outbox.add(await runner.start(loaded.policy))
