@@ -169,7 +169,8 @@ class _Receiver:
             self._metrics.policy_read(successful=False)
             log.error("the policy has faults: the old one stays in force", extra={"faults": str(error)})
             raise
-        await self._runner.submit(PolicyLoaded(fresh.policy))
+        if fresh.policy != self._runner.state.policy:
+            await self._runner.submit(PolicyLoaded(fresh.policy))
         self._put_in_force(fresh)
         self._metrics.policy_read(successful=True)
         log.info("policy loaded", extra={"file": fresh.name, "digest": fresh.policy.digest})

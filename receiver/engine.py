@@ -17,7 +17,9 @@ A message's identity is journal, incident, step and channel. To a channel that h
 last message about an incident no further `updated` is written: the channel is marked stale and told once,
 with everything, when the answer is there. So a channel that is down owes the past, not a pile.
 
-An incident that is resolved stays in memory for an hour, so that a firing that arrives late is recognised.
+A firing that arrives right after the resolve of the same episode is doubted: it may be late news from the other
+Alertmanager of a pair. A second resolve confirms that; without one the alert came back. An incident that is
+resolved stays in memory for an hour for that.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
-from receiver.alert import Alert, Notification, utc
+from receiver.alert import Alert, utc
 from receiver.entry import AlertsReceived, Delivered, Entry, PolicyLoaded, TimePassed, Undeliverable
 from receiver.incident import (
     KINDS_MAX,
@@ -53,9 +55,11 @@ from receiver.state import (
 )
 
 REMEMBERED = timedelta(hours=1)
-# With two Alertmanagers an older firing may arrive after the resolve that the other one sent. Within this time
-# it is taken for that; later the same `startsAt` is an alert that came back, and a page is better than none.
+# With two Alertmanagers an older firing may arrive after the resolve that the other one sent. Within LATE of the
+# resolve it is doubted: that other one resolves too when it next looks at the group (5 minutes by default). When no
+# resolve confirms the first one within DOUBTED, the alert came back, and a page is better than none.
 LATE = timedelta(seconds=60)
+DOUBTED = timedelta(minutes=5, seconds=30)
 LABELS_MAX = 128
 CHARACTERS_MAX = 8192
 
@@ -125,13 +129,19 @@ def _receive(ledger: Ledger, fact: AlertsReceived) -> None:
             case "new" | "refired":
                 joined.append(ledger.put_alert(_record(ledger, fact.source, alert, incident="")))
             case "resolved" if known is not None:
-                resolved = ledger.put_alert(_record(ledger, fact.source, alert, incident=known.incident))
-                gone.setdefault(known.incident, []).append(resolved)
+                resolved = replace(
+                    known, status="resolved", ended_at=alert.ended_at, changed_at=ledger.at, changed=ledger.position
+                )
+                gone.setdefault(known.incident, []).append(ledger.put_alert(resolved))
+            case "late" if known is not None and not known.firing and known.doubted_until is None:
+                _doubt(ledger, known)
+            case "repeated" if known is not None and known.doubted_until is not None:
+                ledger.put_alert(replace(known, doubted_until=None))  # a second resolve confirms the first
             case "repeated" if known is not None and known.firing and known.annotations != alert.annotations:
                 # A description with a value in it changes all the time: worth showing, not worth a message.
                 ledger.put_alert(replace(known, annotations=_bounded(ledger, alert.annotations)))
     if joined:
-        _join(ledger, group, notification, joined, gone)
+        _join(ledger, group, notification.group_labels, joined, gone)
     for identifier, alerts in gone.items():
         _update(ledger, ledger.incident(identifier), joined=[], gone=alerts)
 
@@ -166,13 +176,13 @@ def _bounded(ledger: Ledger, texts: dict[str, str]) -> dict[str, str]:
 def _join(
     ledger: Ledger,
     group: Group,
-    notification: Notification,
+    group_labels: dict[str, str],
     joined: list[AlertRecord],
     gone: dict[str, list[AlertRecord]],
 ) -> None:
-    incident = ledger.state.open_incident_of(group)
+    incident = ledger.open_incident_of(group)
     if incident is None:
-        incident = _opened(ledger, group, notification, joined)
+        incident = _opened(ledger, group, group_labels, joined)
         for alert in joined:
             ledger.put_alert(replace(alert, incident=incident.id))
         ledger.tell_stages(_routed(ledger, incident))
@@ -183,7 +193,7 @@ def _join(
     _update(ledger, incident, joined=joined, gone=gone.pop(incident.id, []))
 
 
-def _opened(ledger: Ledger, group: Group, notification: Notification, joined: list[AlertRecord]) -> Incident:
+def _opened(ledger: Ledger, group: Group, group_labels: dict[str, str], joined: list[AlertRecord]) -> Incident:
     kinds = _kinds((), joined)
     why = (
         f"source {group.source!r}, Alertmanager's receiver {group.receiver!r}: "
@@ -195,9 +205,9 @@ def _opened(ledger: Ledger, group: Group, notification: Notification, joined: li
         group=group,
         status=Status.OPEN,
         severity=highest_severity(alert.labels.get("severity", "none") for alert in joined),
-        title=title_of(kinds, notification.group_labels),
+        title=title_of(kinds, group_labels, (alert.annotations.get("summary", "") for alert in joined)),
         labels=shared_labels(alert.labels for alert in joined),
-        group_labels=notification.group_labels,
+        group_labels=group_labels,
         kinds=kinds,
         opened_at=ledger.at,
         updated_at=ledger.at,
@@ -219,7 +229,7 @@ def _update(ledger: Ledger, incident: Incident, *, joined: list[AlertRecord], go
         severity=highest_severity([incident.severity, *(alert.labels.get("severity", "none") for alert in joined)]),
         labels=shared_labels([incident.labels, *(alert.labels for alert in joined)]),
         kinds=kinds,
-        title=incident.title if kinds == incident.kinds else title_of(kinds, incident.group_labels),
+        title=incident.title if kinds == incident.kinds else title_of(kinds, incident.group_labels, ()),
         updated_at=ledger.at,
     )
     if joined:
@@ -256,9 +266,11 @@ def _resolve(ledger: Ledger, incident: Incident) -> None:
 def _routed(ledger: Ledger, incident: Incident) -> Incident:
     """The incident with the route that its labels take now. A route that stays keeps the stages already taken."""
     route = ledger.policy.route({**incident.labels, "severity": incident.severity})
+    if route is None and incident.escalates_from is not None and incident.route is None:
+        return incident  # as before
     if route is None:
         ledger.counts["unrouted"] += 1
-        incident = replace(incident, route=None, escalation=None, escalates_from=None, stage=0, due_at=None)
+        incident = replace(incident, route=None, escalation=None, escalates_from=ledger.at, stage=0, due_at=None)
         return ledger.step(incident, "not routed", "no route of the policy matches its labels: nobody is told")
     if incident.escalation == route.escalation and incident.route == str(route):
         return incident
@@ -286,6 +298,11 @@ def _named(alerts: list[AlertRecord]) -> str:
 def _pass_time(ledger: Ledger) -> None:
     for identifier in ledger.state.due(ledger.at):
         incident = ledger.incident(identifier)
+        if incident.doubted_until is not None and incident.doubted_until <= ledger.at:
+            _end_doubts(ledger, incident)
+        incident = ledger.incident(identifier)
+        if incident.due_at is None or incident.due_at > ledger.at:
+            continue
         if incident.status is Status.OPEN:
             ledger.tell_stages(incident)
         elif incident.owed:
@@ -294,14 +311,47 @@ def _pass_time(ledger: Ledger) -> None:
             ledger.forgotten.append(identifier)
 
 
+def _doubt(ledger: Ledger, alert: AlertRecord) -> None:
+    until = ledger.at + DOUBTED
+    ledger.put_alert(replace(alert, doubted_until=until))
+    incident = ledger.incident(alert.incident)
+    incident = replace(incident, doubted_until=min(until, incident.doubted_until or until))
+    why = f"{_named([alert])} was resolved a moment ago: it came back, unless a resolve confirms that"
+    ledger.step(incident, "late firing", f"{why} by {until:%H:%M:%S}Z")
+
+
+def _end_doubts(ledger: Ledger, incident: Incident) -> None:
+    doubted = [alert for alert in ledger.state.alerts_of(incident) if alert.doubted_until is not None]
+    later = [alert.doubted_until for alert in doubted if alert.doubted_until and alert.doubted_until > ledger.at]
+    incident = ledger.put(replace(incident, doubted_until=min(later, default=None)))
+    back = [
+        replace(
+            alert, status="firing", ended_at=None, doubted_until=None, changed_at=ledger.at, changed=ledger.position
+        )
+        for alert in doubted
+        if alert.doubted_until not in later
+    ]
+    if back:
+        ledger.counts["came_back"] += len(back)
+        ledger.step(incident, "came back", f"{_named(back)} fired after its resolve, and no second resolve came")
+        _join(ledger, incident.group, incident.group_labels, back, {})
+
+
 def _load_policy(ledger: Ledger, fact: PolicyLoaded) -> None:
-    """Incidents that are open go on under the new policy: their stages are timed anew, a lost route is replaced."""
+    """Incidents that are open go on under the new policy: their stages are timed anew, a lost route is replaced,
+    and channels that are gone are not told any more."""
     ledger.other.append(PolicyInForce(fact.policy))
+    channels = frozenset(ledger.policy.channels)
     for incident in sorted(ledger.state.incidents.values(), key=lambda each: each.position):
         if incident.status is not Status.OPEN:
             continue
+        kept = replace(
+            incident,
+            told=tuple(name for name in incident.told if name in channels),
+            stale=tuple(name for name in incident.stale if name in channels),
+        )
         lost = incident.escalation not in ledger.policy.escalations  # or it never had one
-        ledger.tell_stages(_routed(ledger, incident) if lost else incident)
+        ledger.tell_stages(_routed(ledger, kept) if lost else kept)
 
 
 def _settle(ledger: Ledger, fact: Delivered | Undeliverable, what: str, why: str) -> None:

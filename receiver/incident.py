@@ -66,6 +66,7 @@ class AlertRecord(msgspec.Struct, frozen=True, gc=False):
     ended_at: datetime | None
     changed_at: datetime  # when the status last changed, by the journal's time
     changed: int  # the position of the entry that last changed it
+    doubted_until: datetime | None = None  # it fired right after its resolve: then it came back, unless confirmed
 
     @property
     def firing(self) -> bool:
@@ -95,10 +96,16 @@ class Incident(msgspec.Struct, frozen=True):
     escalates_from: datetime | None = None  # what the delays of the stages count from
     stage: int = 0  # the next one to take
     due_at: datetime | None = None  # when that is, or when a resolved incident leaves memory
+    doubted_until: datetime | None = None  # the earliest of its alerts'
     steps: int = 0  # how many are written
     told: tuple[str, ...] = ()  # channels that know of it
     owed: dict[str, str] = {}  # message id -> channel, neither taken nor refused yet
     stale: tuple[str, ...] = ()  # channels whose last message no longer tells the whole truth
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When time itself has something to say about it."""
+        return min((when for when in (self.due_at, self.doubted_until) if when is not None), default=None)
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -206,12 +213,15 @@ def shared_labels(maps: Iterable[Mapping[str, str]]) -> dict[str, str]:
     return shared
 
 
-def title_of(names: Iterable[str], group_labels: Mapping[str, str]) -> str:
-    """`HighErrorRate (cluster=eu1)`, or `HighErrorRate and 2 more kinds of alert`."""
+def title_of(names: Iterable[str], group_labels: Mapping[str, str], summaries: Iterable[str]) -> str:
+    """`DiskFull: The disk is full (cluster=eu1)` where all say the same, or `DiskFull and 2 more kinds of alert`."""
     distinct = list(dict.fromkeys(names)) or ["unnamed alert"]
     title = distinct[0]
     if len(distinct) > 1:
         title += f" and {len(distinct) - 1} more {'kind' if len(distinct) == 2 else 'kinds'} of alert"
+    said = list(dict.fromkeys(summaries))
+    if len(distinct) == len(said) == 1 and said[0]:
+        title += f": {said[0]}"
     rest = ", ".join(f"{name}={value}" for name, value in sorted(group_labels.items()) if name != "alertname")
     if rest:
         title += f" ({rest})"

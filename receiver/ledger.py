@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from receiver.entry import Entry
-from receiver.incident import AlertRecord, Incident, Step
+from receiver.incident import AlertRecord, Group, Incident, Step
 from receiver.message import ALERTS_MAX, Kind, Message, compose, message_id
 from receiver.policy.policy import Policy
 from receiver.state import AlertChanged, Change, IncidentChanged, IncidentForgotten, State, StepTaken
@@ -55,6 +55,10 @@ class Ledger:
     def incident(self, identifier: str) -> Incident:
         return self._incidents.get(identifier) or self.state.incidents[identifier]
 
+    def open_incident_of(self, group: Group) -> Incident | None:
+        known = self.state.open_incident_of(group)
+        return None if known is None else self.incident(known.id)
+
     def put(self, incident: Incident) -> Incident:
         self._incidents[incident.id] = incident
         return incident
@@ -93,7 +97,7 @@ class Ledger:
         owed = dict(incident.owed)
         told = dict.fromkeys(incident.told)
         for channel in channels:
-            if (incident.id, channel) in self._told:
+            if (incident.id, channel) in self._told or channel not in self.policy.channels:
                 continue
             self._told[incident.id, channel] = (incident.steps, kind)
             identifier = message_id(

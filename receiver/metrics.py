@@ -25,7 +25,7 @@ from receiver.outbox import Outbox
 from receiver.runner import Runner
 
 # Every word that a decision may count, so that each series is there at zero from the start.
-ALERT_OUTCOMES = ("new", "repeated", "refired", "resolved", "resolved_unseen", "late", "duplicate")
+ALERT_OUTCOMES = ("new", "repeated", "refired", "resolved", "resolved_unseen", "late", "came_back", "duplicate")
 REFUSALS = (
     "not_json", "not_version_4", "wrong_type", "too_many_alerts", "too_large", "arriving", "slow", "unreadable",
     "source", "not_loopback", "token_file", "unauthorized", "origin",

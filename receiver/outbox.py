@@ -72,7 +72,9 @@ class Outbox:
                 task.add_done_callback(self._retiring.discard)
         self._channels = dict(channels)
         for name in channels:
-            self._queue(name)
+            queue = self._queue(name)
+            if self._running:
+                queue.start()
 
     async def _retire(self, channel: Channel) -> None:
         """Closes it when what it was sending has had its time."""
@@ -95,8 +97,13 @@ class Outbox:
         return sum(queue.owed for queue in self._queues.values())
 
     def by_channel(self) -> dict[str, tuple[int, datetime | None, Watcher]]:
-        """How many are owed, since when the oldest, and what happened so far."""
-        return {name: (queue.owed, queue.oldest(), queue.watcher) for name, queue in sorted(self._queues.items())}
+        """How many are owed, since when the oldest, and what happened so far. A channel that is gone is shown as long
+        as something is owed to it."""
+        return {
+            name: (queue.owed, queue.oldest(), queue.watcher)
+            for name, queue in sorted(self._queues.items())
+            if name in self._channels or queue.owed
+        }
 
     def _queue(self, name: str) -> _Queue:
         if name not in self._queues:
@@ -139,9 +146,11 @@ class _Queue:
         return min((lane[0].created_at for lane in self._lanes.values()), default=None)
 
     def start(self) -> None:
+        """As many workers as the channel takes; a channel that was replaced may take more than the one before."""
         channel = self._channel()
-        workers = channel.parallel_max if channel is not None else 1
-        self._workers = [asyncio.create_task(self._work()) for _ in range(workers)]
+        wanted = channel.parallel_max if channel is not None else 1
+        while len(self._workers) < wanted:
+            self._workers.append(asyncio.create_task(self._work()))
 
     async def stop(self, *, grace_seconds: float) -> None:
         self._stopping = True

@@ -43,7 +43,7 @@ class Overloaded(Exception):
 
 
 class Runner:
-    """The loop around `decide`. `on_decision` is told what was committed, for the outbox and the metrics."""
+    """The loop around `decide`. `on_decided` is told what was committed, for the outbox and the metrics."""
 
     def __init__(
         self,

@@ -118,7 +118,7 @@ class State:
 
     def _put(self, incident: Incident) -> None:
         self.incidents[incident.id] = incident
-        self._deadlines.set(incident.id, incident.due_at)
+        self._deadlines.set(incident.id, incident.deadline)
         if incident.status is Status.RESOLVED:
             if self._open.get(incident.group) == incident.id:
                 del self._open[incident.group]

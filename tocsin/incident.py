@@ -35,7 +35,9 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         if chosen.verb == "list":
             query = urlencode({"status": chosen.status, "limit": chosen.limit, "q": chosen.text})
             document = ask(f"{base}?{query}")
-            text = _table(document["incidents"])
+            plain = chosen.status == "active" and not chosen.text
+            empty = "nothing is open" if plain else "no incident matches"
+            text = _table(document["incidents"], empty=empty)
         else:
             document = ask(f"{base}/{quote(chosen.id, safe='')}")
             text = _story(document)
@@ -46,9 +48,9 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     return 0
 
 
-def _table(incidents: Sequence[Mapping[str, Any]]) -> str:
+def _table(incidents: Sequence[Mapping[str, Any]], *, empty: str) -> str:
     if not incidents:
-        return "nothing is open\n"
+        return f"{empty}\n"
     rows = [("ID", "STATUS", "SEVERITY", "OPENED", "FIRING", "TITLE")]
     rows += [
         (

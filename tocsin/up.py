@@ -25,6 +25,12 @@ _DEFAULTS = {
     "prometheus": "127.0.0.1:9090",
     "alertmanager": "127.0.0.1:9093",
 }
+_CALLED = {
+    "receiver": "the receiver",
+    "exporter": "the exporter",
+    "prometheus": "Prometheus",
+    "alertmanager": "Alertmanager",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +69,7 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
         flags.flag(
             command,
             f"--{name}.web.listen-address",
-            help=f"where the {name} listens",
+            help=f"where {_CALLED[name]} listens",
             default=default,
             parse=_fixed_address,
             metavar="HOST:PORT",

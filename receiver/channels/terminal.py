@@ -104,7 +104,8 @@ def _alert_lines(document: Document) -> list[str]:
     lines = []
     for alert in document.alerts[:ALERTS_SHOWN]:
         labels = ", ".join(f"{name}={value}" for name, value in sorted(alert.labels.items()))
-        said = alert.annotations.get("summary") or alert.annotations.get("description") or ""
+        texts = (alert.annotations.get(name, "") for name in ("summary", "description"))
+        said = next((text for text in texts if text and text not in document.incident.title), "")
         lines.append(f"    {alert.status}: {_safe(labels, 300)}" + (f" - {_safe(said, 300)}" if said else ""))
     left_out = document.incident.alerts.firing + document.incident.alerts.resolved - len(lines)
     if left_out > 0:

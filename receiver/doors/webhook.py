@@ -98,7 +98,7 @@ class WebhookDoor:
             raise
         except web.HTTPException:
             raise
-        except (web.RequestPayloadError, ValueError) as error:
+        except (web.RequestPayloadError, ConnectionError, ValueError) as error:
             self._refuse(400, "unreadable", f"the body could not be read: {type(error).__name__}")
         finally:
             self._arriving_bytes -= size

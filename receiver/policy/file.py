@@ -111,7 +111,7 @@ def policy_of(file: ReceiverFile, *, digest: str) -> Policy:
     )
     if not routes and len(escalations) == 1:
         routes = (Route(matchers=(), escalation=next(iter(escalations))),)
-    return Policy(digest=digest, routes=routes, escalations=escalations)
+    return Policy(digest=digest, routes=routes, escalations=escalations, channels=tuple(sorted(file.channels)))
 
 
 def problems(document: object) -> Iterator[Problem]:

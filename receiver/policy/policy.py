@@ -38,10 +38,11 @@ class Policy(msgspec.Struct, frozen=True):
     digest: str
     routes: tuple[Route, ...]
     escalations: dict[str, Escalation]
+    channels: tuple[str, ...]
 
     def route(self, labels: Mapping[str, str]) -> Route | None:
         """The first route whose matchers all hold."""
         return next((route for route in self.routes if matches_all(route.matchers, labels)), None)
 
 
-NO_POLICY = Policy(digest="", routes=(), escalations={})
+NO_POLICY = Policy(digest="", routes=(), escalations={}, channels=())

@@ -1,4 +1,4 @@
-"""Real programs for real tests: started on free ports, waited for with a deadline, ended by their process id, always."""
+"""Real programs for real tests: started on free ports, waited for with a deadline, always ended, by process id."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 REPOSITORY = Path(__file__).parents[2]
@@ -24,6 +25,7 @@ TOCSIN = str(Path(sys.executable).parent / "tocsin")
 # How long a test waits for something that must happen, before it fails instead of hanging.
 SURELY = 60.0
 LOOK_SECONDS = 0.05
+JSON = MappingProxyType({"Content-Type": "application/json"})
 
 T = TypeVar("T")
 
@@ -60,8 +62,10 @@ class Server:
     def said(self) -> str:
         return self.log.read_text(errors="replace")
 
-    def ask(self, path: str, body: bytes | None = None, **headers: str) -> tuple[int, bytes]:
-        request = urllib.request.Request(self.url + path, data=body, headers=headers)
+    def ask(
+        self, path: str, body: bytes | None = None, *, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> tuple[int, bytes]:
+        request = urllib.request.Request(self.url + path, data=body, headers=dict(headers))
         try:
             with urllib.request.urlopen(request, timeout=SURELY) as answer:
                 return answer.status, answer.read()
@@ -71,32 +75,31 @@ class Server:
 
     def get(self, path: str) -> Any:
         status, body = self.ask(path)
-        assert status == 200, (status, body)
+        assert status == 200, body
         return json.loads(body)
 
     def text(self, path: str, **headers: str) -> str:
-        return self.ask(path, **headers)[1].decode()
+        return self.ask(path, headers=headers)[1].decode()
 
     def post(self, body: object, source: str = "am") -> tuple[int, Any]:
         written = body if isinstance(body, bytes) else json.dumps(body).encode()
-        status, answer = self.ask(f"/webhook/{source}", written, **{"Content-Type": "application/json"})
+        status, answer = self.ask(f"/webhook/{source}", written, headers=JSON)
         return status, json.loads(answer)
 
     def incidents(self, status: str = "all") -> list[dict[str, Any]]:
         return list(self.get(f"/api/v1/incidents?limit=10000&status={status}")["incidents"])
 
-    def signal(self, number: signal.Signals) -> None:
-        self.process.send_signal(number)
-
     def ended(self, number: signal.Signals | None = None) -> int:
         """Its exit status, after the signal if one is given."""
         if number is not None:
-            self.signal(number)
+            self.process.send_signal(number)
         return self.process.wait(SURELY)
 
 
 @contextmanager
-def started(command: Sequence[str], *, url: str, log: Path, ready: str | None = "/-/ready", **how: Any) -> Iterator[Server]:
+def started(
+    command: Sequence[str], *, url: str, log: Path, ready: str | None = "/-/ready", **how: Any
+) -> Iterator[Server]:
     """Waits until `ready` answers 200. At the end the process is asked to stop, and killed if it does not."""
     with log.open("ab") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, **how)
@@ -211,10 +214,9 @@ class Sink:
     lock: threading.Lock = field(default_factory=threading.Lock)
     somebody_came: threading.Event = field(default_factory=threading.Event)
 
-    def take(self, headers: Mapping[str, str], body: bytes) -> None:
+    def take(self, key: str, body: bytes) -> None:
         self.somebody_came.set()
         with self.lock:
-            key = headers["Idempotency-Key"]
             self.messages.append((key, json.loads(body)))
             self.bodies.setdefault(key, set()).add(body)
 
@@ -235,7 +237,7 @@ def sink() -> Iterator[Sink]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            standing.take(self.headers, body)
+            standing.take(self.headers["Idempotency-Key"], body)
             self.send_response(200)
             self.send_header("Content-Length", "0")
             self.end_headers()

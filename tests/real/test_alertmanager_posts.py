@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from receiver.alert import fingerprint_of
-from tests.real.servers import Server, Sink, alertmanager, receiver, sink, until, webhook_policy
+from tests.real.servers import JSON, Server, Sink, alertmanager, receiver, sink, until, webhook_policy
 
 pytestmark = pytest.mark.real
 
@@ -50,11 +50,11 @@ class Pair:
         now = datetime.now(UTC)
         alert: dict[str, Any] = {"labels": labels, "annotations": {"summary": "a test"}}
         if over:
-            alert |= {"endsAt": (now - timedelta(seconds=1)).isoformat()}
+            alert |= {"endsAt": now.isoformat()}
         self.ask("/api/v2/alerts", [alert])
 
     def ask(self, path: str, document: object) -> Any:
-        status, said = self.alertmanager.ask(path, json.dumps(document).encode(), **{"Content-Type": "application/json"})
+        status, said = self.alertmanager.ask(path, json.dumps(document).encode(), headers=JSON)
         assert status == 200, said
         return json.loads(said) if said else None
 
@@ -74,9 +74,7 @@ def pair(tmp_path: Path, needs: Callable[[str], str]) -> Iterator[Pair]:
         policy = webhook_policy(standing.url) + "sources: {am: {token_file: am.token}}\n"
         ours = running.enter_context(receiver(tmp_path, policy=policy))
         configuration = CONFIGURATION.replace("URL", ours.url)
-        yield Pair(
-            running.enter_context(alertmanager(program, tmp_path, configuration=configuration)), ours, standing
-        )
+        yield Pair(running.enter_context(alertmanager(program, tmp_path, configuration=configuration)), ours, standing)
 
 
 def test_every_alert_arrives_under_the_fingerprint_that_alertmanager_gives_it(pair: Pair) -> None:
@@ -106,13 +104,8 @@ def test_the_end_of_an_alert_arrives_and_a_new_episode_is_a_new_incident(pair: P
     pair.fire(labels)
     again = pair.incident("Flaps", "open")
     assert again["id"] != first["id"]
-    kinds = [message["kind"] for message in until(lambda: _three(pair.sink), what="the second opening is told")]
-    assert kinds == ["opened", "resolved", "opened"]
-
-
-def _three(standing: Sink) -> list[dict[str, Any]] | None:
-    with standing.lock:
-        return [message for _, message in standing.messages] if len(standing.messages) >= 3 else None
+    until(lambda: len(pair.sink.messages) >= 3, what="the second opening is told")
+    assert [message["kind"] for _, message in pair.sink.messages] == ["opened", "resolved", "opened"]
 
 
 def test_a_silenced_alert_is_not_taken_for_one_that_is_over(pair: Pair) -> None:
@@ -147,8 +140,10 @@ def test_while_the_receiver_is_away_alertmanager_keeps_trying(tmp_path: Path, ne
             configuration = re.sub("        http_config: .*\n", "", CONFIGURATION).replace("URL", first.url)
             theirs = running.enter_context(alertmanager(program, tmp_path, configuration=configuration))
         body = json.dumps([{"labels": {"alertname": "Meanwhile"}}]).encode()
-        assert theirs.ask("/api/v2/alerts", body, **{"Content-Type": "application/json"})[0] == 200
+        assert theirs.ask("/api/v2/alerts", body, headers=JSON)[0] == 200
         tried = "alertmanager_notification_requests_failed_total"
-        until(lambda: re.search(rf'{tried}{{integration="webhook"}} [1-9]', theirs.text("/metrics")), what="it is tried")
+        until(
+            lambda: re.search(rf'{tried}{{integration="webhook"}} [1-9]', theirs.text("/metrics")), what="it is tried"
+        )
         with receiver(tmp_path, policy=policy, port=port):
             until(lambda: standing.of_kind("opened", "Meanwhile"), what="it arrives after all")

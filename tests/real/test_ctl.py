@@ -35,10 +35,8 @@ def test_amtool_accepts_the_bundled_alertmanager_yml(needs: Callable[[str], str]
     ("labels", "receiver"), [(["alertname=Watchdog"], "tocsin"), (["alertname=X", "severity=critical"], "tocsin")]
 )
 def test_every_alert_is_routed_to_tocsin(needs: Callable[[str], str], labels: list[str], receiver: str) -> None:
-    said = judged(
-        needs("amtool"), "config", "routes", "test", "--config.file=prometheus/alertmanager.yml", *labels
-    )
-    assert said.split() == [receiver]
+    said = judged(needs("amtool"), "config", "routes", "test", "--config.file=prometheus/alertmanager.yml", *labels)
+    assert said.splitlines()[0] == receiver
 
 
 def test_promtool_accepts_the_bundled_rules(needs: Callable[[str], str]) -> None:
@@ -59,7 +57,9 @@ def test_a_bundled_rule_that_is_changed_fails_its_test(needs: Callable[[str], st
         (tmp_path / folder).mkdir()
         for file in (REPOSITORY / "rules" / folder).glob("*.yml"):
             text = file.read_text()
-            (tmp_path / folder / file.name).write_text(text.replace("up == 0", "up == 2") if folder == "bundled" else text)
+            (tmp_path / folder / file.name).write_text(
+                text.replace("up == 0", "up == 2") if folder == "bundled" else text
+            )
     ended = subprocess.run(
         [needs("promtool"), "test", "rules", "tests/tocsin.yml"], cwd=tmp_path, capture_output=True, timeout=60
     )

@@ -91,7 +91,7 @@ def check_trouble(server: Server) -> None:
 
 
 def fire_until_refused(server: Server) -> list[str]:
-    accepted = []
+    accepted: list[str] = []
     for number in range(5000):
         name = f"A{number}"
         if refused(server, name):

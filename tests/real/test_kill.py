@@ -129,13 +129,14 @@ def test_a_message_on_its_way_while_the_receiver_is_killed_comes_again_under_its
     port = free_port()
     with sink() as standing:
         policy = webhook_policy(standing.url)
-        with receiver(tmp_path, policy=policy, port=port) as server:
-            with standing.lock:  # whoever posts to the sink now waits
-                assert server.post(webhook(alert("Down"), group="Down"))[0] == 200
-                assert standing.somebody_came.wait(SURELY)
-                assert server.ended(signal.SIGKILL) == -signal.SIGKILL
+        # While this test holds the lock, whoever posts to the sink waits for an answer.
+        with receiver(tmp_path, policy=policy, port=port) as server, standing.lock:
+            assert server.post(webhook(alert("Down"), group="Down"))[0] == 200
+            assert standing.somebody_came.wait(SURELY)
+            assert server.ended(signal.SIGKILL) == -signal.SIGKILL
         with receiver(tmp_path, policy=policy, port=port) as server:
             until(lambda: server.get("/api/v1/status")["channels"]["hook"]["delivered"] == 1, what="it is delivered")
+        until(lambda: len(standing.messages) == 2, what="both attempts are remembered")
         (first, message), (second, again) = standing.messages
         assert (first, message) == (second, again)
         assert message["kind"] == "opened"

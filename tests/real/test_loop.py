@@ -61,7 +61,12 @@ def rendered(folder: Path, ports: dict[str, int], *, url: str) -> Path:
     place = folder / "prometheus"
     place.mkdir()
     text = (REPOSITORY / "prometheus" / "prometheus.yml").read_text()
-    for bundled, name in (("29100", "exporter"), ("29093", "receiver"), ("9090", "prometheus"), ("9093", "alertmanager")):
+    for bundled, name in (
+        ("29100", "exporter"),
+        ("29093", "receiver"),
+        ("9090", "prometheus"),
+        ("9093", "alertmanager"),
+    ):
         assert f"'127.0.0.1:{bundled}'" in text
         text = text.replace(f"'127.0.0.1:{bundled}'", f"'127.0.0.1:{ports[name]}'")
     text = text.replace("_interval: 5s", "_interval: 1s").replace("scrape_timeout: 4s", "scrape_timeout: 1s")
@@ -169,7 +174,8 @@ def check_fingerprints(loop: Loop) -> None:
     """What Alertmanager calls an alert is what the receiver calls it."""
     theirs = {each["fingerprint"] for each in json.loads(loop.alertmanager.text("/api/v2/alerts"))}
     ours = {each["fingerprint"] for each in loop.receiver.get("/api/v1/alerts")["alerts"] if each["status"] == "firing"}
-    assert ours and ours <= theirs
+    assert ours
+    assert ours <= theirs
 
 
 def check_pages(loop: Loop, promtool: str) -> None:

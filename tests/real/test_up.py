@@ -117,7 +117,9 @@ def test_incidents_are_listed_and_shown(tmp_path: Path) -> None:
         assert shown.returncode == 0
         for part in ("Demo", "alertname=Demo, severity=critical, team=db", "story", "opened", "routed", "told here"):
             assert part in shown.stdout
-        whole = json.loads(tocsin("incident", "show", incident["id"], "--output=json", running.url, folder=tmp_path).stdout)
+        whole = json.loads(
+            tocsin("incident", "show", incident["id"], "--output=json", running.url, folder=tmp_path).stdout
+        )
         assert whole["alerts"][0]["labels"]["team"] == "db"
         unknown = tocsin("incident", "show", "T-999", running.url, folder=tmp_path)
         assert unknown.returncode == 1

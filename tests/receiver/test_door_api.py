@@ -45,7 +45,7 @@ def test_incidents_are_listed_newest_first_and_resolved_ones_on_request(tmp_path
             async def titles(query: str = "") -> list[str]:
                 status, answer = await world.get(f"/api/v1/incidents{query}")
                 assert (status, list(answer)) == (200, ["incidents"])
-                return [each["title"] for each in answer["incidents"]]
+                return [each["title"].removesuffix(": it is down") for each in answer["incidents"]]
 
             assert await titles() == ["Third", "First"]
             assert await titles("?status=open") == ["Third", "First"]
@@ -134,7 +134,7 @@ def test_alerts_are_listed_with_their_incident(tmp_path: Path) -> None:
             down = answer["alerts"][1]
             assert (down["status"], down["starts_at"], down["ends_at"]) == ("firing", "2026-03-01T08:00:00Z", None)
             assert re.fullmatch(r"[0-9a-f]{16}", down["fingerprint"])
-            assert (await world.get(f"/api/v1/incidents/{down['incident']}"))[1]["title"] == "Down"
+            assert (await world.get(f"/api/v1/incidents/{down['incident']}"))[1]["title"] == "Down: it is down"
             assert len((await world.get("/api/v1/alerts?limit=1"))[1]["alerts"]) == 1
 
     run(test())
@@ -247,7 +247,7 @@ def test_the_start_page_shows_what_is_open_and_lets_nothing_through(tmp_path: Pa
             await world.decided()
             page = (await world.get("/"))[1]
             assert "2 open" in page
-            assert "<b>Down</b>" in page
+            assert "<b>Down: it is down</b>" in page
             assert "<script>" not in page
             assert "&lt;script&gt;alert(1)" in page
             assert f"{world.url}/webhook/my-alertmanager" in page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -32,8 +33,26 @@ def test_what_prometheus_accepts_is_read(text: str, duration: timedelta) -> None
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "5", "-5m", "+5m", "5 m", "5m ", "1.5h", "m", "5M", "30m1h", "5m5m", "5min", "1e3s", "٥m", "5m\n"]
-    + ["101y", "9" * 80 + "s"],
+    [
+        "",
+        " ",
+        "5",
+        "-5m",
+        "+5m",
+        "5 m",
+        "5m ",
+        "1.5h",
+        "m",
+        "5M",
+        "30m1h",
+        "5m5m",
+        "5min",
+        "1e3s",
+        "٥m",
+        "5m\n",
+        "101y",
+        "9" * 80 + "s",
+    ],
 )
 def test_anything_else_is_refused_with_what_was_expected(text: str) -> None:
     with pytest.raises(ValueError, match="a duration"):
@@ -48,7 +67,5 @@ def test_what_is_written_is_read_back(milliseconds: int) -> None:
 
 @given(st.text(max_size=20))
 def test_no_text_raises_anything_but_value_error(text: str) -> None:
-    try:
+    with suppress(ValueError):
         assert parse_duration(text) >= timedelta(0)
-    except ValueError as error:
-        assert "a duration" in str(error)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,11 +35,27 @@ def test_matchers_are_read_as_alertmanager_reads_them(text: str, matcher: Matche
 
 @pytest.mark.parametrize(
     "text",
-    ["", "severity", '="x"', 'sev erity="x"', '1a="x"', 'a="x', 'a=x"', "a=x y", 'a=="x"', 'a="x" b', "a={x}", "a~x"]
-    + ['a=~"("', 'a!~"[z-a]"', 'a=~"*"', 'a=~"x{99999999999}"'],
+    [
+        "",
+        "severity",
+        '="x"',
+        'sev erity="x"',
+        '1a="x"',
+        'a="x',
+        'a=x"',
+        "a=x y",
+        'a=="x"',
+        'a="x" b',
+        "a={x}",
+        "a~x",
+        'a=~"("',
+        'a!~"[z-a]"',
+        'a=~"*"',
+        'a=~"x{99999999999}"',
+    ],
 )
 def test_a_matcher_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="matcher such as|double quotes|regular expression"):
+    with pytest.raises(ValueError, match=r"matcher such as|double quotes|regular expression"):
         parse_matcher(text)
 
 
@@ -89,7 +107,5 @@ def test_a_matcher_and_its_opposite_never_agree(name: str, value: str) -> None:
 
 @given(st.text(max_size=30))
 def test_no_text_raises_anything_but_value_error(text: str) -> None:
-    try:
-        parse_matcher(text).matches({"a": "b"})
-    except ValueError as error:
-        assert str(error)
+    with suppress(ValueError):
+        assert parse_matcher(text).matches({"a": "b"}) in (True, False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -130,9 +131,10 @@ def test_attempts_come_less_and_less_often_up_to_once_a_minute() -> None:
     chat = Scripted({"T-1": [busy()] * 9})
     (report,) = delivered(chat, message("T-1"))
     moments = [at for at, _ in chat.attempts]
-    waits = [later - earlier for earlier, later in zip(moments, moments[1:], strict=False)]
+    waits = [later - earlier for earlier, later in itertools.pairwise(moments)]
     assert waits == pytest.approx([1, 2, 4, 8, 16, 32, 60, 60, 60])
-    assert isinstance(report, Delivered) and report.attempts == 10
+    assert isinstance(report, Delivered)
+    assert report.attempts == 10
 
 
 def test_a_time_that_the_other_side_names_is_waited_for() -> None:
@@ -160,7 +162,8 @@ def test_what_is_refused_is_reported_once_and_the_next_message_goes_on() -> None
 def test_a_mistake_in_a_channel_is_an_attempt_that_failed() -> None:
     chat = Scripted({"T-1": [ZeroDivisionError("oops")]})
     (report,) = delivered(chat, message("T-1"))
-    assert isinstance(report, Delivered) and report.attempts == 2
+    assert isinstance(report, Delivered)
+    assert report.attempts == 2
 
 
 def test_while_the_journal_cannot_be_written_the_report_waits_and_nothing_is_sent_twice() -> None:
@@ -199,7 +202,8 @@ def test_a_message_that_waits_takes_the_channel_that_the_new_policy_has() -> Non
 
     before, after = run_quickly(test)
     assert (len(before.attempts), after.sent) == (4, ["T-1-1"])
-    assert before.closed and after.closed
+    assert before.closed
+    assert after.closed
 
 
 def test_a_channel_that_a_new_policy_adds_is_sent_to() -> None:

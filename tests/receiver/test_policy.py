@@ -107,9 +107,11 @@ def test_an_empty_file_tells_nobody(load: Callable[..., Settings]) -> None:
 def test_the_bundled_example_is_valid_and_pages_what_is_critical() -> None:
     policy = settings.load(settings.EXAMPLE, environ={}).policy
     route = policy.route({"alertname": "Down", "severity": "critical"})
-    assert route is not None and route.escalation == "urgent"
+    assert route is not None
+    assert route.escalation == "urgent"
     watchdog = policy.route({"alertname": "Watchdog", "severity": "critical"})
-    assert watchdog is not None and watchdog.escalation is None
+    assert watchdog is not None
+    assert watchdog.escalation is None
 
 
 def test_several_escalations_without_routes_are_refused(load: Callable[..., Settings]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.alert import Alert, InvalidPayload, Notification, fingerprint_of, parse, utc
+from receiver.alert import Alert, InvalidPayload, fingerprint_of, parse, utc
 from tests.receiver.builders import alert, document, webhook
 
 json_values = st.recursive(
@@ -165,13 +165,12 @@ def _survives(body: bytes) -> bool:
     try:
         notification = parse(body)
     except InvalidPayload as error:
-        assert error.reason in {"not_json", "not_version_4", "wrong_type", "too_many_alerts"}
-        return bool(str(error))
+        return error.reason in {"not_json", "not_version_4", "wrong_type"} and bool(str(error))
     for each in notification.alerts:
         assert each.identity
         assert each.ended_at is None or each.ended_at.tzinfo is UTC
         assert utc(each.starts_at).tzinfo is UTC
-    return isinstance(notification, Notification) and isinstance(notification.receiver_name, str)
+    return notification.receiver_name is not None
 
 
 def test_twenty_thousand_alerts_are_one_body() -> None:
@@ -222,7 +221,8 @@ def test_the_year_1_means_that_it_still_fires_wherever_the_clock_stands(offset: 
 def test_nanoseconds_and_offsets_are_one_moment_in_utc(written: str, moment: datetime) -> None:
     ended = one(status="resolved", endsAt=written).ended_at
     assert ended == moment
-    assert ended is not None and ended.tzinfo is UTC
+    assert ended is not None
+    assert ended.tzinfo is UTC
 
 
 @pytest.mark.parametrize(

@@ -69,10 +69,10 @@ def test_a_new_policy_is_in_force_with_its_sources_routes_and_channels(server: S
 def test_a_hangup_loads_the_policy_as_well(server: Server, tmp_path: Path) -> None:
     before = digest(server)
     (tmp_path / "receiver.yml").write_text(OTHER)
-    server.signal(signal.SIGHUP)
+    server.process.send_signal(signal.SIGHUP)
     until(lambda: digest(server) != before, what="the new policy is in force")
     (tmp_path / "receiver.yml").write_text(FAULTY)
-    server.signal(signal.SIGHUP)
+    server.process.send_signal(signal.SIGHUP)
     until(lambda: "the policy has faults: the old one stays in force" in server.said, what="the faults are logged")
     assert server.ask("/-/ready")[0] == 200
 

@@ -62,7 +62,9 @@ def check(script: str, policy: str = POLICY, **other_policies: str) -> None:
     for line in expected.splitlines():
         if line.strip() and "->" not in line:
             story.play(line)
-    assert "\n".join(story.transcript) == "\n".join(line.rstrip() for line in expected.splitlines() if line.strip())
+    happened = "\n".join(story.transcript)
+    wanted = "\n".join(line.rstrip() for line in expected.splitlines() if line.strip())
+    assert happened == wanted, f"what happened is:\n{happened}"
 
 
 def policy_from(text: str, digest: str = "story") -> Policy:

@@ -104,14 +104,72 @@ def test_an_alert_that_comes_back_opens_a_new_incident():
     """)
 
 
-def test_an_older_firing_right_after_the_resolve_is_late_and_opens_nothing():
+def test_an_older_firing_right_after_the_resolve_is_doubted_and_a_second_resolve_settles_it():
     check("""
         00:00  fires    Down
                -> chat   opened     Down  1 firing, 0 resolved
         00:05  resolves Down
                -> chat   resolved   Down  0 firing, 1 resolved
         00:05  late     Down
+        00:10  resolves Down
+        09:00  waits
     """)
+
+
+def test_an_alert_that_is_back_right_after_its_resolve_is_not_lost():
+    check("""
+        00:00  fires    Down
+               -> chat   opened     Down  1 firing, 0 resolved
+        00:05  resolves Down
+               -> chat   resolved   Down  0 firing, 1 resolved
+        00:05  late     Down
+        00:10  -> chat   opened     Down  1 firing, 0 resolved
+        00:20  resolves Down
+               -> chat   resolved   Down  0 firing, 1 resolved
+        09:00  waits
+    """)
+
+
+def test_a_doubt_inside_an_open_incident_joins_it_again():
+    check("""
+        00:00  fires    Down@db{severity=critical} Slow@db
+               -> chat   opened     Down and 1 more kind of alert  2 firing, 0 resolved
+        00:01  resolves Slow@db
+               -> chat   updated    Down and 1 more kind of alert  1 firing, 1 resolved
+        00:01  late     Slow@db
+        00:05  -> pager  escalated  Down and 1 more kind of alert  1 firing, 1 resolved
+        00:06  -> chat   updated    Down and 1 more kind of alert  2 firing, 0 resolved
+               -> pager  updated    Down and 1 more kind of alert  2 firing, 0 resolved
+        00:07  waits
+    """)
+
+
+def test_a_channel_that_the_policy_no_longer_has_is_told_nothing_more():
+    check(
+        """
+        00:00  fires    Down@db{severity=critical}
+               -> chat   opened     Down  1 firing, 0 resolved
+        00:01  loads    renamed
+               -> pager  opened     Down  1 firing, 0 resolved
+        00:02  fires    Slow@db
+               -> pager  updated    Down and 1 more kind of alert  2 firing, 0 resolved
+        """,
+        renamed=RENAMED,
+    )
+
+
+def test_loading_a_policy_that_routes_as_before_adds_nothing_to_the_story():
+    policy = """
+        routes: [{matchers: ['severity="critical"'], escalation: page}]
+        escalations: {page: {stages: [{notify: [chat]}]}}
+        channels: {chat: {type: terminal}}
+    """
+    story = Story(policy, {"same": policy})
+    story.play("00:00  fires Slow")
+    (before,) = story.state.incidents.values()
+    story.play("00:01  loads same")
+    (after,) = story.state.incidents.values()
+    assert after.steps == before.steps == 2
 
 
 def test_the_same_firing_a_while_after_the_resolve_is_an_alert_that_came_back():
@@ -210,7 +268,7 @@ def test_an_incident_whose_escalation_is_gone_takes_the_route_of_the_new_policy(
         00:00  fires    Down{severity=critical}
                -> chat   opened     Down  1 firing, 0 resolved
         00:01  loads    renamed
-               -> pager  escalated  Down  1 firing, 0 resolved
+               -> pager  opened     Down  1 firing, 0 resolved
         02:00  waits
         """,
         renamed=RENAMED,
