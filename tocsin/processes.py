@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 READY_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 20.0
@@ -78,8 +79,9 @@ async def _watch(
     stopped = asyncio.create_task(stop.wait())
     ended = {asyncio.create_task(process.wait()): part for part, process in running}
     ready = asyncio.create_task(_all_ready([part for part, _ in running]))
+    watched: list[asyncio.Task[Any]] = [stopped, ready, *ended]
     try:
-        await asyncio.wait([stopped, ready, *ended], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
         if ready.done():
             slow = ready.result()
             if slow:
@@ -88,9 +90,7 @@ async def _watch(
             await asyncio.wait([stopped, *ended], return_when=asyncio.FIRST_COMPLETED)
         return 0 if stop.is_set() else _blame(ended)
     finally:
-        stopped.cancel()
-        ready.cancel()
-        for task in ended:
+        for task in watched:
             task.cancel()
 
 
