@@ -78,14 +78,14 @@ async def _watch(
 ) -> int:
     stopped = asyncio.create_task(stop.wait())
     ended = {asyncio.create_task(process.wait()): part for part, process in running}
-    ready = asyncio.create_task(_all_ready([part for part, _ in running]))
-    watched: list[asyncio.Task[Any]] = [stopped, ready, *ended]
+    readiness = asyncio.create_task(_all_ready([part for part, _ in running]))  # noqa: RUF006 - kept, below
+    watched: list[asyncio.Task[Any]] = [stopped, readiness, *ended]
     try:
         await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
-        if ready.done():
-            slow = ready.result()
+        if readiness.done():
+            slow = readiness.result()
             if slow:
-                raise CannotStart(f"{', '.join(slow)} did not become ready within {READY_SECONDS_MAX:g} seconds")
+                raise CannotStart(f"{', '.join(slow)} did not become readiness within {READY_SECONDS_MAX:g} seconds")
             announce()
             await asyncio.wait([stopped, *ended], return_when=asyncio.FIRST_COMPLETED)
         return 0 if stop.is_set() else _blame(ended)

@@ -140,8 +140,12 @@ def test_killed_without_a_warning_it_leaves_nothing_behind(tmp_path: Path) -> No
     with up(tmp_path) as running:
         children = children_of(running.server.process.pid)
         assert len(children) == 2
-        assert running.server.ended(signal.SIGKILL) == -signal.SIGKILL
-        until(lambda: not any(map(alive, children)), what="the children end")
+        try:
+            assert running.server.ended(signal.SIGKILL) == -signal.SIGKILL
+            until(lambda: not any(map(alive, children)), what="the children end", seconds=20)
+        finally:
+            for child in filter(alive, children):
+                os.kill(child, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("name", ["receiver", "exporter"])
