@@ -54,8 +54,6 @@ def stack_parts(*, addresses: Addresses, defaults: Mapping[str, str], data: Path
                 f"--config.file={folder}/prometheus/prometheus.yml",
                 f"--storage.tsdb.path={data}/prometheus",
                 f"--web.listen-address={addresses.prometheus}",
-                # Its first notification is lost while it still looks for Alertmanager: say it again soon.
-                "--rules.alert.resend-delay=5s",
                 # What fires in its first seconds goes nowhere, because it does not know of Alertmanager yet; by
                 # default it would be said again only after a minute.
                 "--rules.alert.resend-delay=10s",
