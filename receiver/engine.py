@@ -107,8 +107,9 @@ def compare(known: AlertRecord | None, alert: Alert, at: datetime) -> str:
         return "late" if begun_before and at - known.changed_at < LATE else "refired"
     if not known.firing:
         return "repeated"
+    # Older than this episode: news of the one before. In a first episode there is none, whatever the clocks say.
     ended = alert.ended_at
-    return "late" if ended is not None and ended < known.starts_at else "resolved"
+    return "late" if known.episode > 1 and ended is not None and ended < known.starts_at else "resolved"
 
 
 def _receive(ledger: Ledger, fact: AlertsReceived) -> None:
@@ -127,7 +128,7 @@ def _receive(ledger: Ledger, fact: AlertsReceived) -> None:
         ledger.counts[outcome] += 1
         match outcome:
             case "new" | "refired":
-                joined.append(ledger.put_alert(_record(ledger, fact.source, alert, incident="")))
+                joined.append(ledger.put_alert(_record(ledger, fact.source, alert, before=known)))
             case "resolved" if known is not None:
                 resolved = replace(
                     known, status="resolved", ended_at=alert.ended_at, changed_at=ledger.at, changed=ledger.position
@@ -146,17 +147,19 @@ def _receive(ledger: Ledger, fact: AlertsReceived) -> None:
         _update(ledger, ledger.incident(identifier), joined=[], gone=alerts)
 
 
-def _record(ledger: Ledger, source: str, alert: Alert, *, incident: str) -> AlertRecord:
+def _record(ledger: Ledger, source: str, alert: Alert, *, before: AlertRecord | None) -> AlertRecord:
+    """A new episode; the incident that it joins is not known yet."""
     return AlertRecord(
         source=source,
         fingerprint=alert.identity,
-        incident=incident,
+        incident="",
+        episode=1 if before is None else before.episode + 1,
         status=alert.status,
         labels=_bounded(ledger, alert.labels),
         annotations=_bounded(ledger, alert.annotations),
         generator_url=alert.generator_url[:CHARACTERS_MAX],
         starts_at=utc(alert.starts_at),
-        ended_at=alert.ended_at if alert.status == "resolved" else None,
+        ended_at=None,
         changed_at=ledger.at,
         changed=ledger.position,
     )

@@ -58,6 +58,7 @@ class AlertRecord(msgspec.Struct, frozen=True, gc=False):
     source: str
     fingerprint: str
     incident: str
+    episode: int  # counted while the alert is remembered
     status: str
     labels: dict[str, str]
     annotations: dict[str, str]

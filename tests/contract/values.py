@@ -54,6 +54,7 @@ def alert(number: int, *, incident: int, changed: int) -> AlertRecord:
         source="am",
         fingerprint=f"f{number}",
         incident=f"T-{incident}",
+        episode=1,
         status="firing",
         labels={"alertname": f"A{number}"},
         annotations={},

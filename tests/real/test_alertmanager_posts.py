@@ -58,11 +58,15 @@ class Pair:
         assert status == 200, said
         return json.loads(said) if said else None
 
-    def incident(self, title: str, status: str) -> dict[str, Any]:
+    def incident(self, name: str, status: str) -> dict[str, Any]:
         def look() -> list[dict[str, Any]]:
-            return [each for each in self.receiver.incidents() if (each["title"], each["status"]) == (title, status)]
+            return [
+                each
+                for each in self.receiver.incidents()
+                if (each["labels"].get("alertname"), each["status"]) == (name, status)
+            ]
 
-        return until(look, what=f"the incident {title} is {status}")[0]
+        return until(look, what=f"the incident of {name} is {status}")[0]
 
 
 @pytest.fixture

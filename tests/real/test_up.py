@@ -215,7 +215,11 @@ def test_the_whole_stack_runs_on_a_laptop(tmp_path: Path, needs: Callable[[str],
     with up(tmp_path, "--stack", *flags) as running:
         assert all(f"http://{address}/" in running.server.said for address in addresses.values())
         watchdog = until(
-            lambda: [each for each in running.server.incidents() if each["title"] == "Watchdog"],
+            lambda: [
+                each
+                for each in running.server.incidents()
+                if each["labels"] == {"alertname": "Watchdog", "severity": "none"}
+            ],
             what="the watchdog arrives",
         )[0]
         assert (watchdog["source"], watchdog["severity"], watchdog["status"]) == ("alertmanager", "none", "open")

@@ -101,6 +101,7 @@ def message(
             source="am",
             fingerprint=f"{number:016x}",
             incident=incident,
+            episode=1,
             status="resolved" if kind is Kind.RESOLVED else "firing",
             labels=shown,
             annotations=dict(annotations or {}),

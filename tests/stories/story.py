@@ -12,11 +12,12 @@ Lines with an arrow are what follows. `check` runs the script and compares the w
 it keeps who fires in which group (`Down@db` belongs to the group db, `Down` to a group of its own name) and posts
 the group's whole snapshot. Channels answer at once unless they are broken.
 
-    fires A B          these begin to fire            resolves A        these are over
-    repeats A          its group is posted again      hides A           silenced: its group is posted without it
-    late A             an older firing arrives        breaks chat       the channel answers nothing
-    mends chat         and now everything it owes     loads NAME        another policy of the test
-    waits              nothing; time passes           refuses chat      the channel refuses what it is sent next
+    fires A B      these begin to fire                 resolves A    these are over
+    repeats A      its group is posted again           hides A       silenced: its group is posted without it
+    late A         an older firing arrives             overdue A     a resolve arrives that is older than everything
+    breaks chat    the channel answers nothing         mends chat    and now it takes everything it is owed
+    refuses chat   it refuses what it is sent next     loads NAME    another policy of the test
+    waits          nothing; time passes
 """
 
 from __future__ import annotations
@@ -129,6 +130,12 @@ class Story:
         for name in names:
             group, labels = self._alert(name)
             self._post(group, [self._json(labels, "firing", BEGIN)])
+
+    def _overdue(self, names: list[str]) -> None:
+        for name in names:
+            group, labels = self._alert(name)
+            old = _text(BEGIN - timedelta(hours=1))
+            self._post(group, [{**self._json(labels, "resolved", BEGIN), "startsAt": old, "endsAt": old}])
 
     def _breaks(self, names: list[str]) -> None:
         self._broken.update(names)

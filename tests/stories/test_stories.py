@@ -172,6 +172,28 @@ def test_loading_a_policy_that_routes_as_before_adds_nothing_to_the_story():
     assert after.steps == before.steps == 2
 
 
+def test_an_older_resolve_does_not_end_the_episode_that_came_after_it():
+    check("""
+        00:00  fires    Down
+               -> chat   opened     Down  1 firing, 0 resolved
+        00:05  resolves Down
+               -> chat   resolved   Down  0 firing, 1 resolved
+        00:10  fires    Down
+               -> chat   opened     Down  1 firing, 0 resolved
+        00:10  overdue  Down
+        09:00  waits
+    """)
+
+
+def test_in_a_first_episode_a_resolve_counts_whatever_the_clocks_say():
+    check("""
+        00:00  fires    Down
+               -> chat   opened     Down  1 firing, 0 resolved
+        00:05  overdue  Down
+               -> chat   resolved   Down  0 firing, 1 resolved
+    """)
+
+
 def test_the_same_firing_a_while_after_the_resolve_is_an_alert_that_came_back():
     check("""
         00:00  fires    Down
