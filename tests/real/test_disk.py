@@ -128,6 +128,9 @@ def test_a_file_that_may_not_grow_is_503_and_200_again_without_a_restart(tmp_pat
         resource.prlimit(process, size, (journal + 100_000, hard))
         accepted = ["Before", *fire_until_refused(server)]
         assert len(accepted) > 1
+        # What is smaller than the webhook that was refused may still have fitted: from here on nothing does.
+        resource.prlimit(process, size, (journal, hard))
+        until(lambda: refused(server, "More") and server.ask("/-/ready")[0] == 503, what="it is not ready")
         check_trouble(server)
         resource.prlimit(process, size, (hard, hard))
         check_recovery(server, accepted)
