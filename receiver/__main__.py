@@ -19,6 +19,7 @@ from guard.configfile import InvalidConfig
 from receiver import settings
 from receiver.channels import Channel
 from receiver.clock import SystemClock
+from receiver.doors.acts import Acts
 from receiver.doors.api import Api
 from receiver.doors.app import application
 from receiver.doors.health import Health
@@ -33,7 +34,7 @@ from receiver.runner import Runner
 from receiver.settings import Settings, channel_of
 from receiver.sources import Sources
 from receiver.store import Store, StoreFailed, StoreUnusable
-from receiver.store.sqlite import open_sqlite
+from receiver.store.sqlite import open_sqlite, path_of
 
 log = logging.getLogger("tocsin.receiver")
 
@@ -55,7 +56,7 @@ def parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
         "--storage.url",
         help="where the journal is",
         default="sqlite:///data/receiver.db",
-        parse=_sqlite_path,
+        parse=path_of,
         metavar="URL",
     )
     flag(
@@ -87,16 +88,6 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os
 def _said(text: str) -> int:
     print(f"tocsin receiver: {text}", file=sys.stderr)  # noqa: T201 - the person who started it reads this
     return 1
-
-
-def _sqlite_path(url: str) -> Path:
-    """sqlite:///data/receiver.db is relative to the working folder; a fourth slash makes it absolute."""
-    prefix = "sqlite:///"
-    if not url.startswith(prefix) or url == prefix:
-        raise ValueError(
-            f"found {url.partition('@')[2] or url!r}, expected an address such as sqlite:///data/receiver.db"
-        )
-    return Path(url.removeprefix(prefix))
 
 
 async def _serve(chosen: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -218,6 +209,7 @@ class _Receiver:
         return application(
             webhook=self._door,
             api=Api(store=store, runner=runner, outbox=outbox, clock=clock, started_at=clock.now()),
+            acts=Acts(store=store, runner=runner),
             health=Health(store=store, runner=runner, outbox=outbox, metrics=self._metrics, reload=self.reload),
             page=Page(store=store, runner=runner, clock=clock, external_url=self._chosen.web_external_url),
             metrics=self._metrics,

@@ -20,6 +20,9 @@ with everything, when the answer is there. So a channel that is down owes the pa
 A firing that arrives right after the resolve of the same episode is doubted: it may be late news from the other
 Alertmanager of a pair. A second resolve confirms that; without one the alert came back. An incident that is
 resolved stays in memory for an hour for that.
+
+People act on incidents through the journal as well (lifecycle.py). Only an open incident escalates. One that was
+resolved by hand stays in memory while its alerts fire: so their repeats are known for what they are.
 """
 
 from __future__ import annotations
@@ -31,22 +34,35 @@ from typing import assert_never
 from msgspec.structs import replace
 
 from receiver.alert import Alert, utc
-from receiver.entry import AlertsReceived, Delivered, Entry, PolicyLoaded, TimePassed, Undeliverable
+from receiver.entry import (
+    Acknowledged,
+    AlertsReceived,
+    Delivered,
+    EntriesSetAside,
+    Entry,
+    Noted,
+    PolicyLoaded,
+    ResolvedByHand,
+    Snoozed,
+    TimePassed,
+    Undeliverable,
+    Unreadable,
+)
 from receiver.incident import (
     KINDS_MAX,
     AlertRecord,
     Group,
     Incident,
     Status,
-    Trigger,
     highest_severity,
-    next_status,
     severity_rank,
     shared_labels,
     title_of,
 )
 from receiver.ledger import Decision, Ledger
+from receiver.lifecycle import REMEMBERED, act, end_snooze, heard_again, resolve, rest
 from receiver.message import Kind
+from receiver.own import Undecidable, entries_set_aside
 from receiver.policy.policy import Policy
 from receiver.state import (
     MessageSettled,
@@ -54,7 +70,6 @@ from receiver.state import (
     State,
 )
 
-REMEMBERED = timedelta(hours=1)
 # With two Alertmanagers an older firing may arrive after the resolve that the other one sent. Within LATE of the
 # resolve it is doubted: that other one resolves too when it next looks at the group (5 minutes by default). When no
 # resolve confirms the first one within DOUBTED, the alert came back, and a page is better than none.
@@ -88,6 +103,12 @@ def decide(state: State, entry: Entry, policy: Policy) -> Decision:
                 "not delivered",
                 f"{entry.fact.channel} will not take it: {entry.fact.reason}",
             )
+        case Acknowledged() | ResolvedByHand() | Snoozed() | Noted():
+            act(ledger, entry.fact)
+        case EntriesSetAside():
+            _tell_own(ledger, entries_set_aside(ledger, entry.fact))
+        case Unreadable():
+            raise Undecidable(entry.fact.problem)
         case _:
             assert_never(entry.fact)
     return ledger.finish()
@@ -203,7 +224,7 @@ def _opened(ledger: Ledger, group: Group, group_labels: dict[str, str], joined: 
         f"alerts of the group {group.key} began to fire and no incident was open for it"
     )
     incident = Incident(
-        id=f"T-{ledger.position}",
+        id=ledger.new_incident_id(),
         position=ledger.position,
         group=group,
         status=Status.OPEN,
@@ -239,8 +260,11 @@ def _update(ledger: Ledger, incident: Incident, *, joined: list[AlertRecord], go
         incident = ledger.step(incident, "alerts joined", f"same Alertmanager group: {_named(joined)}")
     if gone:
         incident = ledger.step(incident, "alerts resolved", f"Alertmanager said so: {_named(gone)}")
+    if incident.status is Status.RESOLVED:  # by hand: whom it concerns was told then
+        ledger.put(replace(incident, due_at=ledger.at + REMEMBERED))
+        return
     if incident.firing == 0:
-        _resolve(ledger, incident)
+        resolve(ledger, incident)
         return
     if severity_rank(incident.severity) > severity_rank(before.severity):
         incident = ledger.step(
@@ -248,22 +272,9 @@ def _update(ledger: Ledger, incident: Incident, *, joined: list[AlertRecord], go
             "severity rose",
             f"from {before.severity} to {incident.severity}, the highest of its alerts",
         )
-        incident = _routed(ledger, incident)
+        incident = _routed(ledger, heard_again(ledger, incident))
     ledger.tell_stages(incident)
     ledger.tell_update(ledger.incident(incident.id))
-
-
-def _resolve(ledger: Ledger, incident: Incident) -> None:
-    ledger.counts["incidents_resolved"] += 1
-    incident = replace(
-        incident,
-        status=next_status(incident.status, Trigger.LAST_ALERT_RESOLVED),
-        resolved_at=ledger.at,
-        due_at=ledger.at + REMEMBERED,
-        stale=(),
-    )
-    incident = ledger.step(incident, "resolved", "none of its alerts fires any more")
-    ledger.tell(incident, Kind.RESOLVED, incident.told)
 
 
 def _routed(ledger: Ledger, incident: Incident) -> Incident:
@@ -282,6 +293,12 @@ def _routed(ledger: Ledger, incident: Incident) -> Incident:
     )
     way = f"to the escalation {route.escalation!r}" if route.escalation else "to nobody"
     return ledger.step(incident, "routed", f"{way}: the first route that matches is {route}")
+
+
+def _tell_own(ledger: Ledger, incident: Incident) -> None:
+    """An incident of Tocsin's own is routed and told like any other."""
+    ledger.tell_stages(_routed(ledger, incident) if incident.escalates_from is None else incident)
+    ledger.tell_update(ledger.incident(incident.id))
 
 
 def _kinds(known: tuple[str, ...], alerts: Iterable[AlertRecord]) -> tuple[str, ...]:
@@ -304,14 +321,14 @@ def _pass_time(ledger: Ledger) -> None:
         if incident.doubted_until is not None and incident.doubted_until <= ledger.at:
             _end_doubts(ledger, incident)
         incident = ledger.incident(identifier)
-        if incident.due_at is None or incident.due_at > ledger.at:
+        if incident.snoozed_until is not None and incident.snoozed_until <= ledger.at:
+            end_snooze(ledger, incident)
+        elif incident.due_at is None or incident.due_at > ledger.at:
             continue
-        if incident.status is Status.OPEN:
-            ledger.tell_stages(incident)
-        elif incident.owed:
-            ledger.put(replace(incident, due_at=ledger.at + REMEMBERED))
+        elif incident.status is Status.RESOLVED:
+            rest(ledger, incident)
         else:
-            ledger.forgotten.append(identifier)
+            ledger.tell_stages(incident)
 
 
 def _doubt(ledger: Ledger, alert: AlertRecord) -> None:
@@ -346,7 +363,7 @@ def _load_policy(ledger: Ledger, fact: PolicyLoaded) -> None:
     ledger.other.append(PolicyInForce(fact.policy))
     channels = frozenset(ledger.policy.channels)
     for incident in sorted(ledger.state.incidents.values(), key=lambda each: each.position):
-        if incident.status is not Status.OPEN:
+        if incident.status is Status.RESOLVED:
             continue
         kept = replace(
             incident,

@@ -7,8 +7,8 @@ as the very bytes that came.
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import assert_never
+from datetime import datetime, timedelta
+from typing import assert_never, get_args
 
 import msgspec
 
@@ -55,11 +55,71 @@ class Undeliverable(msgspec.Struct, frozen=True, tag="undeliverable"):
     reason: str
 
 
-Fact = AlertsReceived | TimePassed | PolicyLoaded | Delivered | Undeliverable
+class Acknowledged(msgspec.Struct, frozen=True, tag="acknowledged"):
+    """A person has it in hand."""
 
-_Tagged = TimePassed | PolicyLoaded | Delivered | Undeliverable
+    incident: str
+    by: str
+
+
+class ResolvedByHand(msgspec.Struct, frozen=True, tag="resolved_by_hand"):
+    """A person says that it is over, whatever still fires."""
+
+    incident: str
+    by: str
+
+
+class Snoozed(msgspec.Struct, frozen=True, tag="snoozed"):
+    """A person puts it off. Until when follows from the entry's own time."""
+
+    incident: str
+    by: str
+    duration: timedelta
+
+
+class Noted(msgspec.Struct, frozen=True, tag="noted"):
+    """A person adds a line to its story."""
+
+    incident: str
+    by: str
+    text: str
+
+
+# What a person does to an incident. It is refused where the incident's state does not allow it.
+Act = Acknowledged | ResolvedByHand | Snoozed | Noted
+
+
+class EntrySetAside(msgspec.Struct, frozen=True):
+    """An entry about which nothing could be decided: the engine raised `error`. Replaying the journal skips it."""
+
+    position: int
+    at: datetime
+    kind: str
+    source: str
+    error: str
+
+
+class EntriesSetAside(msgspec.Struct, frozen=True, tag="entries_set_aside"):
+    """These were set aside, and somebody must hear of it."""
+
+    entries: tuple[EntrySetAside, ...]
+
+
+class Unreadable(msgspec.Struct, frozen=True):
+    """What the journal holds and this version cannot read. It has a place; nothing can be decided about it."""
+
+    kind: str
+    source: str
+    body: bytes
+    problem: str
+
+
+_Tagged = TimePassed | PolicyLoaded | Delivered | Undeliverable | EntriesSetAside | Act
+Fact = AlertsReceived | _Tagged | Unreadable
+
+KINDS = ("alerts_received", *(str(each.__struct_config__.tag) for each in get_args(_Tagged)))
 _encoder = msgspec.json.Encoder(order="deterministic")
-_decoder: msgspec.json.Decoder[TimePassed | PolicyLoaded | Delivered | Undeliverable] = msgspec.json.Decoder(_Tagged)
+_decoder: msgspec.json.Decoder[_Tagged] = msgspec.json.Decoder(_Tagged)
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -78,18 +138,44 @@ class Written(msgspec.Struct, frozen=True):
     body: bytes
 
 
+def kind_of(fact: Fact) -> str:
+    match fact:
+        case AlertsReceived():
+            return "alerts_received"
+        case Unreadable():
+            return fact.kind
+        case _:
+            return str(fact.__struct_config__.tag)
+
+
 def write(fact: Fact) -> Written:
     match fact:
         case AlertsReceived():
             return Written("alerts_received", fact.source, fact.body)
-        case TimePassed() | PolicyLoaded() | Delivered() | Undeliverable():
-            kind = fact.__struct_config__.tag
-            return Written(str(kind), "", _encoder.encode(fact))
+        case (
+            TimePassed()
+            | PolicyLoaded()
+            | Delivered()
+            | Undeliverable()
+            | Acknowledged()
+            | ResolvedByHand()
+            | Snoozed()
+            | Noted()
+            | EntriesSetAside()
+        ):
+            return Written(kind_of(fact), "", _encoder.encode(fact))
+        case Unreadable():
+            return Written(fact.kind, fact.source, fact.body)
         case _:
             assert_never(fact)
 
 
 def read(written: Written) -> Fact:
-    if written.kind == "alerts_received":
-        return AlertsReceived(written.source, written.body, parse(written.body))
-    return _decoder.decode(written.body)
+    """Never raises: what cannot be read is a fact too, so that what comes after it is reached."""
+    try:
+        if written.kind == "alerts_received":
+            return AlertsReceived(written.source, written.body, parse(written.body))
+        fact: Fact = _decoder.decode(written.body)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the entries after it must be read
+        return Unreadable(written.kind, written.source, written.body, f"cannot be read: {error}")
+    return fact

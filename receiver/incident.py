@@ -24,24 +24,50 @@ KINDS_MAX = 20
 
 class Status(enum.StrEnum):
     OPEN = "open"
+    ACKNOWLEDGED = "acknowledged"
+    SNOOZED = "snoozed"
     RESOLVED = "resolved"
 
 
 class Trigger(enum.StrEnum):
+    ACKNOWLEDGE = "acknowledge"
+    SNOOZE = "snooze"
+    RESOLVE = "resolve"
+    SNOOZE_ENDED = "snooze ended"
+    SEVERITY_ROSE = "severity rose"
     LAST_ALERT_RESOLVED = "last alert resolved"
 
 
 # What is not in the table cannot happen: `next_status` raises and names state and trigger.
 TRANSITIONS: Mapping[tuple[Status, Trigger], Status] = {
+    (Status.OPEN, Trigger.ACKNOWLEDGE): Status.ACKNOWLEDGED,
+    (Status.OPEN, Trigger.SNOOZE): Status.SNOOZED,
+    (Status.OPEN, Trigger.RESOLVE): Status.RESOLVED,
+    (Status.OPEN, Trigger.SEVERITY_ROSE): Status.OPEN,
     (Status.OPEN, Trigger.LAST_ALERT_RESOLVED): Status.RESOLVED,
+    (Status.ACKNOWLEDGED, Trigger.ACKNOWLEDGE): Status.ACKNOWLEDGED,
+    (Status.ACKNOWLEDGED, Trigger.SNOOZE): Status.SNOOZED,
+    (Status.ACKNOWLEDGED, Trigger.RESOLVE): Status.RESOLVED,
+    (Status.ACKNOWLEDGED, Trigger.SEVERITY_ROSE): Status.OPEN,
+    (Status.ACKNOWLEDGED, Trigger.LAST_ALERT_RESOLVED): Status.RESOLVED,
+    (Status.SNOOZED, Trigger.ACKNOWLEDGE): Status.ACKNOWLEDGED,
+    (Status.SNOOZED, Trigger.SNOOZE): Status.SNOOZED,
+    (Status.SNOOZED, Trigger.RESOLVE): Status.RESOLVED,
+    (Status.SNOOZED, Trigger.SNOOZE_ENDED): Status.OPEN,
+    (Status.SNOOZED, Trigger.SEVERITY_ROSE): Status.OPEN,
+    (Status.SNOOZED, Trigger.LAST_ALERT_RESOLVED): Status.RESOLVED,
 }
+
+
+class NotInTable(ValueError):
+    """This cannot happen to an incident in that state. The text names both, for the person who asked for it."""
 
 
 def next_status(status: Status, trigger: Trigger) -> Status:
     try:
         return TRANSITIONS[status, trigger]
     except KeyError:
-        raise ValueError(f"an incident that is {status} does not know the trigger {trigger!r}") from None
+        raise NotInTable(f"an incident that is {status} does not know {str(trigger)!r}") from None
 
 
 class Group(msgspec.Struct, frozen=True):
@@ -68,6 +94,7 @@ class AlertRecord(msgspec.Struct, frozen=True, gc=False):
     changed_at: datetime  # when the status last changed, by the journal's time
     changed: int  # the position of the entry that last changed it
     doubted_until: datetime | None = None  # it fired right after its resolve: then it came back, unless confirmed
+    moved_on: bool = False  # this is what one incident keeps of it; since then it fired again, in another
 
     @property
     def firing(self) -> bool:
@@ -102,11 +129,15 @@ class Incident(msgspec.Struct, frozen=True):
     told: tuple[str, ...] = ()  # channels that know of it
     owed: dict[str, str] = {}  # message id -> channel, neither taken nor refused yet
     stale: tuple[str, ...] = ()  # channels whose last message no longer tells the whole truth
+    acknowledged_by: str | None = None  # who has it in hand, or had when it was resolved
+    snoozed_until: datetime | None = None
+    resolved_by: str | None = None  # the person who resolved it; then alerts in it may still fire
 
     @property
     def deadline(self) -> datetime | None:
         """When time itself has something to say about it."""
-        return min((when for when in (self.due_at, self.doubted_until) if when is not None), default=None)
+        deadlines = (self.due_at, self.doubted_until, self.snoozed_until)
+        return min((when for when in deadlines if when is not None), default=None)
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -143,6 +174,9 @@ class IncidentView(msgspec.Struct, frozen=True):
     escalation: str | None
     next_stage_at: datetime | None
     why: str
+    # These came later: messages that an older version wrote down do not have them.
+    snoozed_until: datetime | None = None
+    resolved_by: str | None = None
 
 
 class AlertView(msgspec.Struct, frozen=True):
@@ -168,7 +202,7 @@ def incident_view(incident: Incident) -> IncidentView:
         opened_at=incident.opened_at,
         updated_at=incident.updated_at,
         resolved_at=incident.resolved_at,
-        acknowledged_by=None,
+        acknowledged_by=incident.acknowledged_by,
         source=incident.group.source,
         labels=incident.labels,
         alerts=AlertCounts(firing=incident.firing, resolved=incident.resolved),
@@ -176,6 +210,8 @@ def incident_view(incident: Incident) -> IncidentView:
         escalation=incident.escalation,
         next_stage_at=incident.due_at if incident.status is Status.OPEN else None,
         why=incident.why,
+        snoozed_until=incident.snoozed_until,
+        resolved_by=incident.resolved_by,
     )
 
 

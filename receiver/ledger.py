@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from receiver.entry import Entry
-from receiver.incident import AlertRecord, Group, Incident, Step
+from receiver.incident import AlertRecord, Group, Incident, Status, Step
 from receiver.message import ALERTS_MAX, Kind, Message, compose, message_id
 from receiver.policy.policy import Policy
 from receiver.state import AlertChanged, Change, IncidentChanged, IncidentForgotten, State, StepTaken
@@ -25,6 +25,7 @@ class Decision(msgspec.Struct, frozen=True):
     changes: tuple[Change, ...]
     messages: tuple[Message, ...]
     counts: dict[str, int]
+    refused: str | None = None  # why what a person wanted is not done; then nothing is changed
 
 
 class Ledger:
@@ -38,6 +39,7 @@ class Ledger:
         self.counts: Counter[str] = Counter()
         self.forgotten: list[str] = []
         self.other: list[Change] = []
+        self.refused: str | None = None
         self._alerts: dict[tuple[str, str], AlertRecord] = {}
         self._incidents: dict[str, Incident] = {}
         self._steps: list[Step] = []
@@ -56,20 +58,33 @@ class Ledger:
         return self._incidents.get(identifier) or self.state.incidents[identifier]
 
     def open_incident_of(self, group: Group) -> Incident | None:
+        """Also one that this very decision opened: two doubts of one group may end at the same moment."""
         known = self.state.open_incident_of(group)
-        return None if known is None else self.incident(known.id)
+        candidates = [*self._incidents.values(), *([] if known is None else [self.incident(known.id)])]
+        mine = (each for each in candidates if each.group == group and each.status is not Status.RESOLVED)
+        return next(mine, None)
+
+    def new_incident_id(self) -> str:
+        """`T-7` for what entry 7 opens, and `T-7-2` for the second, where time opens several at once."""
+        first = f"T-{self.position}"
+        opened = sum(1 for each in self._incidents.values() if each.position == self.position)
+        return first if opened == 0 else f"{first}-{opened + 1}"
 
     def put(self, incident: Incident) -> Incident:
         self._incidents[incident.id] = incident
         return incident
 
-    def step(self, incident: Incident, what: str, why: str) -> Incident:
+    def step(self, incident: Incident, what: str, why: str, *, by: str = "tocsin") -> Incident:
         number = incident.steps + 1
-        self._steps.append(Step(incident=incident.id, number=number, at=self.at, what=what, why=why))
+        self._steps.append(Step(incident=incident.id, number=number, at=self.at, what=what, why=why, by=by))
         return self.put(replace(incident, steps=number))
 
     def tell_stages(self, incident: Incident) -> None:
-        """Takes every stage that is due, and notes when the next one is."""
+        """Takes every stage that is due, and notes when the next one is. Only what is open escalates: nobody is
+        paged about what somebody has in hand, or has put off."""
+        if incident.status is not Status.OPEN:
+            self.put(incident)
+            return
         escalation = self.policy.escalations.get(incident.escalation or "")
         stages = escalation.stages if escalation is not None else ()
         while incident.stage < len(stages):
@@ -108,12 +123,23 @@ class Ledger:
         return self.put(replace(incident, owed=owed, told=tuple(told)))
 
     def finish(self) -> Decision:
-        changes: list[Change] = [AlertChanged(alert) for alert in self._alerts.values()]
+        changes: list[Change] = [AlertChanged(alert) for alert in self._left_behind()]
+        changes += [AlertChanged(alert) for alert in self._alerts.values()]
         changes += [IncidentChanged(incident) for incident in self._incidents.values()]
         changes += [StepTaken(step) for step in self._steps]
         changes += self.other
         changes += [IncidentForgotten(identifier) for identifier in self.forgotten]
-        return Decision(changes=tuple(changes), messages=tuple(self._messages()), counts=dict(self.counts))
+        return Decision(
+            changes=tuple(changes), messages=tuple(self._messages()), counts=dict(self.counts), refused=self.refused
+        )
+
+    def _left_behind(self) -> Iterable[AlertRecord]:
+        """What older incidents keep of alerts that fire again elsewhere. An older incident may outlive the newer one:
+        a start must not take what it keeps for the alert as it is."""
+        for key, alert in self._alerts.items():
+            known = self.state.alerts.get(key)
+            if known is not None and known.incident != alert.incident and known.incident in self.state.incidents:
+                yield replace(known, moved_on=True)
 
     def _messages(self) -> Iterable[Message]:
         """Composed last, so that every message shows the incident as the whole decision left it."""

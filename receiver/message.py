@@ -21,6 +21,7 @@ class Kind(enum.StrEnum):
     OPENED = "opened"
     UPDATED = "updated"
     ESCALATED = "escalated"
+    ACKNOWLEDGED = "acknowledged"
     RESOLVED = "resolved"
 
 

@@ -87,6 +87,11 @@ class Metrics:
             "tocsin_receiver_incidents_unrouted_total",
             "Times that no route matched an incident, so that nobody is told.",
         )
+        self.acts = self._counter("tocsin_receiver_acts_total", "What people did to incidents.")
+        self.acts_refused = self._counter(
+            "tocsin_receiver_acts_refused_total",
+            "What people wanted to do and the state of the incident did not allow.",
+        )
         self.messages = self._counter(
             "tocsin_receiver_messages_total", "Messages decided, by kind.", "kind", tuple(Kind)
         )
@@ -116,6 +121,8 @@ class Metrics:
             "unrouted": self.incidents_unrouted,
             "settled_twice": self.settled_twice,
             "cut": self.alerts_cut,
+            "acts": self.acts,
+            "acts_refused": self.acts_refused,
         }
         for name, count in counts.items():
             (single[name] if name in single else self.alerts.labels(name)).inc(count)
@@ -155,6 +162,11 @@ def _families(runner: Runner, outbox: Outbox, clock: Clock) -> Iterator[Metric]:
         value=runner.position,
     )
     yield GaugeMetricFamily("tocsin_receiver_journal_lag_entries", "Entries not decided yet.", value=runner.lag)
+    yield CounterMetricFamily(
+        "tocsin_receiver_entries_set_aside",
+        "Entries about which nothing could be decided.",
+        value=runner.entries_set_aside,
+    )
     yield GaugeMetricFamily(
         "tocsin_receiver_store_writable",
         "1 if the last write to the store succeeded.",
@@ -165,7 +177,7 @@ def _families(runner: Runner, outbox: Outbox, clock: Clock) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "tocsin_receiver_alerts_active",
         "Alerts that fire.",
-        value=sum(incident.firing for incident in incidents),
+        value=sum(incident.firing for incident in runner.state.incidents.values()),  # also in what people resolved
     )
     yield from _channel_families(outbox, clock)
 

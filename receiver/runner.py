@@ -3,6 +3,10 @@
 Doors, the clock and the outbox `submit` facts; the runner appends them, decides about them in the order of their
 positions, and commits changes, messages and the position reached in one transaction. Only what is committed
 is handed to the outbox. A commit that fails is tried again until it succeeds: until then nothing leaves.
+
+An entry about which the engine raises is set aside: that is its decision, committed with the position like any other,
+and a fact about it becomes an incident of Tocsin's own. `decide` is pure, so nothing of it was done. When `apply`
+raises, the state may be half moved: what was decided before is committed, and the state is loaded again from the store.
 """
 
 from __future__ import annotations
@@ -14,11 +18,22 @@ from collections.abc import Callable, Mapping, Sequence
 
 from receiver.clock import Clock
 from receiver.engine import decide, policy_for
-from receiver.entry import AlertsReceived, Entry, Fact, PolicyLoaded, TimePassed
+from receiver.entry import (
+    Act,
+    AlertsReceived,
+    EntriesSetAside,
+    Entry,
+    EntrySetAside,
+    Fact,
+    PolicyLoaded,
+    TimePassed,
+    Unreadable,
+    kind_of,
+)
 from receiver.ledger import Decision
 from receiver.message import Message
 from receiver.policy.policy import Policy
-from receiver.state import Change, State
+from receiver.state import Change, SetAsideTold, State
 from receiver.store import Draft, Store, StoreFailed
 
 log = logging.getLogger("tocsin.receiver")
@@ -32,6 +47,9 @@ ALERTS_A_COMMIT = 5_000
 RETRY_SECONDS = 1.0
 # The wall clock may be set while we wait: look at it at least this often.
 LOOK_AT_CLOCK_SECONDS = 30.0
+# When nothing could be decided about time that passed, what was due still is: it is not asked for again at once.
+TIME_RESTS_SECONDS = 60.0
+ERROR_CHARACTERS_MAX = 500
 
 
 class Overloaded(Exception):
@@ -58,9 +76,13 @@ class Runner:
         self._on_decided = on_decided
         self._messages_owed = messages_owed
         self._undecided: deque[Entry] = deque()
+        self._awaited: dict[int, asyncio.Future[Decision]] = {}  # position -> whoever waits for its decision
         self._work = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._telling_time: asyncio.Task[None] | None = None
+        self._time_rests_until = 0.0  # by the loop's clock
+        self._untold: list[EntrySetAside] = []
+        self.entries_set_aside = 0  # by this process
         self._stopping = False
         self._waiting_bytes = 0
         self._waiting_entries = 0
@@ -80,6 +102,10 @@ class Runner:
         if policy != self.state.policy:
             entry = await self._store.append(Draft(self._clock.now(), PolicyLoaded(policy)))
             await self._decide_batch([entry])
+        if untold := await self._store.untold():  # by this start, or by a run that ended before it could tell
+            entry = await self._store.append(Draft(self._clock.now(), EntriesSetAside(tuple(untold))))
+            await self._decide_batch([entry])
+        self._untold.clear()
         return await self._store.owed()
 
     async def run(self) -> None:
@@ -95,6 +121,7 @@ class Runner:
             for entry in batch:
                 self._release(entry.fact)
             self._on_decided(messages, counts)
+            await self._tell_set_aside()
             self._arm()
 
     def stop(self) -> None:
@@ -104,15 +131,23 @@ class Runner:
             self._timer.cancel()
         self._work.set()
 
-    async def submit(self, fact: Fact) -> int:
-        """Returns the position once the fact is on disk. Raises StoreFailed when it could not be written."""
+    async def perform(self, act: Act) -> str | None:
+        """Returns once it is decided and committed: why it was refused, or None when it was done. Raises StoreFailed
+        when it could not be written; then it is not in the journal."""
+        decided: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
+        await self.submit(act, decided=decided)
+        return (await decided).refused
+
+    async def submit(self, fact: Fact, *, decided: asyncio.Future[Decision] | None = None) -> int:
+        """Returns the position once the fact is on disk. Raises StoreFailed when it could not be written.
+        `decided` is given the decision once that is committed."""
         self._waiting_bytes += _size(fact)
         self._waiting_entries += 1
         try:
             appended = asyncio.ensure_future(self._store.append(Draft(self._clock.now(), fact)))
             # Not after an await of ours: the next entry must never overtake this one on its way to the decider,
             # and an entry that is on disk is decided even if whoever sent it has gone away meanwhile.
-            appended.add_done_callback(lambda done: self._appended(done, fact))
+            appended.add_done_callback(lambda done: self._appended(done, fact, decided))
             entry = await asyncio.shield(appended)
         except StoreFailed as error:
             self._note_failure(str(error))
@@ -136,11 +171,14 @@ class Runner:
 
     # --- inside --------------------------------------------------------------------------------------------
 
-    def _appended(self, done: asyncio.Future[Entry], fact: Fact) -> None:
+    def _appended(self, done: asyncio.Future[Entry], fact: Fact, decided: asyncio.Future[Decision] | None) -> None:
         if done.cancelled() or done.exception() is not None:
             self._release(fact)
             return
-        self._undecided.append(done.result())
+        entry = done.result()
+        if decided is not None:  # noted before the entry can be decided, so that no decision is missed
+            self._awaited[entry.position] = decided
+        self._undecided.append(entry)
         self._work.set()
 
     def _release(self, fact: Fact) -> None:
@@ -156,22 +194,85 @@ class Runner:
         return batch
 
     async def _decide_batch(self, batch: Sequence[Entry]) -> tuple[list[Message], Counter[str]]:
-        decisions = [self._decide(entry) for entry in batch]
-        changes = [change for decision in decisions for change in decision.changes]
+        decisions: list[Decision] = []
+        committed = 0  # of them
+        for entry in batch:
+            assert entry.position == self._decided + 1, f"entry {entry.position} after {self._decided}"
+            try:
+                decision = self._decide(entry)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the entries after it must be decided
+                decision = self._set_aside(entry, error)
+            try:
+                self._apply(decision)
+            except Exception as error:  # noqa: BLE001 - likewise
+                await self._commit(decisions[committed:], entry.position - 1)
+                committed = len(decisions)
+                self.state = await self._loaded_again()
+                decision = self._set_aside(entry, error)
+            self._decided = entry.position
+            decisions.append(decision)
+        await self._commit(decisions[committed:], batch[-1].position)
         messages = [message for decision in decisions for message in decision.messages]
-        await self._commit_until_done(changes, messages, batch[-1].position)
-        self.position = batch[-1].position
+        for entry, decision in zip(batch, decisions, strict=True):
+            awaited = self._awaited.pop(entry.position, None)
+            if awaited is not None and not awaited.done():
+                awaited.set_result(decision)
         counts: Counter[str] = Counter()
         for decision in decisions:
             counts.update(decision.counts)
         return messages, counts
 
     def _decide(self, entry: Entry) -> Decision:
-        assert entry.position == self._decided + 1, f"entry {entry.position} after {self._decided}"
-        self._decided = entry.position
-        decision = decide(self.state, entry, policy_for(self.state, entry))
+        return decide(self.state, entry, policy_for(self.state, entry))
+
+    def _apply(self, decision: Decision) -> None:
         self.state.apply(decision.changes)
-        return decision
+
+    def _set_aside(self, entry: Entry, error: Exception) -> Decision:
+        """The decision about an entry that nothing can be decided about."""
+        aside = EntrySetAside(entry.position, entry.at, kind_of(entry.fact), _source(entry.fact), _in_words(error))
+        log.error(
+            "nothing can be decided about an entry: it is set aside",
+            extra={"position": aside.position, "entry_kind": aside.kind},
+            exc_info=error,
+        )
+        self.entries_set_aside += 1
+        changes: tuple[Change, ...] = (aside,)
+        match entry.fact:
+            case EntriesSetAside(others):  # telling of it failed: it is listed, and never told of again
+                changes = (aside, SetAsideTold((*(each.position for each in others), aside.position)))
+            case TimePassed():
+                self._time_rests_until = asyncio.get_running_loop().time() + TIME_RESTS_SECONDS
+                self._untold.append(aside)
+            case _:
+                self._untold.append(aside)
+        why = f"nothing could be decided about it, it was set aside: {aside.error}"
+        return Decision(changes=changes, messages=(), counts={}, refused=why)
+
+    async def _tell_set_aside(self) -> None:
+        """One fact for all of them. It is an entry like any other, and becomes an incident of Tocsin's own."""
+        while self._untold:
+            untold = tuple(self._untold)
+            try:
+                await self.submit(EntriesSetAside(untold))
+            except StoreFailed:
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                del self._untold[: len(untold)]
+
+    async def _loaded_again(self) -> State:
+        while True:
+            try:
+                return (await self._store.load()).state
+            except StoreFailed as error:
+                self._note_failure(str(error))
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _commit(self, decisions: Sequence[Decision], position: int) -> None:
+        changes = [change for decision in decisions for change in decision.changes]
+        messages = [message for decision in decisions for message in decision.messages]
+        await self._commit_until_done(changes, messages, position)
+        self.position = position
 
     async def _commit_until_done(self, changes: Sequence[Change], messages: Sequence[Message], position: int) -> None:
         while True:
@@ -199,12 +300,14 @@ class Runner:
         if due is None or self._stopping:
             return
         seconds = (due - self._clock.now()).total_seconds()
-        delay = min(max(seconds, 0.0), LOOK_AT_CLOCK_SECONDS)
-        self._timer = asyncio.get_running_loop().call_later(delay, self._look_at_clock)
+        loop = asyncio.get_running_loop()
+        delay = max(min(max(seconds, 0.0), LOOK_AT_CLOCK_SECONDS), self._time_rests_until - loop.time())
+        self._timer = loop.call_later(delay, self._look_at_clock)
 
     def _look_at_clock(self) -> None:
         due = self.state.next_due()
-        if due is None or self._clock.now() < due:
+        resting = asyncio.get_running_loop().time() < self._time_rests_until
+        if due is None or self._clock.now() < due or resting:
             self._arm()
         elif self._telling_time is None or self._telling_time.done():
             self._telling_time = asyncio.create_task(self._tell_time())
@@ -214,6 +317,16 @@ class Runner:
             await self.submit(TimePassed())
         except StoreFailed:
             self._timer = asyncio.get_running_loop().call_later(RETRY_SECONDS, self._look_at_clock)
+
+
+def _source(fact: Fact) -> str:
+    return fact.source if isinstance(fact, AlertsReceived | Unreadable) else ""
+
+
+def _in_words(error: Exception) -> str:
+    """`KeyError: 'x'`, in characters that can be written down anywhere."""
+    text = f"{type(error).__name__}: {error}".encode(errors="backslashreplace").decode()
+    return text if len(text) <= ERROR_CHARACTERS_MAX else text[: ERROR_CHARACTERS_MAX - 1] + "…"
 
 
 def _alerts_in(entry: Entry) -> int:

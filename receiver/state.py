@@ -13,6 +13,7 @@ from itertools import chain, islice
 
 import msgspec
 
+from receiver.entry import EntrySetAside
 from receiver.incident import AlertRecord, Group, Incident, Status, Step
 from receiver.policy.policy import NO_POLICY, Policy
 
@@ -45,7 +46,22 @@ class PolicyInForce(msgspec.Struct, frozen=True):
     policy: Policy
 
 
-Change = IncidentChanged | IncidentForgotten | AlertChanged | StepTaken | MessageSettled | PolicyInForce
+class SetAsideTold(msgspec.Struct, frozen=True):
+    """Of these entries, which were set aside, people are told."""
+
+    positions: tuple[int, ...]
+
+
+Change = (
+    IncidentChanged
+    | IncidentForgotten
+    | AlertChanged
+    | StepTaken
+    | MessageSettled
+    | PolicyInForce
+    | EntrySetAside
+    | SetAsideTold
+)
 
 
 class State:
@@ -69,6 +85,8 @@ class State:
         state.policy = policy
         for alert in alerts:
             state._members.setdefault(alert.incident, {})[alert.fingerprint] = None
+            if alert.moved_on:
+                continue
             key = (alert.source, alert.fingerprint)
             known = state.alerts.get(key)
             if known is None or known.changed <= alert.changed:  # an alert that moved on has a row in each incident
@@ -81,7 +99,8 @@ class State:
         for change in changes:
             match change:
                 case AlertChanged(alert):
-                    self.alerts[alert.source, alert.fingerprint] = alert
+                    if not alert.moved_on:
+                        self.alerts[alert.source, alert.fingerprint] = alert
                     self._members.setdefault(alert.incident, {})[alert.fingerprint] = None
                 case IncidentChanged(incident):
                     self._put(incident)
@@ -89,7 +108,7 @@ class State:
                     self._forget(identifier)
                 case PolicyInForce(policy):
                     self.policy = policy
-                case StepTaken() | MessageSettled():
+                case StepTaken() | MessageSettled() | EntrySetAside() | SetAsideTold():
                     pass  # the store keeps these; no decision looks back at them
 
     def open_incident_of(self, group: Group) -> Incident | None:
@@ -99,8 +118,8 @@ class State:
     def alerts_of(self, incident: Incident) -> Iterator[AlertRecord]:
         """In the order in which they joined. An alert that has since joined another incident is not among them."""
         for fingerprint in self._members.get(incident.id, ()):
-            alert = self.alerts[incident.group.source, fingerprint]
-            if alert.incident == incident.id:
+            alert = self.alerts.get((incident.group.source, fingerprint))
+            if alert is not None and alert.incident == incident.id:
                 yield alert
 
     def first_alerts_of(self, incident: Incident, limit: int) -> list[AlertRecord]:
@@ -129,7 +148,8 @@ class State:
         incident = self.incidents[identifier]
         for fingerprint in self._members.pop(identifier, ()):
             key = (incident.group.source, fingerprint)
-            if self.alerts[key].incident == identifier:
+            known = self.alerts.get(key)
+            if known is not None and known.incident == identifier:
                 del self.alerts[key]
         del self.incidents[identifier]
         self._deadlines.set(identifier, None)

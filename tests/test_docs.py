@@ -32,6 +32,7 @@ from guard import configfile
 from guard.configfile import Kind, schema
 from receiver.__main__ import parser as receiver_parser
 from receiver.clock import SystemClock
+from receiver.doors.acts import Acts
 from receiver.doors.api import Api
 from receiver.doors.app import application
 from receiver.doors.health import Health
@@ -54,6 +55,8 @@ FLAGS_OF = {
     "up": "commands.md",
     "check": "commands.md",
     "fire": "commands.md",
+    "audit verify": "commands.md",
+    "audit list": "commands.md",
     "incident": "commands.md",
     "incident list": "commands.md",
     "incident show": "commands.md",
@@ -110,9 +113,9 @@ def test_every_flag_is_documented_with_its_default(command: str) -> None:
         assert flag.default in ("", default), f"{flag.name} of tocsin {command}: documented with {default!r}"
 
 
-@pytest.mark.parametrize("command", ["up", "check", "fire", "incident", "exporter", "receiver"])
+@pytest.mark.parametrize("command", ["up", "check", "fire", "incident", "audit", "exporter", "receiver"])
 def test_no_flag_is_documented_that_does_not_exist(command: str) -> None:
-    page = FLAGS_OF[command]
+    page = FLAGS_OF.get(command, "commands.md")
     documented = documented_flags(page, f"tocsin {command}" if page == "commands.md" else "Flags")
     known = {flag.name for each in FLAGS_OF if each.split()[0] == command for flag in flags_of(each)}
     assert {name for name in documented if name.startswith("--")} <= known
@@ -229,6 +232,7 @@ def test_exactly_the_doors_of_the_receiver_are_documented(tmp_path: Path) -> Non
         app = application(
             webhook=WebhookDoor(runner=runner, store=store, metrics=metrics, clock=clock),
             api=Api(store=store, runner=runner, outbox=outbox, clock=clock, started_at=clock.now()),
+            acts=Acts(store=store, runner=runner),
             health=Health(store=store, runner=runner, outbox=outbox, metrics=metrics, reload=no_reload),
             page=Page(store=store, runner=runner, clock=clock, external_url=None),
             metrics=metrics,

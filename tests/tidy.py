@@ -41,7 +41,7 @@ WIRED: Mapping[str, tuple[str, ...]] = {
 }
 WIRES_EVERYTHING = ("tocsin",)
 
-CORE = ("alert", "entry", "engine", "ledger", "state", "incident", "message", "policy")
+CORE = ("alert", "entry", "engine", "own", "ledger", "state", "incident", "lifecycle", "message", "policy")
 CORE_LIBRARIES = _words(
     "__future__ bisect collections dataclasses datetime enum functools hashlib heapq itertools json math msgspec"
     " operator re string typing"

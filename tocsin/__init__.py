@@ -7,6 +7,7 @@ processes.py  several processes as one: started together, ended together
 bundled.py    where the configuration is that travels with the program
 fire.py       a test alert through the door that Alertmanager uses
 incident.py   what is open, and the story of one incident
+audit.py      what the journal holds, and whether its chain holds
 client.py     one request to a receiver
 check.py      every configuration file of a repository, all faults at once
 kinds.py      the kinds of configuration file that Tocsin has

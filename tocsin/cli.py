@@ -17,6 +17,7 @@ Tocsin goes behind Prometheus and Alertmanager: what they say becomes incidents 
   check      every configuration file of a repository, all faults at once
   fire       send a test alert:  tocsin fire alertname=Demo severity=critical
   incident   list | show ID
+  audit      verify | list: the journal's chain, and what the journal holds
 
   tocsin COMMAND --help tells more. Every flag is also an environment variable: TOCSIN_...
 """
@@ -70,6 +71,10 @@ def _command(name: str, rest: Sequence[str], environ: Mapping[str, str]) -> int:
             from tocsin import incident
 
             return incident.main(rest, environ)
+        case "audit":
+            from tocsin import audit
+
+            return audit.main(rest, environ)
     sys.stderr.write(f"tocsin: there is no command {name!r}\n\n{HELP}")
     return 2
 

@@ -22,6 +22,7 @@ _COLORS = {
     Kind.OPENED: "\x1b[1;31m",
     Kind.ESCALATED: "\x1b[1;35m",
     Kind.UPDATED: "\x1b[1;33m",
+    Kind.ACKNOWLEDGED: "\x1b[1;36m",
     Kind.RESOLVED: "\x1b[1;32m",
 }
 _PLAIN = "\x1b[0m"
@@ -95,9 +96,19 @@ def render(message: Message, *, color: bool = False) -> str:
     firing, resolved = incident.alerts.firing, incident.alerts.resolved
     first = (
         f"{message.created_at:%H:%M:%S} {head} {incident.id} {_safe(incident.severity)}: {_safe(incident.title)}"
-        f"  ({firing} firing, {resolved} resolved; source {_safe(incident.source)})"
+        f"  ({firing} firing, {resolved} resolved; source {_safe(incident.source)}{_safe(_in_hand(document))})"
     )
     return "\n".join([first, *_alert_lines(document)]) + "\n"
+
+
+def _in_hand(document: Document) -> str:
+    """Who has it, so that nobody else gets up for it."""
+    incident = document.incident
+    if incident.resolved_by is not None:
+        return f"; resolved by {incident.resolved_by}"
+    if incident.snoozed_until is not None:
+        return f"; snoozed until {incident.snoozed_until:%Y-%m-%d %H:%M:%S}Z"
+    return f"; acknowledged by {incident.acknowledged_by}" if incident.acknowledged_by is not None else ""
 
 
 def _alert_lines(document: Document) -> list[str]:

@@ -2,6 +2,7 @@
 
 webhook.py  POST /webhook/SOURCE: 200 only when it is on disk
 api.py      GET /api/v1/...: what the store knows, for programs
+acts.py     POST /api/v1/incidents/ID/...: what people do to an incident
 health.py   /-/healthy, /-/ready, /-/reload, /health, /health/detailed, /metrics
 page.py     / for people: what is open, and how to connect Alertmanager
 app.py      the table of doors, and what holds for all of them

@@ -15,6 +15,7 @@ _EXCEPTIONS: dict[int, type[web.HTTPException]] = {
     401: web.HTTPUnauthorized,
     403: web.HTTPForbidden,
     404: web.HTTPNotFound,
+    409: web.HTTPConflict,
     500: web.HTTPInternalServerError,
     503: web.HTTPServiceUnavailable,
 }

@@ -60,14 +60,7 @@ class Api:
         return answer({"incidents": [incident_view(incident) for incident in found]})
 
     async def incident(self, request: web.Request) -> web.Response:
-        identifier = request.match_info["id"]
-        incident = await self._store.incident(identifier)
-        if incident is None:
-            refuse(404, f"there is no incident {identifier[:80]!r}")
-        alerts = await self._store.alerts(limit=LIMIT_MAX, incident=identifier)
-        steps = await self._store.steps(identifier, LIMIT_MAX)
-        whole = WholeIncident(incident_view(incident), [alert_view(alert) for alert in alerts], _story(steps))
-        return answer(whole.document())
+        return answer(await incident_document(self._store, request.match_info["id"]))
 
     async def alerts(self, request: web.Request) -> web.Response:
         found = await self._store.alerts(limit=limit_of(request, default=1000, most=LIMIT_MAX))
@@ -76,6 +69,7 @@ class Api:
     async def status(self, _: web.Request) -> web.Response:
         size = await self._store.size()
         aside = await self._store.last_set_aside(5)
+        undecided = await self._store.entries_set_aside(5)
         now = self._clock.now()
         return answer(
             {
@@ -117,8 +111,19 @@ class Api:
                         for each in aside
                     ],
                 },
+                "entries_set_aside": {"count": size.entries_set_aside, "last": undecided},
             }
         )
+
+
+async def incident_document(store: Store, identifier: str) -> dict[str, object]:
+    """One incident as it is committed, or 404."""
+    incident = await store.incident(identifier)
+    if incident is None:
+        refuse(404, f"there is no incident {identifier[:80]!r}")
+    alerts = await store.alerts(limit=LIMIT_MAX, incident=identifier)
+    steps = await store.steps(identifier, LIMIT_MAX)
+    return WholeIncident(incident_view(incident), [alert_view(alert) for alert in alerts], _story(steps)).document()
 
 
 def _story(steps: list[Step]) -> list[StepView]:

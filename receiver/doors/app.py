@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from receiver.doors.acts import Acts
 from receiver.doors.answers import refuse
 from receiver.doors.api import Api
 from receiver.doors.health import Health
@@ -15,13 +16,19 @@ from receiver.doors.webhook import BODY_BYTES_MAX, WebhookDoor
 from receiver.metrics import Metrics
 
 
-def application(*, webhook: WebhookDoor, api: Api, health: Health, page: Page, metrics: Metrics) -> web.Application:
+def application(
+    *, webhook: WebhookDoor, api: Api, acts: Acts, health: Health, page: Page, metrics: Metrics
+) -> web.Application:
     app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[_only_own_origin(metrics)])
     app.add_routes(
         [
             web.post("/webhook/{source}", webhook.post),
             web.get("/api/v1/incidents", api.incidents),
             web.get("/api/v1/incidents/{id}", api.incident),
+            web.post("/api/v1/incidents/{id}/acknowledge", acts.acknowledge),
+            web.post("/api/v1/incidents/{id}/resolve", acts.resolve),
+            web.post("/api/v1/incidents/{id}/snooze", acts.snooze),
+            web.post("/api/v1/incidents/{id}/note", acts.note),
             web.get("/api/v1/alerts", api.alerts),
             web.get("/api/v1/status", api.status),
             web.get("/metrics", health.metrics),

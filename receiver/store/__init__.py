@@ -1,6 +1,7 @@
 """Where the receiver keeps what must survive: the protocol, and its contract.
 
 schema.py    the tables of SQLite
+journal.py   reading the journal and its hash chain, also in a store that a receiver is using
 database.py  the SQL, synchronous and single-threaded: one call, one transaction
 sqlite.py    the store of the embedded default: a thread of its own, and one fsync for all that is waiting
 
@@ -12,6 +13,8 @@ The contract, which tests/contract/ holds every store to:
 - `load` returns the state as the last commit left it and the position reached; `owed` returns the messages that
   are neither taken nor refused, in the order of their decisions. `entries` returns what comes after a position,
   so that nothing is decided twice.
+- An entry that was set aside is committed like any other decision, and stays listed for as long as the journal:
+  replaying needs to know it. `untold` are those that no incident tells of yet.
 - Each entry of the journal carries the hash of the one before.
 - A failure (full disk) is not for ever: the next call tries again.
 """
@@ -24,7 +27,7 @@ from typing import Protocol
 
 import msgspec
 
-from receiver.entry import Entry, Fact
+from receiver.entry import Entry, EntrySetAside, Fact
 from receiver.incident import AlertRecord, Incident, Step
 from receiver.message import Message
 from receiver.state import Change, State
@@ -67,6 +70,7 @@ class Size(msgspec.Struct, frozen=True):
 
     entries: int
     set_aside: int
+    entries_set_aside: int
     bytes: int
 
 
@@ -86,6 +90,14 @@ class Store(Protocol):
     async def set_aside(self, body: SetAside) -> None: ...
 
     async def last_set_aside(self, limit: int) -> list[SetAside]: ...
+
+    async def entries_set_aside(self, limit: int) -> list[EntrySetAside]:
+        """The newest first."""
+        ...
+
+    async def untold(self) -> list[EntrySetAside]:
+        """In the order of their positions."""
+        ...
 
     async def incidents(self, *, status: str, text: str, limit: int) -> list[Incident]: ...
 

@@ -1,21 +1,18 @@
 """All of the SQL. Synchronous, one connection, one thread at a time; every call is one transaction.
 
-The journal is a hash chain: each row's hash covers the hash before it, so that a row cannot be changed, taken out
-or put in without every later hash giving it away.
+The journal is a hash chain: see journal.py, which reads it.
 """
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
-from receiver.entry import Entry, Written, read, write
+from receiver.entry import Entry, EntrySetAside, write
 from receiver.incident import AlertRecord, Incident, Status, Step
 from receiver.message import Message
 from receiver.policy.policy import NO_POLICY, Policy
@@ -26,15 +23,15 @@ from receiver.state import (
     IncidentForgotten,
     MessageSettled,
     PolicyInForce,
+    SetAsideTold,
     State,
     StepTaken,
 )
-from receiver.store import Draft, Loaded, SetAside, Size, StoreUnusable
-from receiver.store.schema import TABLES, VERSION
+from receiver.store import Draft, Loaded, SetAside, Size
+from receiver.store import journal as chain_of
+from receiver.store.schema import MIGRATIONS, TABLES, VERSION
 
 SET_ASIDE_MAX = 100
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 T = TypeVar("T")
@@ -57,7 +54,8 @@ class Database:
         self._connection = connect(path)
         self._path = path
         self._prepare(new_name)
-        self.journal = str(self._meta("journal", ""))
+        self._journal = chain_of.Journal(self._connection)
+        self.journal = self._journal.name
         self._position, self._hash = self._head()
 
     def close(self) -> None:
@@ -77,10 +75,11 @@ class Database:
                     case Draft(at, fact):
                         position += 1
                         written = write(fact)
-                        chain = _link(chain, position, at, written)
+                        micros = chain_of.micros(at)
+                        chain = chain_of.link(chain, position, micros, written)
                         run(
                             "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?)",
-                            (position, _micros(at), written.kind, written.source, written.body, chain),
+                            (position, micros, written.kind, written.source, written.body, chain),
                         )
                         results.append(Entry(position, at, fact))
                     case Commit():
@@ -121,6 +120,11 @@ class Database:
                     run("UPDATE incidents SET in_memory = 0 WHERE id = ?", (incident,))
                 case PolicyInForce(policy):
                     self._put_meta("policy", _encode(policy))
+                case EntrySetAside(position):
+                    run("INSERT INTO entries_set_aside VALUES (?, 0, ?)", (position, _encode(change)))
+                case SetAsideTold(positions):
+                    for position in positions:
+                        run("UPDATE entries_set_aside SET told = 1 WHERE position = ?", (position,))
                 case _:
                     pass
         self._put_meta("position", commit.position)
@@ -176,14 +180,7 @@ class Database:
         return self._structs(Message, "SELECT data FROM outbox ORDER BY number")
 
     def entries(self, after: int, limit: int) -> list[Entry]:
-        rows = self._connection.execute(
-            "SELECT position, at, kind, source, body FROM journal WHERE position > ? ORDER BY position LIMIT ?",
-            (after, limit),
-        )
-        return [
-            Entry(position, _EPOCH + at * _MICROSECOND, read(Written(kind, source, body)))
-            for position, at, kind, source, body in rows
-        ]
+        return list(self._journal.entries(after=after, limit=limit))
 
     def incidents(self, status: str, text: str, limit: int) -> list[Incident]:
         """Newest first. `status` is one of Status, `active` (all but resolved) or `all`."""
@@ -223,52 +220,47 @@ class Database:
     def last_set_aside(self, limit: int) -> list[SetAside]:
         return self._structs(SetAside, "SELECT data FROM set_aside ORDER BY number DESC LIMIT ?", (limit,))
 
+    def entries_set_aside(self, limit: int) -> list[EntrySetAside]:
+        return self._structs(
+            EntrySetAside, "SELECT data FROM entries_set_aside ORDER BY position DESC LIMIT ?", (limit,)
+        )
+
+    def untold(self) -> list[EntrySetAside]:
+        return self._structs(EntrySetAside, "SELECT data FROM entries_set_aside WHERE told = 0 ORDER BY position")
+
     def size(self) -> Size:
-        (entries,) = self._connection.execute("SELECT coalesce(max(position), 0) FROM journal").fetchone()
+        entries, _ = self._journal.head()
+        (undecided,) = self._connection.execute("SELECT count(*) FROM entries_set_aside").fetchone()
         (aside,) = self._connection.execute("SELECT coalesce(max(number), 0) FROM set_aside").fetchone()
         files = (self._path, self._path.with_name(self._path.name + "-wal"))
-        return Size(entries, aside, sum(file.stat().st_size for file in files if file.exists()))
+        return Size(entries, aside, undecided, sum(file.stat().st_size for file in files if file.exists()))
 
     def verify(self, last: int | None) -> str | None:
-        run = self._connection.execute
-        newest = self.size().entries
-        known = 0 if last is None else max(0, newest - last)
-        chain = _genesis(self.journal)
-        if known:
-            before = run("SELECT hash FROM journal WHERE position = ?", (known,)).fetchone()
-            if before is None:
-                return f"entry {known} is missing"
-            (chain,) = before
-        rows = run("SELECT * FROM journal WHERE position > ? ORDER BY position", (known,))
-        for expected, (position, at, kind, source, body, found) in enumerate(rows, start=known + 1):
-            if position != expected:
-                return f"entry {expected} is missing (the next one is {position})"
-            chain = _link(chain, position, _EPOCH + at * _MICROSECOND, Written(kind, source, body))
-            if chain != found:
-                return f"entry {position} is not what was written, or the one before it"
-        return None
+        known = 0 if last is None else max(0, self._journal.head()[0] - last)
+        return self._journal.walk(known=known, on_progress=lambda _: None).problem
 
     # --- inside --------------------------------------------------------------------------------------------
 
     def _prepare(self, new_name: Callable[[], str]) -> None:
         run = self._connection.execute
-        (version,) = run("PRAGMA user_version").fetchone()
-        if version > VERSION:
-            raise StoreUnusable(
-                f"{self._path} was written by a newer Tocsin (schema {version}; this one knows {VERSION}): "
-                "start the newer version, or restore a backup"
-            )
-        if version == 0:
-            run("BEGIN IMMEDIATE")
-            for statement in TABLES:
+        version = chain_of.version_of(self._connection, self._path)
+        if version == VERSION:
+            return
+        run("BEGIN IMMEDIATE")
+        try:
+            for statement in _way_from(version):
                 run(statement)
-            self._put_meta("journal", new_name())
+            if version == 0:
+                self._put_meta("journal", new_name())
             run(f"PRAGMA user_version = {VERSION}")
             run("COMMIT")
+        except sqlite3.Error:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
 
     def _head(self) -> tuple[int, bytes]:
-        row = self._connection.execute("SELECT position, hash FROM journal ORDER BY position DESC LIMIT 1").fetchone()
-        return (int(row[0]), bytes(row[1])) if row else (0, _genesis(self.journal))
+        return self._journal.head()
 
     def _meta(self, key: str, default: Any) -> Any:
         row = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
@@ -291,18 +283,11 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _genesis(journal: str) -> bytes:
-    return hashlib.sha256(f"tocsin journal {journal}".encode()).digest()
-
-
-def _link(before: bytes, position: int, at: datetime, written: Written) -> bytes:
-    """Each part is preceded by its length: no two different rows have the same bytes."""
-    head = f"{position}|{_micros(at)}|{written.kind}|{len(written.source)}|{written.source}|{len(written.body)}|"
-    return hashlib.sha256(b"".join((before, head.encode(), written.body))).digest()
-
-
-def _micros(at: datetime) -> int:
-    return (at - _EPOCH) // _MICROSECOND
+def _way_from(version: int) -> Iterable[str]:
+    """The statements that lead from a version (0: an empty file) to this one."""
+    if version == 0:
+        return TABLES
+    return [statement for each in range(version, VERSION) for statement in MIGRATIONS[each]]
 
 
 def _searchable(incident: Incident) -> str:

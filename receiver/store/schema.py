@@ -1,8 +1,20 @@
-"""The tables of SQLite. A store that a newer Tocsin wrote is refused; older ones are brought forward here."""
+"""The tables of SQLite. A store that a newer Tocsin wrote is refused; older ones are brought forward here.
+
+`TABLES` is what a new store gets. `MIGRATIONS` leads there from each earlier version, one step at a time, in the
+transaction that also writes the new version down.
+"""
 
 from __future__ import annotations
 
-VERSION = 1
+from collections.abc import Mapping
+
+VERSION = 2
+
+_ENTRIES_SET_ASIDE = """CREATE TABLE entries_set_aside (
+        position INTEGER PRIMARY KEY,   -- of the entry about which nothing could be decided
+        told INTEGER NOT NULL,          -- 1 when it is in an incident of Tocsin's own
+        data BLOB NOT NULL
+    ) STRICT"""
 
 TABLES = (
     """CREATE TABLE meta (
@@ -50,4 +62,8 @@ TABLES = (
         number INTEGER PRIMARY KEY,
         data BLOB NOT NULL
     ) STRICT""",
+    _ENTRIES_SET_ASIDE,
 )
+
+# What brings a store of that version to the next one.
+MIGRATIONS: Mapping[int, tuple[str, ...]] = {1: (_ENTRIES_SET_ASIDE,)}

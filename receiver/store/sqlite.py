@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol, TextIO, TypeVar
 
-from receiver.entry import Entry
+from receiver.entry import Entry, EntrySetAside
 from receiver.incident import AlertRecord, Incident, Step
 from receiver.message import Message
 from receiver.state import Change
@@ -126,6 +126,12 @@ class SqliteStore:
     async def last_set_aside(self, limit: int) -> list[SetAside]:
         return await self._asked(lambda: self._reader.last_set_aside(limit))
 
+    async def entries_set_aside(self, limit: int) -> list[EntrySetAside]:
+        return await self._asked(lambda: self._reader.entries_set_aside(limit))
+
+    async def untold(self) -> list[EntrySetAside]:
+        return await self._asked(self._reader.untold)
+
     async def size(self) -> Size:
         return await self._asked(self._reader.size)
 
@@ -144,6 +150,16 @@ class SqliteStore:
         await self._read(self._reader.close)
         await self._write(self._writer.close)
         self._on_close()
+
+
+def path_of(url: str) -> Path:
+    """sqlite:///data/receiver.db is relative to the working folder; a fourth slash makes it absolute."""
+    prefix = "sqlite:///"
+    if not url.startswith(prefix) or url == prefix:
+        raise ValueError(
+            f"found {url.partition('@')[2] or url!r}, expected an address such as sqlite:///data/receiver.db"
+        )
+    return Path(url.removeprefix(prefix))
 
 
 def open_sqlite(path: Path) -> SqliteStore:

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from receiver.entry import Entry, TimePassed
+from receiver.entry import Entry, EntrySetAside, TimePassed, Unreadable
 from receiver.incident import AlertRecord, Incident, Status
 from receiver.message import Message
 from receiver.state import (
@@ -30,6 +30,7 @@ from receiver.state import (
     IncidentForgotten,
     MessageSettled,
     PolicyInForce,
+    SetAsideTold,
     StepTaken,
 )
 from receiver.store import Draft, SetAside, Store, StoreFailed, StoreUnusable
@@ -212,6 +213,32 @@ def test_what_was_set_aside_is_kept_up_to_a_limit(harness: Harness) -> None:
     assert [each.problem for each in kept] == [f"problem {number}" for number in range(104, 4, -1)]
     assert kept[0].body == b"\xff\x00"
     assert harness.do(harness.store.size()).set_aside == 105
+
+
+def test_an_entry_that_was_set_aside_moves_with_the_position_and_is_kept(harness: Harness) -> None:
+    aside = [EntrySetAside(n, at(n), "alerts_received", "am", f"error {n}") for n in (1, 2, 3)]
+    harness.do(harness.store.commit((aside[0], StepTaken(step(1, 1)), aside[1]), (message(1),), 2))
+    harness.do(harness.store.commit((aside[2], SetAsideTold((1, 3))), (), 3))
+    other = EntrySetAside(4, at(4), "time_passed", "", "error 4")
+    with pytest.raises(StoreFailed):  # the same step again: nothing of it is written
+        harness.do(harness.store.commit((other, StepTaken(step(1, 1))), (), 4))
+    harness.reopen()
+    assert harness.do(harness.store.entries_set_aside(2)) == [aside[2], aside[1]]
+    assert harness.do(harness.store.untold()) == [aside[1]]
+    assert harness.do(harness.store.size()).entries_set_aside == 3
+    assert harness.do(harness.store.load()).position == 3
+
+
+def test_an_entry_that_cannot_be_read_keeps_its_place(harness: Harness) -> None:
+    odd = Unreadable("of_tomorrow", "am", b"\xff{", "")
+    for each in (fact(1), odd, fact(3)):
+        harness.do(harness.store.append(Draft(at(1), each)))
+    first, second, third = (entry.fact for entry in harness.do(harness.store.entries(0, 10)))
+    assert (first, third) == (fact(1), fact(3))
+    assert isinstance(second, Unreadable)
+    assert (second.kind, second.source, second.body) == (odd.kind, odd.source, odd.body)
+    assert second.problem.startswith("cannot be read")
+    assert harness.do(harness.store.verify()) is None
 
 
 def test_a_second_receiver_is_told_that_it_is_the_second(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from guard.listen import listening, parse_address
 from receiver import settings
 from receiver.channels import Channel
 from receiver.clock import SystemClock
+from receiver.doors.acts import Acts
 from receiver.doors.api import Api
 from receiver.doors.app import application
 from receiver.doors.health import Health
@@ -143,13 +144,14 @@ async def receiver(
     reload: Callable[[], Awaitable[str]] = _no_reload,
     channels: Mapping[str, Channel] | None = None,
     door: Mapping[str, Any] = MappingProxyType({}),
+    acts: Mapping[str, Any] = MappingProxyType({}),
 ) -> AsyncIterator[World]:
     (folder / "receiver.yml").write_text(policy)
     loaded = settings.load(folder / "receiver.yml", environ={})
     store = open_sqlite(folder / "data" / "receiver.db")
     disk = FullDisk(store)
     try:
-        async with _running(disk, loaded, reload=reload, channels=channels or {}, limits=door) as world:
+        async with _running(disk, loaded, reload=reload, channels=channels or {}, limits=door, acts=acts) as world:
             yield world
     finally:
         await store.close()
@@ -163,6 +165,7 @@ async def _running(
     reload: Callable[[], Awaitable[str]],
     channels: Mapping[str, Channel],
     limits: Mapping[str, Any],
+    acts: Mapping[str, Any],
 ) -> AsyncIterator[World]:
     clock = SystemClock()
     metrics = Metrics(clock=clock)
@@ -188,6 +191,7 @@ async def _running(
     app = application(
         webhook=door,
         api=Api(store=store, runner=runner, outbox=outbox, clock=clock, started_at=clock.now()),
+        acts=Acts(store=store, runner=runner, **acts),
         health=Health(store=store, runner=runner, outbox=outbox, metrics=metrics, reload=reload),
         page=Page(store=store, runner=runner, clock=clock, external_url=None),
         metrics=metrics,

@@ -5,11 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
-from receiver.engine import decide, policy_for
-from receiver.entry import AlertsReceived, Entry, Undeliverable
-from receiver.incident import Status
-from receiver.message import Message
+from receiver import engine
+from receiver.entry import Act, AlertsReceived, EntriesSetAside, Entry, ResolvedByHand, Undeliverable
+from receiver.incident import Incident, Status, severity_rank
+from receiver.ledger import Decision
+from receiver.message import Kind, Message
+from receiver.own import GROUP as OWN_GROUP
+from receiver.policy.policy import Policy
 from receiver.state import State
 from receiver.store.database import Database
 from tests.simulation.world import History, encoded, fresh_store_of
@@ -19,23 +23,48 @@ class Broken(AssertionError):
     """Something happened that must never happen."""
 
 
+class Page(NamedTuple):
+    """Somebody is called: by which entry, and how the incident was before and is after that decision."""
+
+    message: Message
+    entry: Entry
+    before: Incident | None
+    after: Incident
+
+
+PAGES = (Kind.OPENED, Kind.ESCALATED)
+POISON = "poison"  # what the error says about entries that a world's engine cannot decide on purpose
+
+
 class Evidence:
     """What the world left behind, and what replaying its journal gives."""
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: History, *, decide: Callable[[State, Entry, Policy], Decision] = engine.decide) -> None:
         self.history = history
         self.database: Database = fresh_store_of(history.database)
         self.loaded = self.database.load()
         self.entries: list[Entry] = self.database.entries(0, 10**9)
         self.replayed = State(journal=self.database.journal)
         self.decided: dict[str, Message] = {}
+        self.pages: list[Page] = []
+        self.outcomes: Counter[tuple[Act, str | None]] = Counter()  # of what people did, as the journal has it
+        aside = self.database.entries_set_aside(10**9)
+        self.aside = {each.position: each for each in aside}  # nothing was decided about these: replaying skips them
         for entry in self.entries:
-            decision = decide(self.replayed, entry, policy_for(self.replayed, entry))
+            if entry.position in self.aside:
+                continue
+            before = dict(self.replayed.incidents)
+            decision = decide(self.replayed, entry, engine.policy_for(self.replayed, entry))
             self.replayed.apply(decision.changes)
+            if isinstance(entry.fact, Act):
+                self.outcomes[entry.fact, decision.refused] += 1
             for message in decision.messages:
                 if message.id in self.decided:
                     raise Broken(f"two decisions gave the message {message.id}")
                 self.decided[message.id] = message
+                if message.kind in PAGES:
+                    after = self.replayed.incidents[message.incident]
+                    self.pages.append(Page(message, entry, before.get(message.incident), after))
 
 
 def nothing_failed_unexpectedly(evidence: Evidence) -> None:
@@ -107,8 +136,10 @@ def no_incident_is_open_without_a_firing_alert(evidence: Evidence) -> None:
     for incident in state.incidents.values():
         firing = sum(1 for alert in state.alerts_of(incident) if alert.firing)
         _expect(firing == incident.firing, f"{incident.id} counts {incident.firing} and holds {firing}")
-        resolved = incident.status is Status.RESOLVED
-        _expect(resolved == (firing == 0), f"{incident.id} is {incident.status} with {firing} firing")
+        over = incident.status is Status.RESOLVED
+        own = incident.group == OWN_GROUP  # holds no alert, and is over when a person says so
+        _expect(over or own or firing > 0, f"{incident.id} is {incident.status} with nothing firing")
+        _expect(not over or firing == 0 or by_hand(evidence, incident), f"{incident.id} is over with {firing} firing")
 
 
 def every_firing_alert_is_in_an_open_incident(evidence: Evidence) -> None:
@@ -116,7 +147,45 @@ def every_firing_alert_is_in_an_open_incident(evidence: Evidence) -> None:
     for alert in state.alerts.values():
         if alert.firing:
             incident = state.incidents.get(alert.incident)
-            _expect(incident is not None and incident.status is Status.OPEN, f"{alert.fingerprint} fires nowhere")
+            _expect(incident is not None, f"{alert.fingerprint} fires nowhere")
+            if incident is not None and incident.status is Status.RESOLVED:
+                _expect(by_hand(evidence, incident), f"{alert.fingerprint} fires in {incident.id}, which is over")
+
+
+def by_hand(evidence: Evidence, incident: Incident) -> bool:
+    """Whether the journal has a person who resolved it. Alerts in it may then fire on."""
+    by = incident.resolved_by
+    return by is not None and evidence.outcomes[ResolvedByHand(incident.id, by), None] > 0
+
+
+def nobody_is_paged_about_what_somebody_has_or_put_off(evidence: Evidence) -> None:
+    """Unless the severity rose above what they knew, or the snooze is over."""
+    for message, entry, before, after in evidence.pages:
+        _expect(after.status is Status.OPEN, f"{message.id} pages about an incident that is {after.status}")
+        if before is None or before.status is Status.OPEN:
+            continue
+        rose = severity_rank(after.severity) > severity_rank(before.severity)
+        ended = before.snoozed_until is not None and before.snoozed_until <= entry.at
+        _expect(rose or ended, f"{message.id} pages although it was {before.status}")
+
+
+def people_are_told_what_became_of_what_they_did(evidence: Evidence) -> None:
+    for told, count in Counter(evidence.history.performed).items():
+        _expect(evidence.outcomes[told] >= count, f"{told} was answered, and the journal says otherwise")
+
+
+def only_what_cannot_be_decided_is_set_aside(evidence: Evidence) -> None:
+    for position, aside in evidence.aside.items():
+        _expect(POISON in aside.error, f"entry {position} was set aside: {aside.error}")
+
+
+def what_is_set_aside_is_told(evidence: Evidence) -> None:
+    facts = [entry.fact for entry in evidence.entries if isinstance(entry.fact, EntriesSetAside)]
+    told = Counter(each.position for fact in facts for each in fact.entries)
+    _expect(
+        told == Counter(list(evidence.aside)), f"set aside {sorted(evidence.aside)}, told {sorted(told.elements())}"
+    )
+    _expect(not evidence.database.untold(), "some are marked as not told")
 
 
 def nothing_is_overdue(evidence: Evidence) -> None:
@@ -136,12 +205,16 @@ CHECKERS: tuple[Callable[[Evidence], None], ...] = (
     messages_of_an_incident_keep_their_order,
     no_incident_is_open_without_a_firing_alert,
     every_firing_alert_is_in_an_open_incident,
+    nobody_is_paged_about_what_somebody_has_or_put_off,
+    people_are_told_what_became_of_what_they_did,
+    only_what_cannot_be_decided_is_set_aside,
+    what_is_set_aside_is_told,
     nothing_is_overdue,
 )
 
 
-def check_all(history: History) -> Evidence:
-    evidence = Evidence(history)
+def check_all(history: History, *, decide: Callable[[State, Entry, Policy], Decision] = engine.decide) -> Evidence:
+    evidence = Evidence(history, decide=decide)
     for checker in CHECKERS:
         checker(evidence)
     return evidence

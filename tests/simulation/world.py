@@ -20,7 +20,8 @@ from typing import Any
 import msgspec
 
 from receiver.alert import fingerprint_of, parse
-from receiver.entry import AlertsReceived, PolicyLoaded
+from receiver.entry import Acknowledged, Act, AlertsReceived, Noted, PolicyLoaded, ResolvedByHand, Snoozed
+from receiver.incident import Status
 from receiver.message import Message
 from receiver.outbox import Outbox
 from receiver.policy.policy import Policy
@@ -78,6 +79,7 @@ class History:
     """What is left when it is over: the evidence for the checkers."""
 
     accepted: list[tuple[int, bytes]] = field(default_factory=list)  # answered 200: position, body
+    performed: list[tuple[Act, str | None]] = field(default_factory=list)  # what people did, and why it was refused
     arrived: list[Arrival] = field(default_factory=list)
     crashes: int = 0
     statements: int = 0
@@ -94,6 +96,7 @@ class World:
         self._lives = 0
         self._time = 0.0
         self._posts = deque(workload(self._chance))
+        self._people = random.Random(f"people {seed}")  # their own dice: they do not change what Alertmanager does
         self._reload_at = self._chance.uniform(0, HOURS * 3600)
         self._policy: Policy = policy_from(POLICIES[0], digest="first")
         self.history = History()
@@ -186,9 +189,11 @@ class World:
         outbox.start()
         posting = asyncio.create_task(self._post_all(runner))
         reloading = asyncio.create_task(self._reload(runner))
+        acting = asyncio.create_task(self._act(runner))
         await asyncio.sleep(max(0.0, until - loop.time()))
         posting.cancel()
         reloading.cancel()
+        acting.cancel()
         await outbox.stop(grace_seconds=5.0)
         runner.stop()
         await asyncio.wait([deciding], timeout=5.0)
@@ -216,6 +221,34 @@ class World:
             fresh = policy_from(POLICIES[1], digest="second")
             await _until_written(lambda: runner.submit(PolicyLoaded(fresh)))
             self._policy = fresh
+
+    async def _act(self, runner: Runner) -> None:
+        """People: now and then one of them does something to an incident, mostly to one that is not resolved."""
+        loop = asyncio.get_running_loop()
+        while loop.time() < HOURS * 3600:
+            await asyncio.sleep(self._people.expovariate(1 / 400))
+            known = sorted(runner.state.incidents.values(), key=lambda each: each.position)
+            unresolved = [each for each in known if each.status is not Status.RESOLVED]
+            among = unresolved if self._people.random() < 0.9 else known
+            if not among:
+                continue
+            act = self._wanted(self._people.choice(among).id)
+            try:
+                refused = await runner.perform(act)
+            except StoreFailed:
+                continue
+            self.history.performed.append((act, refused))
+
+    def _wanted(self, incident: str) -> Act:
+        by = self._people.choice(["ana", "ben"])
+        return self._people.choice(
+            [
+                Acknowledged(incident, by),
+                Snoozed(incident, by, timedelta(seconds=self._people.choice([1, 600, 7200]))),
+                Noted(incident, by, "looking at it"),
+                ResolvedByHand(incident, by),
+            ]
+        )
 
     async def _background(self, function: Any, /) -> Any:
         await asyncio.sleep(self._chance.choice([0.0, 0.0, 0.0002, 0.004]))

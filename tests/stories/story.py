@@ -17,7 +17,11 @@ the group's whole snapshot. Channels answer at once unless they are broken.
     late A         an older firing arrives             overdue A     a resolve arrives that is older than everything
     breaks chat    the channel answers nothing         mends chat    and now it takes everything it is owed
     refuses chat   it refuses what it is sent next     loads NAME    another policy of the test
+    acks A ana     ana acknowledges A's incident      snoozes A 2h ana  and puts it off
+    closes A ana   resolves it by hand                notes A ana       adds a line to its story
     waits          nothing; time passes
+
+A person's act is about the newest incident that A is in; `-> refused` and the reason follow where it is not possible.
 """
 
 from __future__ import annotations
@@ -32,13 +36,27 @@ import msgspec
 from guard import configfile
 from receiver.alert import fingerprint_of, parse
 from receiver.engine import decide, policy_for
-from receiver.entry import AlertsReceived, Delivered, Entry, Fact, PolicyLoaded, TimePassed, Undeliverable
+from receiver.entry import (
+    Acknowledged,
+    AlertsReceived,
+    Delivered,
+    Entry,
+    Fact,
+    Noted,
+    PolicyLoaded,
+    ResolvedByHand,
+    Snoozed,
+    TimePassed,
+    Undeliverable,
+)
+from receiver.incident import Incident, Step
 from receiver.message import Message
 from receiver.message import read as read_message
+from receiver.policy.duration import parse_duration
 from receiver.policy.file import policy_of
 from receiver.policy.policy import Policy
 from receiver.settings import KIND
-from receiver.state import State
+from receiver.state import State, StepTaken
 
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
 _ALERT = re.compile(r"(\w+)(?:@(\w+))?(?:\{([^}]*)\})?")
@@ -85,6 +103,8 @@ class Story:
         self._refusing: set[str] = set()
         self._owed: list[Message] = []
         self._said_at = BEGIN
+        self._known: dict[str, Incident] = {}  # also those that left memory
+        self.steps: list[Step] = []
         self._enter(PolicyLoaded(policy_from(policy)))
 
     def play(self, line: str) -> None:
@@ -150,6 +170,23 @@ class Story:
     def _loads(self, names: list[str]) -> None:
         self._enter(PolicyLoaded(policy_from(self._others[names[0]], digest=names[0])))
 
+    def _acks(self, names: list[str]) -> None:
+        self._enter(Acknowledged(self.incident_of(names[0]).id, names[1]))
+
+    def _snoozes(self, names: list[str]) -> None:
+        self._enter(Snoozed(self.incident_of(names[0]).id, names[2], parse_duration(names[1])))
+
+    def _closes(self, names: list[str]) -> None:
+        self._enter(ResolvedByHand(self.incident_of(names[0]).id, names[1]))
+
+    def _notes(self, names: list[str]) -> None:
+        self._enter(Noted(self.incident_of(names[0]).id, names[1], "looking at it"))
+
+    def incident_of(self, name: str) -> Incident:
+        """The newest incident that an alert of this name was in, as it is now."""
+        mine = [each for each in self._known.values() if name in each.kinds]
+        return max(mine, key=lambda each: each.position)
+
     def _waits(self, _: list[str]) -> None:
         pass
 
@@ -160,6 +197,11 @@ class Story:
         entry = Entry(self._position, self.now, fact)
         decision = decide(self.state, entry, policy_for(self.state, entry))
         self.state.apply(decision.changes)
+        self._known.update(self.state.incidents)
+        self.steps += [change.step for change in decision.changes if isinstance(change, StepTaken)]
+        if decision.refused is not None:
+            assert (decision.changes, decision.messages) == ((), ())
+            self.transcript.append(f"       -> refused {decision.refused}")
         self._owed += decision.messages
         self._deliver()
 

@@ -1,0 +1,119 @@
+"""POST /api/v1/incidents/ID/...: what people do to an incident. 200 means: decided, on disk; this is the incident now.
+
+The door only appends, like every other; it learns the outcome by waiting until its own entry is decided and committed.
+409 means that the state of the incident does not allow it. It is only for this machine until there are roles.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, TypeVar
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta
+
+from guard.peers import is_loopback
+from receiver.doors.answers import answer, refuse
+from receiver.doors.api import incident_document
+from receiver.entry import Acknowledged, Act, Noted, ResolvedByHand, Snoozed
+from receiver.policy.duration import parse_duration
+from receiver.runner import Runner
+from receiver.store import Store, StoreFailed
+
+ACT_BYTES_MAX = 65_536
+ACT_SECONDS_MAX = 5.0
+BY_CHARACTERS_MAX = 100
+NOTE_CHARACTERS_MAX = 4_000
+SNOOZE_SECONDS_MAX = 30 * 86_400
+
+_By = Annotated[str, Meta(min_length=1, max_length=BY_CHARACTERS_MAX, pattern=r"\S")]
+_Text = Annotated[str, Meta(min_length=1, max_length=NOTE_CHARACTERS_MAX, pattern=r"\S")]
+_RETRY = {"Retry-After": "5"}
+
+
+class Plain(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who acknowledges or resolves."""
+
+    by: _By
+
+
+class Putting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who snoozes, and for how long. `for` is no name in Python."""
+
+    by: _By
+    duration: str = msgspec.field(name="for")
+
+
+class Writing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who notes what."""
+
+    by: _By
+    text: _Text
+
+
+T = TypeVar("T", Plain, Putting, Writing)
+
+
+class Acts:
+    def __init__(self, *, store: Store, runner: Runner, seconds_max: float = ACT_SECONDS_MAX) -> None:
+        self._store = store
+        self._runner = runner
+        self._seconds_max = seconds_max
+
+    async def acknowledge(self, request: web.Request) -> web.Response:
+        wanted = await self._read(request, Plain)
+        return await self._do(Acknowledged(request.match_info["id"], wanted.by))
+
+    async def resolve(self, request: web.Request) -> web.Response:
+        wanted = await self._read(request, Plain)
+        return await self._do(ResolvedByHand(request.match_info["id"], wanted.by))
+
+    async def snooze(self, request: web.Request) -> web.Response:
+        wanted = await self._read(request, Putting)
+        try:
+            duration = parse_duration(wanted.duration)
+        except ValueError as error:
+            refuse(400, f"for: found {wanted.duration!r:.80}, expected {error}")
+        if not 1 <= duration.total_seconds() <= SNOOZE_SECONDS_MAX:
+            refuse(400, f"for: found {wanted.duration!r:.80}, expected a duration from 1s to 30d")
+        return await self._do(Snoozed(request.match_info["id"], wanted.by, duration))
+
+    async def note(self, request: web.Request) -> web.Response:
+        wanted = await self._read(request, Writing)
+        return await self._do(Noted(request.match_info["id"], wanted.by, wanted.text))
+
+    async def _read(self, request: web.Request, form: type[T]) -> T:
+        if not is_loopback(request.remote):
+            refuse(403, "only this machine may do this, until Tocsin knows roles")
+        body = bytearray()
+        try:
+            async with asyncio.timeout(self._seconds_max):
+                async for chunk in request.content.iter_chunked(ACT_BYTES_MAX):
+                    body += chunk
+                    if len(body) > ACT_BYTES_MAX:
+                        text = f"the body is larger than {ACT_BYTES_MAX} bytes"
+                        raise web.HTTPRequestEntityTooLarge(ACT_BYTES_MAX, len(body), text=text)
+        except TimeoutError:
+            refuse(503, f"the body did not arrive within {self._seconds_max:g} seconds", headers=_RETRY)
+        try:
+            return msgspec.json.decode(bytes(body), type=form)
+        except msgspec.ValidationError as error:
+            what, _, path = str(error).partition(" - at `$")
+            refuse(400, f"{path.rstrip('`').lstrip('.') or 'body'}: {what[:1].lower()}{what[1:]}")
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            refuse(400, f"body: expected JSON, found something else ({error})")
+
+    async def _do(self, act: Act) -> web.Response:
+        try:
+            if await self._store.incident(act.incident) is None:
+                refuse(404, f"there is no incident {act.incident[:80]!r}")
+            async with asyncio.timeout(self._seconds_max):
+                refused = await self._runner.perform(act)
+            if refused is not None:
+                refuse(409, refused)
+            return answer(await incident_document(self._store, act.incident))
+        except StoreFailed as error:
+            refuse(503, f"the store fails ({error}): try again", headers=_RETRY)
+        except TimeoutError:
+            refuse(503, "it is not decided yet, and may still be: look before you try again", headers=_RETRY)

@@ -1,0 +1,102 @@
+"""A store that an older version wrote is brought forward with all that is in it; one that a newer wrote is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from receiver.entry import EntrySetAside, write
+from receiver.store import StoreUnusable
+from receiver.store.journal import genesis, link, micros, open_journal
+from receiver.store.schema import MIGRATIONS, TABLES, VERSION
+from receiver.store.sqlite import open_sqlite
+from tests.contract.values import at, fact, incident
+
+# As version 1 had them, word for word.
+TABLES_OF_1 = (
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID",
+    """CREATE TABLE journal (position INTEGER PRIMARY KEY, at INTEGER NOT NULL, kind TEXT NOT NULL,
+    source TEXT NOT NULL, body BLOB NOT NULL, hash BLOB NOT NULL) STRICT""",
+    """CREATE TABLE incidents (id TEXT PRIMARY KEY, position INTEGER NOT NULL, status TEXT NOT NULL,
+    in_memory INTEGER NOT NULL, text TEXT NOT NULL, data BLOB NOT NULL) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX incidents_by_status ON incidents (status, position)",
+    "CREATE INDEX incidents_in_memory ON incidents (position) WHERE in_memory = 1",
+    """CREATE TABLE alerts (number INTEGER PRIMARY KEY, incident TEXT NOT NULL, source TEXT NOT NULL,
+    fingerprint TEXT NOT NULL, data BLOB NOT NULL, UNIQUE (incident, source, fingerprint)) STRICT""",
+    """CREATE TABLE steps (incident TEXT NOT NULL, number INTEGER NOT NULL, data BLOB NOT NULL,
+    PRIMARY KEY (incident, number)) STRICT, WITHOUT ROWID""",
+    "CREATE TABLE outbox (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, data BLOB NOT NULL) STRICT",
+    "CREATE TABLE set_aside (number INTEGER PRIMARY KEY, data BLOB NOT NULL) STRICT",
+)
+
+
+def store_of_version_1(path: Path, *, entries: int) -> None:
+    with sqlite3.connect(path) as connection:
+        for statement in TABLES_OF_1:
+            connection.execute(statement)
+        connection.execute("INSERT INTO meta VALUES ('journal', 'old')")
+        connection.execute("INSERT INTO meta VALUES ('position', ?)", (entries,))
+        chain = genesis("old")
+        for number in range(1, entries + 1):
+            written = write(fact(number))
+            chain = link(chain, number, micros(at(number)), written)
+            row = (number, micros(at(number)), written.kind, written.source, written.body, chain)
+            connection.execute("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?)", row)
+        data = msgspec.json.encode(incident(1), order="deterministic")
+        connection.execute("INSERT INTO incidents VALUES ('T-1', 1, 'open', 1, 't-1', ?)", (data,))
+        connection.execute("PRAGMA user_version = 1")
+    connection.close()
+
+
+def tables(path: Path) -> dict[str, list[str]]:
+    connection = sqlite3.connect(path)
+    names = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+    found = {name: [str(row[1:]) for row in connection.execute(f"PRAGMA table_info({name})")] for name in names}
+    found["version"] = [str(connection.execute("PRAGMA user_version").fetchone())]
+    connection.close()
+    return found
+
+
+def test_a_store_of_version_1_is_brought_forward_with_all_that_is_in_it(tmp_path: Path) -> None:
+    async def test() -> None:
+        path = tmp_path / "old.db"
+        store_of_version_1(path, entries=7)
+        for _ in range(2):  # the second start finds it brought forward
+            store = open_sqlite(path)
+            loaded = await store.load()
+            assert (loaded.position, loaded.state.journal, loaded.state.incidents) == (7, "old", {"T-1": incident(1)})
+            assert [entry.fact for entry in await store.entries(0, 100)] == [fact(number) for number in range(1, 8)]
+            assert await store.verify() is None
+            await store.close()
+        store = open_sqlite(path)
+        aside = EntrySetAside(7, at(7), "delivered", "", "KeyError: 'x'")
+        await store.commit((aside,), (), 7)
+        assert await store.untold() == [aside]
+        await store.close()
+        fresh = open_sqlite(tmp_path / "fresh.db")
+        await fresh.close()
+        assert tables(path) == tables(tmp_path / "fresh.db")
+
+    asyncio.run(test())
+
+
+def test_there_is_a_way_from_every_earlier_version() -> None:
+    assert sorted(MIGRATIONS) == list(range(1, VERSION))
+    assert len(TABLES) > len(TABLES_OF_1)
+
+
+def test_a_store_that_a_newer_version_wrote_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "new.db"
+    store_of_version_1(path, entries=1)
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"PRAGMA user_version = {VERSION + 1}")
+    connection.close()
+    before = tables(path)
+    for use in (open_sqlite, open_journal):
+        with pytest.raises(StoreUnusable, match="written by a newer Tocsin"):
+            use(path)
+    assert tables(path) == before

@@ -1,0 +1,93 @@
+"""A receiver whose engine raises about some webhooks: they are set aside and told of, and all else holds as ever."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from receiver.entry import AlertsReceived, Entry
+from receiver.ledger import Decision
+from receiver.own import GROUP
+from receiver.runner import Runner
+from receiver.state import State
+from tests.simulation.checkers import POISON, Broken, check_all
+from tests.simulation.world import Parts, World
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    logging.disable()
+    yield
+    logging.disable(logging.NOTSET)
+
+
+def poisoned(entry: Entry) -> bool:
+    """Some bodies, the same in every life: a repeat of one is poisoned as well."""
+    return isinstance(entry.fact, AlertsReceived) and hashlib.sha256(entry.fact.body).digest()[0] % 5 == 0
+
+
+class CannotDecide(Runner):
+    def _decide(self, entry: Entry) -> Decision:
+        if poisoned(entry):
+            raise ValueError(POISON)
+        return super()._decide(entry)
+
+
+class CannotApply(Runner):
+    """Raises when half of the changes are applied."""
+
+    def _decide(self, entry: Entry) -> Decision:
+        self._poisoned = poisoned(entry)
+        return super()._decide(entry)
+
+    def _apply(self, decision: Decision) -> None:
+        if self._poisoned:
+            self._poisoned = False
+            self.state.apply(decision.changes[: len(decision.changes) // 2 + 1])
+            raise ValueError(POISON)
+        super()._apply(decision)
+
+
+class GoesOnHalfMoved(CannotApply):
+    async def _loaded_again(self) -> State:
+        return self.state
+
+
+class SkipsWithoutAWord(CannotDecide):
+    def _decide(self, entry: Entry) -> Decision:
+        try:
+            return super()._decide(entry)
+        except ValueError:
+            return Decision(changes=(), messages=(), counts={})
+
+
+@pytest.mark.parametrize("runner", [CannotDecide, CannotApply])
+def test_what_cannot_be_decided_is_set_aside_and_all_else_holds(
+    runner: type[Runner], request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    seen: Counter[str] = Counter()
+    for seed in range(max(request.config.getoption("--seeds") // 4, 10)):
+        try:
+            evidence = check_all(World(seed, tmp_path / str(seed), Parts(runner=runner)).run())
+        except Exception as error:  # noqa: BLE001 - whatever it is, the seed is what people need
+            pytest.fail(f"seed {seed}: {error!r}")
+        assert sorted(evidence.aside) == [entry.position for entry in evidence.entries if poisoned(entry)]
+        own = [each for each in evidence.database.incidents("all", "", 10**6) if each.group == GROUP]
+        assert bool(own) == bool(evidence.aside)
+        seen.update(aside=len(evidence.aside), crashes=evidence.history.crashes, told=sum(bool(e.told) for e in own))
+    assert min(seen["aside"], seen["crashes"], seen["told"]) > 5
+
+
+@pytest.mark.parametrize("runner", [GoesOnHalfMoved, SkipsWithoutAWord])
+def test_a_receiver_that_deals_wrongly_with_it_is_noticed(runner: type[Runner], tmp_path: Path) -> None:
+    for seed in range(60):
+        try:
+            check_all(World(seed, tmp_path / str(seed), Parts(runner=runner)).run())
+        except (Broken, AssertionError, KeyError):
+            return
+    pytest.fail(f"60 seeds did not notice {runner.__name__}")
