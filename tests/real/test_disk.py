@@ -203,11 +203,12 @@ def test_a_store_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
         assert not refused(server, "Kept")
     database = tmp_path / "data" / "receiver.db"
     with closing(sqlite3.connect(database)) as connection:
+        (written,) = connection.execute("PRAGMA user_version").fetchone()
         connection.execute("PRAGMA user_version = 99")
     said = refusal_to_start(tmp_path)
     assert said.startswith(f"{database} was written by a newer Tocsin (schema 99; this one knows ")
     with closing(sqlite3.connect(database)) as connection:
-        connection.execute("PRAGMA user_version = 1")
+        connection.execute(f"PRAGMA user_version = {written}")
     with receiver(tmp_path, policy=POLICY) as server:
         assert [each["title"] for each in server.incidents()] == ["Kept"]
 
