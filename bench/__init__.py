@@ -1,8 +1,12 @@
 """Each published number as one program that measures the peer in the same run. `make bench` runs them all.
 
-intake.py   alerts accepted per second, each on disk, against Alertmanager's intake in memory
-decide.py   alerts decided per second by the engine alone
-scrape.py   what a scrape costs, against node_exporter with the same collectors
-load.py     the load of requests
-servers.py  starting and ending what is measured
+intake.py    alerts accepted per second, each on disk, against Alertmanager's intake in memory
+body.py      one body of 20,000 alerts
+latency.py   from a webhook to the message about it
+decide.py    alerts decided per second by the engine alone
+memory.py    memory per active alert, against Alertmanager with the same
+restart.py   kill -9 with 100,000 active alerts, and ready again
+scrape.py    what a scrape costs, against node_exporter with the same collectors
+load.py      the load of requests
+servers.py   starting and ending what is measured, and asking it
 """

@@ -12,7 +12,11 @@ from pathlib import Path
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 PARTS = {
     "Alerts accepted, each on disk before its answer": ("bench.intake", "markdown"),
+    "One body of 20,000 alerts": ("bench.body", "markdown"),
+    "From a webhook to the message": ("bench.latency", "markdown"),
     "Deciding, pure": ("bench.decide", "markdown"),
+    "Memory": ("bench.memory", "markdown"),
+    "kill -9, and ready again": ("bench.restart", "markdown"),
     "A scrape of the exporter": ("bench.scrape", "text"),
 }
 # What stays when the figures are measured again.

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-from bench.load import Load, post, run_load
+from bench.load import Load, post, run_load, spread
 from bench.servers import alertmanager, receiver
 from receiver.alert import fingerprint_of
 
@@ -42,9 +42,9 @@ def annotations_of(number: int) -> dict[str, str]:
     return {"summary": f"Too many errors on shop{number % 40}", "description": "More than 10 % of all requests fail."}
 
 
-def to_alertmanager(size: int, port: int) -> list[bytes]:
+def to_alertmanager(size: int, port: int, *, alerts_in_all: int = ALERTS) -> list[bytes]:
     requests = []
-    for first in range(0, ALERTS, size):
+    for first in range(0, alerts_in_all, size):
         alerts = [
             {
                 "labels": labels_of(number),
@@ -59,9 +59,9 @@ def to_alertmanager(size: int, port: int) -> list[bytes]:
     return requests
 
 
-def to_tocsin(size: int, port: int) -> list[bytes]:
+def to_tocsin(size: int, port: int, *, alerts_in_all: int = ALERTS) -> list[bytes]:
     requests = []
-    for first in range(0, ALERTS, size):
+    for first in range(0, alerts_in_all, size):
         alerts = [
             {
                 "status": "firing",
@@ -112,15 +112,11 @@ def main(arguments: list[str] | None = None) -> str:
         failed = sum(count for pair in pairs for status, count in pair[0].answers.items() if status != 200)
         p99 = median(pair[0].latency(0.99) for pair in pairs) * 1000
         lines.append(
-            f"| {size} | {_spread(ours)} | {_spread(theirs)} | {median(ours) / median(theirs):.2f} | ≥ {GOALS[size]}"
+            f"| {size} | {spread(ours)} | {spread(theirs)} | {median(ours) / median(theirs):.2f} | ≥ {GOALS[size]}"
             f" | {p99:.1f} ms | {failed} |"
         )
         print(lines[-1], file=sys.stderr, flush=True)  # it takes a while
     return "\n".join(lines)
-
-
-def _spread(values: list[float]) -> str:
-    return f"{min(values):,.0f} / {median(values):,.0f} / {max(values):,.0f}"
 
 
 if __name__ == "__main__":

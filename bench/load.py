@@ -7,10 +7,12 @@ as many at once as it has groups to flush.
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from statistics import median
 from typing import cast
 
 import uvloop
@@ -22,13 +24,13 @@ class Load:
 
     seconds: float = 0.0
     answers: dict[int, int] = field(default_factory=dict)
-    latencies: list[float] = field(default_factory=list)
+    latencies: dict[int, list[float]] = field(default_factory=dict)  # by status
 
     def rate(self, status: int = 200) -> float:
         return self.answers.get(status, 0) / self.seconds
 
-    def latency(self, share: float) -> float:
-        ordered = sorted(self.latencies)
+    def latency(self, share: float, status: int = 200) -> float:
+        ordered = sorted(self.latencies.get(status, ()))
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else float("nan")
 
 
@@ -50,14 +52,13 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._left += data
-        head, separator, body = self._left.partition(b"\r\n\r\n")
-        if not separator or len(body) < _content_length(head):
+        if answered(self._left) is None:
             return
+        status = int(self._left[9:12])
         self._left = b""
-        status = int(head[9:12])
         self._load.answers[status] = self._load.answers.get(status, 0) + 1
         now = time.perf_counter()
-        self._load.latencies.append(now - self._sent)
+        self._load.latencies.setdefault(status, []).append(now - self._sent)
         if now < self._end:
             self._send()
         else:
@@ -71,6 +72,13 @@ class _Connection(asyncio.Protocol):
         self._sent = time.perf_counter()
         self._transport.write(self._requests[self._next])
         self._next = (self._next + self._stride) % len(self._requests)
+
+
+def answered(bytes_so_far: bytes) -> bytes | None:
+    """The body of the first request or answer in it, once that is whole."""
+    head, separator, rest = bytes_so_far.partition(b"\r\n\r\n")
+    length = _content_length(head)
+    return rest[:length] if separator and len(rest) >= length else None
 
 
 def _content_length(head: bytes) -> int:
@@ -106,3 +114,30 @@ def run_load(requests: Sequence[bytes], *, port: int, connections: int, seconds:
 
     uvloop.run(run())
     return load
+
+
+def send_all(requests: Sequence[bytes], *, port: int) -> float:
+    """Each of them once, one after the other; the seconds that it took. All must be answered 200."""
+    began = time.perf_counter()
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+        for request in requests:
+            connection.sendall(request)
+            answer = _one_answer(connection)
+            if answer[9:12] != b"200":
+                raise RuntimeError(f"answered {answer[:500]!r}")
+    return time.perf_counter() - began
+
+
+def _one_answer(connection: socket.socket) -> bytes:
+    answer = b""
+    while True:
+        more = connection.recv(65_536)
+        if not more:
+            raise RuntimeError("the connection was closed")
+        answer += more
+        if answered(answer) is not None:
+            return answer
+
+
+def spread(values: Sequence[float], digits: int = 0) -> str:
+    return " / ".join(f"{value:,.{digits}f}" for value in (min(values), median(values), max(values)))

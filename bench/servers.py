@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -76,5 +77,24 @@ def _wait_until_ready(process: subprocess.Popen[bytes], url: str, folder: Path) 
                 if answer.status == 200:
                     return
         except OSError:
-            time.sleep(0.05)
+            pass
+        time.sleep(0.005)
     sys.exit(f"{url} did not answer")
+
+
+def metric(port: int, name: str) -> float:
+    """The sum of a metric of the receiver, over its labels."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
+        lines = answer.read().decode().splitlines()
+    found = [line for line in lines if line.startswith((f"{name} ", f"{name}{{"))]
+    return sum(float(line.rpartition(" ")[2]) for line in found)
+
+
+def until_decided(port: int) -> None:
+    while metric(port, "tocsin_receiver_journal_lag_entries"):
+        time.sleep(0.005)
+
+
+def resident_bytes(process: subprocess.Popen[bytes]) -> int:
+    fields = Path(f"/proc/{process.pid}/statm").read_text().split()
+    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -54,12 +54,17 @@ def _nothing_to_add(_: object) -> Iterable[Problem]:
     return ()
 
 
+def _no_others(_: object) -> "Iterable[tuple[Path, Kind[Any]]]":
+    return ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind(Generic[T]):
     """One kind of configuration file.
 
     `check` says what the schema cannot: it is given the plain document, with references replaced, and must
     bear any shape. `formats` are the schema's formats; each raises `ValueError` with what was expected.
+    `others` are configuration files that a value names, each with its kind; who reads the value reads them too.
     """
 
     name: str
@@ -69,6 +74,7 @@ class Kind(Generic[T]):
     file_names: tuple[str, ...] = ()
     check: Callable[[object], Iterable[Problem]] = _nothing_to_add
     formats: Mapping[str, Format] = field(default_factory=dict)
+    others: "Callable[[T], Iterable[tuple[Path, Kind[Any]]]]" = _no_others
 
 
 def read(path: Path, kind: Kind[T], *, environ: Mapping[str, str]) -> T:

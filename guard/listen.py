@@ -15,7 +15,8 @@ import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, Protocol, TypeVar, cast
 
 import uvloop
 from aiohttp import web
@@ -29,6 +30,8 @@ T = TypeVar("T")
 # meet a connection that is just being closed.
 KEEPALIVE_SECONDS = 360.0
 GRACE_SECONDS_MIN = 0.1
+# Connections that the kernel holds for us: after a restart Alertmanager flushes every group at once.
+BACKLOG = 1024
 
 # Not HTTP at all, or a body that breaks off or is not encoded as its headers say.
 _SENDERS_MISTAKES = (HttpProcessingError, web.RequestPayloadError)
@@ -65,9 +68,22 @@ def parse_address(text: str) -> Address:
     return Address(match["bracketed"] or match["plain"] or None, int(match["port"]))
 
 
+class Front(Protocol):
+    """Stands before the web framework, and hands connections over to it."""
+
+    def connection(self, behind: Callable[[], asyncio.Protocol]) -> asyncio.Protocol:
+        """For a new connection. `behind` makes what it is handed over to: `transport.set_protocol`, `connection_made`,
+        and `data_received` with every byte that was not answered."""
+        ...
+
+    async def close(self, grace_seconds: float) -> None:
+        """Ends its connections, gracefully at first. Those that were handed over are not its own."""
+        ...
+
+
 @asynccontextmanager
 async def listening(
-    app: web.Application, addresses: Sequence[Address], *, grace_seconds: float
+    app: web.Application, addresses: Sequence[Address], *, grace_seconds: float, front: Front | None = None
 ) -> AsyncIterator[tuple[str, ...]]:
     """Serves `app` at every address, or at none of them; yields the base URLs that are really bound."""
     if json_errors not in app.middlewares:
@@ -83,13 +99,21 @@ async def listening(
         # zero for "without end".
         shutdown_timeout=max(grace_seconds, GRACE_SECONDS_MIN) / 2,
     )
+    servers: list[asyncio.Server] = []
     try:
         await runner.setup()
+        behind = cast("Callable[[], asyncio.Protocol]", runner.server)
+        connection = behind if front is None else partial(front.connection, behind)
         for address in addresses:
-            await _open(runner, address)
-        yield tuple(dict.fromkeys(map(_base_url, runner.addresses)))
+            server = await _open(connection, address)
+            servers.append(server)
+        bound = [each.getsockname() for server in servers for each in server.sockets]
+        yield tuple(dict.fromkeys(map(_base_url, bound)))
     finally:
-        await runner.cleanup()
+        for server in servers:
+            server.close()
+        closing = [runner.cleanup()] if front is None else [front.close(grace_seconds), runner.cleanup()]
+        await asyncio.gather(*closing)
 
 
 async def signals(*, on_reload: Callable[[], None] | None) -> asyncio.Event:
@@ -154,12 +178,12 @@ def _refused(refusal: web.HTTPException) -> web.Response:
     return response
 
 
-async def _open(runner: web.AppRunner, address: Address) -> None:
+async def _open(connection: Callable[[], asyncio.Protocol], address: Address) -> asyncio.Server:
+    loop = asyncio.get_running_loop()
     try:
         if address.host is None:
-            await web.SockSite(runner, _every_interface(address.port)).start()
-        else:
-            await web.TCPSite(runner, address.host, address.port).start()
+            return await loop.create_server(connection, sock=_every_interface(address.port), backlog=BACKLOG)
+        return await loop.create_server(connection, address.host, address.port, backlog=BACKLOG)
     except socket.gaierror:
         raise CannotListen(f"cannot listen on {address}: {address.host!r} is not a known host") from None
     except OSError as error:

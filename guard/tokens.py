@@ -47,7 +47,7 @@ class TokenFile:
             seen = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
             if seen == self._seen:
                 return self._digests
-            digests = _read(self._path, status)
+            digests = tuple(_digest(token) for token in _read(self._path, status))
         except OSError as error:
             raise Unreadable(f"{self._path}: {error.strerror or error}") from None
         settled = self._clock() - max(status.st_mtime, status.st_ctime) > SETTLED_SECONDS
@@ -56,7 +56,19 @@ class TokenFile:
         return digests
 
 
-def _read(path: Path, status: os.stat_result) -> tuple[bytes, ...]:
+def first_token(path: str | os.PathLike[str]) -> str:
+    """The token that we show to somebody else: the first of the file, as it is now. Raises `Unreadable`."""
+    try:
+        tokens = _read(Path(path), Path(path).stat())
+    except OSError as error:
+        raise Unreadable(f"{path}: {error.strerror or error}") from None
+    try:
+        return tokens[0].decode("ascii")
+    except UnicodeDecodeError:
+        raise Unreadable(f"{path}: a character in the token that no header can carry") from None
+
+
+def _read(path: Path, status: os.stat_result) -> list[bytes]:
     # Opening a pipe would wait for a writer; only a regular file answers at once.
     if not stat.S_ISREG(status.st_mode):
         raise Unreadable(f"{path}: not a regular file")
@@ -68,7 +80,7 @@ def _read(path: Path, status: os.stat_result) -> tuple[bytes, ...]:
         raise Unreadable(f"{path}: no token in it")
     if any(len(token.split()) > 1 for token in tokens):
         raise Unreadable(f"{path}: white space inside a token")
-    return tuple(_digest(token) for token in tokens)
+    return tokens
 
 
 def _digest(token: bytes) -> bytes:

@@ -6,21 +6,35 @@ alert.py     Alertmanager's webhook, version 4, as typed values
 entry.py     what the journal holds
 store/       the journal, the state and the outbox on disk: one transaction moves all three
 runner.py    appends, decides, commits; the one decider
-own.py       incidents of Tocsin's own: what it has to say of itself
 engine.py    decide(state, entry, policy) -> Decision: the only place where anything is decided
-lifecycle.py  what happens to an incident as a whole: people act on it, a snooze ends, it is over
+episode.py   which alert a line of a body is, and which episode of it
+watch.py     whether a source can be believed: silent, hidden, gone
+joining.py   alerts join incidents and go
+correlation.py  which incident an alert belongs to, and the reason
+merging.py   two incidents become one, and one becomes two
+acting.py    what people do to incidents
+lifecycle.py  what happens to an incident as a whole: it is snoozed or muted, is heard again, is over, rests
+own.py       incidents of Tocsin's own: what it has to say of itself
+telling.py   whom to tell now: stages, and updates to those who know
+quiet.py     when nobody is told yet: maintenance, cooldown
+storm.py     telling channels, and holding back what would be too much: digests
 ledger.py    a decision while it is made
 state.py     what is known, and the only way it moves
+known.py     how sources, groups and channels are, as values
 incident.py  an incident, its alerts, and how they are shown
 message.py   what goes out, with an identity that follows from the decision
 policy/      what is decided by
+retention.py  takes out what is older than the policy keeps
+chaincheck.py  walks the whole chain of the journal, in the background
 outbox.py    sends until it is taken or refused, and reports through the front door
 channels/    ways to people
+alertmanager.py  what Alertmanager's API is asked, and what it answers
+comparison.py  that beside what is known: what is news
+reconcile.py  asks each source's Alertmanager, and hands what is news to the journal
 clock.py     what time it is
 settings.py  receiver.yml on its way in
 metrics.py   what the receiver says about itself
 __main__.py  the only place that wires
 
-Pure (no clock, no input or output): alert, entry, engine, own, ledger, lifecycle, state, incident, message,
-policy/.
+Pure (no clock, no input or output): everything from engine.py to policy/, and alert and entry.
 """

@@ -17,6 +17,7 @@ from guard import flags, listen
 from guard import log as logs
 from guard.configfile import InvalidConfig
 from receiver import settings
+from receiver.chaincheck import ChainCheck
 from receiver.channels import Channel
 from receiver.clock import SystemClock
 from receiver.doors.acts import Acts
@@ -24,12 +25,15 @@ from receiver.doors.api import Api
 from receiver.doors.app import application
 from receiver.doors.health import Health
 from receiver.doors.page import Page
+from receiver.doors.quick import Quick
 from receiver.doors.webhook import WebhookDoor
 from receiver.entry import PolicyLoaded
 from receiver.message import Message
 from receiver.metrics import Metrics, program_version
 from receiver.outbox import Outbox
-from receiver.policy.file import ChannelFile
+from receiver.policy.file import ChannelFile, RetentionFile
+from receiver.reconcile import Reconciliation
+from receiver.retention import Keep, Retention
 from receiver.runner import Runner
 from receiver.settings import Settings, channel_of
 from receiver.sources import Sources
@@ -116,6 +120,12 @@ class _Receiver:
             store, clock=self._clock, on_decided=self._decided, messages_owed=lambda: self._outbox.owed
         )
         self._outbox = Outbox(report=self._runner.submit, clock=self._clock)
+        self._reconciliation = Reconciliation(
+            known=lambda: self._runner.state, perform=self._runner.perform, clock=self._clock
+        )
+        self._keep = Keep.of(RetentionFile())
+        self._retention = Retention(store, submit=self._runner.submit, clock=self._clock, keep=lambda: self._keep)
+        self._chain = ChainCheck(store, on_checked=lambda intact: self._metrics.chain_checked(intact=intact))
         self._door = WebhookDoor(runner=self._runner, store=store, metrics=self._metrics, clock=self._clock)
         self._channels: dict[str, tuple[ChannelFile, Channel]] = {}
         self._reloading: asyncio.Task[None] | None = None
@@ -127,14 +137,18 @@ class _Receiver:
         self._outbox.add(await self._runner.start(first.policy))
         self._metrics.policy_read(successful=True)
         self._metrics.observe(self._runner, self._outbox)
+        self._metrics.observe_reconciliation(self._reconciliation)
 
     async def run(self) -> int:
         stop = await listen.signals(on_reload=self._reload_on_signal)
         deciding = asyncio.create_task(self._runner.run())
         self._outbox.start()
+        self._reconciliation.start()
+        behind = [asyncio.create_task(each) for each in (self._retention.run(), self._chain.run())]
         try:
             addresses = self._chosen.web_listen_address
-            async with listen.listening(self._application(), addresses, grace_seconds=DOORS_GRACE_SECONDS) as urls:
+            app, front = self._application(), Quick(self._door)
+            async with listen.listening(app, addresses, grace_seconds=DOORS_GRACE_SECONDS, front=front) as urls:
                 print(f"tocsin receiver: listening on {', '.join(urls)}", flush=True)  # noqa: T201
                 log.info(
                     "listening",
@@ -142,6 +156,9 @@ class _Receiver:
                 )
                 await _first_of(stop, deciding)
         finally:
+            await self._reconciliation.stop()
+            for each in behind:
+                each.cancel()
             await self._outbox.stop(grace_seconds=OUTBOX_GRACE_SECONDS)
             self._runner.stop()
             await asyncio.wait([deciding], timeout=RUNNER_GRACE_SECONDS)
@@ -176,9 +193,12 @@ class _Receiver:
         }
         self._outbox.replace_channels({name: channel for name, (_, channel) in self._channels.items()})
         self._door.sources = Sources(fresh.sources)
+        self._reconciliation.replace_sources(fresh.sources or {})
+        self._keep = Keep.of(fresh.retention)
 
     def _decided(self, messages: Sequence[Message], counts: Mapping[str, int]) -> None:
         self._outbox.add(messages)
+        self._reconciliation.stir()
         self._metrics.count_decisions(messages, counts)
 
     def _reload_on_signal(self) -> None:
@@ -208,7 +228,15 @@ class _Receiver:
         runner, outbox, store, clock = self._runner, self._outbox, self._store, self._clock
         return application(
             webhook=self._door,
-            api=Api(store=store, runner=runner, outbox=outbox, clock=clock, started_at=clock.now()),
+            api=Api(
+                store=store,
+                runner=runner,
+                outbox=outbox,
+                clock=clock,
+                started_at=clock.now(),
+                reconciliation=self._reconciliation,
+                chain=self._chain,
+            ),
             acts=Acts(store=store, runner=runner),
             health=Health(store=store, runner=runner, outbox=outbox, metrics=self._metrics, reload=self.reload),
             page=Page(store=store, runner=runner, clock=clock, external_url=self._chosen.web_external_url),

@@ -65,7 +65,7 @@ class Notification(msgspec.Struct, frozen=True, rename="camel"):
     @property
     def receiver_name(self) -> str:
         """Alertmanager quotes the name as for a regular expression: `team.a` arrives as `team\\.a`."""
-        return re.sub(r"\\(.)", r"\1", self.receiver)
+        return re.sub(r"\\(.)", r"\1", self.receiver) if "\\" in self.receiver else self.receiver
 
 
 _decoder = msgspec.json.Decoder(Notification)

@@ -28,55 +28,49 @@ resolved by hand stays in memory while its alerts fire: so their repeats are kno
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import assert_never
 
 from msgspec.structs import replace
 
-from receiver.alert import Alert, utc
+from receiver.acting import act
+from receiver.alert import Alert
 from receiver.entry import (
     Acknowledged,
+    AlertsFetched,
     AlertsReceived,
+    Assigned,
     Delivered,
     EntriesSetAside,
     Entry,
+    JournalTrimmed,
+    Looked,
+    Merged,
     Noted,
     PolicyLoaded,
     ResolvedByHand,
     Snoozed,
+    Split,
     TimePassed,
     Undeliverable,
     Unreadable,
 )
-from receiver.incident import (
-    KINDS_MAX,
-    AlertRecord,
-    Group,
-    Incident,
-    Status,
-    highest_severity,
-    severity_rank,
-    shared_labels,
-    title_of,
-)
+from receiver.episode import DOUBTED, begun, bounded, compare, ended
+from receiver.incident import KEYS_MAX, AlertRecord, Group, Incident, Status, Trigger
+from receiver.joining import Moves, named, stale_at
+from receiver.known import Cut
 from receiver.ledger import Decision, Ledger
-from receiver.lifecycle import REMEMBERED, act, end_snooze, heard_again, resolve, rest
-from receiver.message import Kind
-from receiver.own import Undecidable, entries_set_aside
+from receiver.lifecycle import end_snooze, open_again, resolve, rest
+from receiver.own import Undecidable, tell_set_aside
+from receiver.policy.duration import format_duration
 from receiver.policy.policy import Policy
-from receiver.state import (
-    MessageSettled,
-    PolicyInForce,
-    State,
-)
+from receiver.state import MessageSettled, PolicyInForce, State
+from receiver.storm import let_go, limits_changed, settled, tell_held
+from receiver.telling import flaps, routed, tell_change, tell_stages, tell_stale
+from receiver.watch import hear, hide_absent, is_silent, looked, show, source_due, watchdogs_changed
 
-# With two Alertmanagers an older firing may arrive after the resolve that the other one sent. Within LATE of the
-# resolve it is doubted: that other one resolves too when it next looks at the group (5 minutes by default). When no
-# resolve confirms the first one within DOUBTED, the alert came back, and a page is better than none.
-LATE = timedelta(seconds=60)
-DOUBTED = timedelta(minutes=5, seconds=30)
-LABELS_MAX = 128
-CHARACTERS_MAX = 8192
+# How exactly it is written down when something was heard of an incident: a part of the policy's `stale_after`.
+HEARD_PARTS = 24
 
 
 def policy_for(state: State, entry: Entry) -> Policy:
@@ -94,19 +88,20 @@ def decide(state: State, entry: Entry, policy: Policy) -> Decision:
             _pass_time(ledger)
         case PolicyLoaded():
             _load_policy(ledger, entry.fact)
-        case Delivered():
-            _settle(ledger, entry.fact, "delivered", f"{entry.fact.channel} took it: {entry.fact.answer}")
-        case Undeliverable():
-            _settle(
-                ledger,
-                entry.fact,
-                "not delivered",
-                f"{entry.fact.channel} will not take it: {entry.fact.reason}",
-            )
-        case Acknowledged() | ResolvedByHand() | Snoozed() | Noted():
+        case Delivered(answer=answer, seconds=seconds):
+            _settle(ledger, entry.fact, "delivered", f"{entry.fact.channel} took it: {answer}", seconds=seconds)
+        case Undeliverable(reason=reason):
+            _settle(ledger, entry.fact, "not delivered", f"{entry.fact.channel} will not take it: {reason}")
+        case Acknowledged() | ResolvedByHand() | Snoozed() | Noted() | Assigned() | Merged() | Split():
             act(ledger, entry.fact)
+        case AlertsFetched():
+            _fetch(ledger, entry.fact)
+        case Looked():
+            looked(ledger, entry.fact)
         case EntriesSetAside():
-            _tell_own(ledger, entries_set_aside(ledger, entry.fact))
+            tell_set_aside(ledger, entry.fact)
+        case JournalTrimmed():
+            pass  # a fact for who reads the journal
         case Unreadable():
             raise Undecidable(entry.fact.problem)
         case _:
@@ -117,218 +112,98 @@ def decide(state: State, entry: Entry, policy: Policy) -> Decision:
 # --- alerts ------------------------------------------------------------------------------------------------
 
 
-def compare(known: AlertRecord | None, alert: Alert, at: datetime) -> str:
-    """What an alert of a body is, given what is known of it: one word, which is also the metric's label."""
-    if known is None:
-        return "new" if alert.status == "firing" else "resolved_unseen"
-    if alert.status == "firing":
-        if known.firing:
-            return "repeated"
-        begun_before = utc(alert.starts_at) <= known.starts_at
-        return "late" if begun_before and at - known.changed_at < LATE else "refired"
-    if not known.firing:
-        return "repeated"
-    # Older than this episode: news of the one before. In a first episode there is none, whatever the clocks say.
-    ended = alert.ended_at
-    return "late" if known.episode > 1 and ended is not None and ended < known.starts_at else "resolved"
-
-
 def _receive(ledger: Ledger, fact: AlertsReceived) -> None:
     notification = fact.notification
     group = Group(fact.source, notification.receiver_name, notification.group_key)
+    hear(ledger, fact.source, notification.alerts)
+    moves = Moves(ledger)
+    seen = _take(ledger, moves, group, notification.group_labels, notification.alerts)
+    if notification.truncated_alerts:
+        left_out = notification.truncated_alerts
+        ledger.put_known(Cut(group, notification.group_labels, at=ledger.at, left_out=left_out))
+        ledger.counts["left_out"] += left_out
+    else:
+        _known_whole(ledger, moves, group)
+        hide_absent(ledger, group, seen)
+    moves.finish()
+
+
+def _fetch(ledger: Ledger, fact: AlertsFetched) -> None:
+    """What a body left out. Alertmanager's API shows what fires; what it hides, or does not have, is another fact."""
+    group = Group(fact.source, fact.receiver, fact.group_key)
+    known = ledger.state.cut.get(group)
+    moves = Moves(ledger)
+    _take(ledger, moves, group, {} if known is None else known.group_labels, fact.alerts)
+    _known_whole(ledger, moves, group)
+    moves.finish()
+
+
+def _known_whole(ledger: Ledger, moves: Moves, group: Group) -> None:
+    ledger.mend(group)
+    for identifier in ledger.state.awaiting(group):
+        moves.touch(identifier)
+
+
+def _take(
+    ledger: Ledger, moves: Moves, group: Group, group_labels: dict[str, str], alerts: Iterable[Alert]
+) -> dict[tuple[str, str], None]:
+    """Tells each alert apart, and hands on what began and what ended. Returns which alerts there were."""
     joined: list[AlertRecord] = []
-    gone: dict[str, list[AlertRecord]] = {}
-    seen: set[str] = set()
-    for alert in notification.alerts:
-        if alert.identity in seen:
+    seen: dict[tuple[str, str], None] = {}
+    heard: dict[str, None] = {}
+    silent = is_silent(ledger, group.source)
+    for alert in alerts:
+        key = (group.source, alert.identity)
+        if key in seen:
             ledger.counts["duplicate"] += 1  # Alertmanager never does this; the first one counts
             continue
-        seen.add(alert.identity)
-        known = ledger.state.alerts.get((fact.source, alert.identity))
+        seen[key] = None
+        known = ledger.state.alerts.get(key)
         outcome = compare(known, alert, ledger.at)
-        ledger.counts[outcome] += 1
         match outcome:
             case "new" | "refired":
-                joined.append(ledger.put_alert(_record(ledger, fact.source, alert, before=known)))
+                joined.append(begun(ledger, group.source, alert, group, before=known))
+            case "resolved" if known is not None and silent:
+                outcome = "unconfirmed"
+                ledger.put_alert(replace(known, unconfirmed=alert.ended_at or ledger.at))
             case "resolved" if known is not None:
-                resolved = replace(
-                    known, status="resolved", ended_at=alert.ended_at, changed_at=ledger.at, changed=ledger.position
-                )
-                gone.setdefault(known.incident, []).append(ledger.put_alert(resolved))
+                moves.go(ended(ledger, known, alert.ended_at), "Alertmanager said so")
             case "late" if known is not None and not known.firing and known.doubted_until is None:
                 _doubt(ledger, known)
+            case "repeated" if known is not None and known.firing:
+                heard[known.incident] = None
+                _repeat(ledger, known, alert, group)
             case "repeated" if known is not None and known.doubted_until is not None:
                 ledger.put_alert(replace(known, doubted_until=None))  # a second resolve confirms the first
-            case "repeated" if known is not None and known.firing and known.annotations != alert.annotations:
-                # A description with a value in it changes all the time: worth showing, not worth a message.
-                ledger.put_alert(replace(known, annotations=_bounded(ledger, alert.annotations)))
+        ledger.counts[outcome] += 1
+    for identifier in heard:
+        _hear_of(ledger, ledger.incident(identifier))
     if joined:
-        _join(ledger, group, notification.group_labels, joined, gone)
-    for identifier, alerts in gone.items():
-        _update(ledger, ledger.incident(identifier), joined=[], gone=alerts)
+        moves.join(group, group_labels, joined)
+    return seen
 
 
-def _record(ledger: Ledger, source: str, alert: Alert, *, before: AlertRecord | None) -> AlertRecord:
-    """A new episode; the incident that it joins is not known yet."""
-    return AlertRecord(
-        source=source,
-        fingerprint=alert.identity,
-        incident="",
-        episode=1 if before is None else before.episode + 1,
-        status=alert.status,
-        labels=_bounded(ledger, alert.labels),
-        annotations=_bounded(ledger, alert.annotations),
-        generator_url=alert.generator_url[:CHARACTERS_MAX],
-        starts_at=utc(alert.starts_at),
-        ended_at=None,
-        changed_at=ledger.at,
-        changed=ledger.position,
-    )
+def _repeat(ledger: Ledger, known: AlertRecord, alert: Alert, group: Group) -> None:
+    """It still fires. What changed about it is worth keeping, and not worth a message: a description with a value in
+    it changes all the time."""
+    if known.hidden or known.unconfirmed is not None:
+        known = show(ledger, known)
+    if known.annotations != alert.annotations:
+        known = ledger.put_alert(replace(known, annotations=bounded(ledger, alert.annotations)))
+    if known.group != group:  # Alertmanager was configured anew, or sends it to two groups
+        ledger.put_alert(replace(known, group=group))
+        incident = ledger.incident(known.incident)
+        if incident.rule == "" and not incident.apart and group.index not in incident.found_by:
+            ledger.put(replace(incident, keys=(*incident.found_by, group.index)[-KEYS_MAX:]))
 
 
-def _bounded(ledger: Ledger, texts: dict[str, str]) -> dict[str, str]:
-    """The same map unless something in it is over a limit; then cut, and counted."""
-    if len(texts) <= LABELS_MAX and all(len(value) <= CHARACTERS_MAX for value in texts.values()):
-        return texts
-    ledger.counts["cut"] += 1
-    return {name: value[:CHARACTERS_MAX] for name, value in list(texts.items())[:LABELS_MAX]}
-
-
-# --- incidents ---------------------------------------------------------------------------------------------
-
-
-def _join(
-    ledger: Ledger,
-    group: Group,
-    group_labels: dict[str, str],
-    joined: list[AlertRecord],
-    gone: dict[str, list[AlertRecord]],
-) -> None:
-    incident = ledger.open_incident_of(group)
-    if incident is None:
-        incident = _opened(ledger, group, group_labels, joined)
-        for alert in joined:
-            ledger.put_alert(replace(alert, incident=incident.id))
-        ledger.tell_stages(_routed(ledger, incident))
+def _hear_of(ledger: Ledger, incident: Incident) -> None:
+    """It is not stale. Not each time that something is heard is written down."""
+    until = stale_at(ledger)
+    before = incident.stale_at
+    if until is None or (before is not None and until - before <= ledger.policy.stale_after / HEARD_PARTS):
         return
-    for alert in joined:
-        ledger.put_alert(replace(alert, incident=incident.id))
-    # What joins and what goes in one body is one update: an incident does not close and open in one breath.
-    _update(ledger, incident, joined=joined, gone=gone.pop(incident.id, []))
-
-
-def _opened(ledger: Ledger, group: Group, group_labels: dict[str, str], joined: list[AlertRecord]) -> Incident:
-    kinds = _kinds((), joined)
-    why = (
-        f"source {group.source!r}, Alertmanager's receiver {group.receiver!r}: "
-        f"alerts of the group {group.key} began to fire and no incident was open for it"
-    )
-    incident = Incident(
-        id=ledger.new_incident_id(),
-        position=ledger.position,
-        group=group,
-        status=Status.OPEN,
-        severity=highest_severity(alert.labels.get("severity", "none") for alert in joined),
-        title=title_of(kinds, group_labels, (alert.annotations.get("summary", "") for alert in joined)),
-        labels=shared_labels(alert.labels for alert in joined),
-        group_labels=group_labels,
-        kinds=kinds,
-        opened_at=ledger.at,
-        updated_at=ledger.at,
-        why=why[:CHARACTERS_MAX],
-        firing=len(joined),
-    )
-    ledger.counts["incidents_opened"] += 1
-    return ledger.step(incident, "opened", f"{incident.why}; it holds {_named(joined)}")
-
-
-def _update(ledger: Ledger, incident: Incident, *, joined: list[AlertRecord], gone: list[AlertRecord]) -> None:
-    before = incident
-    again = sum(1 for alert in joined if ledger.was_resolved_in(incident, alert))
-    kinds = _kinds(incident.kinds, joined)
-    incident = replace(
-        incident,
-        firing=incident.firing + len(joined) - len(gone),
-        resolved=incident.resolved + len(gone) - again,
-        severity=highest_severity([incident.severity, *(alert.labels.get("severity", "none") for alert in joined)]),
-        labels=shared_labels([incident.labels, *(alert.labels for alert in joined)]),
-        kinds=kinds,
-        title=incident.title if kinds == incident.kinds else title_of(kinds, incident.group_labels, ()),
-        updated_at=ledger.at,
-    )
-    if joined:
-        incident = ledger.step(incident, "alerts joined", f"same Alertmanager group: {_named(joined)}")
-    if gone:
-        incident = ledger.step(incident, "alerts resolved", f"Alertmanager said so: {_named(gone)}")
-    if incident.status is Status.RESOLVED:  # by hand: whom it concerns was told then
-        ledger.put(replace(incident, due_at=ledger.at + REMEMBERED))
-        return
-    if incident.firing == 0:
-        resolve(ledger, incident)
-        return
-    if severity_rank(incident.severity) > severity_rank(before.severity):
-        incident = ledger.step(
-            incident,
-            "severity rose",
-            f"from {before.severity} to {incident.severity}, the highest of its alerts",
-        )
-        incident = _routed(ledger, heard_again(ledger, incident))
-    ledger.tell_stages(incident)
-    ledger.tell_update(ledger.incident(incident.id))
-
-
-def _routed(ledger: Ledger, incident: Incident) -> Incident:
-    """The incident with the route that its labels take now. A route that stays keeps the stages already taken."""
-    route = ledger.policy.route({**incident.labels, "severity": incident.severity})
-    if route is None and incident.escalates_from is not None and incident.route is None:
-        return incident  # as before
-    if route is None:
-        ledger.counts["unrouted"] += 1
-        incident = replace(incident, route=None, escalation=None, escalates_from=ledger.at, stage=0, due_at=None)
-        return ledger.step(incident, "not routed", "no route of the policy matches its labels: nobody is told")
-    if incident.escalation == route.escalation and incident.route == str(route):
-        return incident
-    incident = replace(
-        incident, route=str(route), escalation=route.escalation, escalates_from=ledger.at, stage=0, due_at=None
-    )
-    way = f"to the escalation {route.escalation!r}" if route.escalation else "to nobody"
-    return ledger.step(incident, "routed", f"{way}: the first route that matches is {route}")
-
-
-def _tell_own(ledger: Ledger, incident: Incident) -> None:
-    """An incident of Tocsin's own is routed and told like any other."""
-    ledger.tell_stages(_routed(ledger, incident) if incident.escalates_from is None else incident)
-    ledger.tell_update(ledger.incident(incident.id))
-
-
-def _kinds(known: tuple[str, ...], alerts: Iterable[AlertRecord]) -> tuple[str, ...]:
-    names = (alert.labels.get("alertname", "unnamed alert") for alert in alerts)
-    return tuple(dict.fromkeys((*known, *names)))[:KINDS_MAX]
-
-
-def _named(alerts: list[AlertRecord]) -> str:
-    """`3 alerts (Down, Slow)`: enough for a line of the story; the alerts themselves are listed beside it."""
-    names = ", ".join(_kinds((), alerts)[:5])
-    return f"{len(alerts)} {'alert' if len(alerts) == 1 else 'alerts'} ({names})"
-
-
-# --- time, policies, answers -------------------------------------------------------------------------------
-
-
-def _pass_time(ledger: Ledger) -> None:
-    for identifier in ledger.state.due(ledger.at):
-        incident = ledger.incident(identifier)
-        if incident.doubted_until is not None and incident.doubted_until <= ledger.at:
-            _end_doubts(ledger, incident)
-        incident = ledger.incident(identifier)
-        if incident.snoozed_until is not None and incident.snoozed_until <= ledger.at:
-            end_snooze(ledger, incident)
-        elif incident.due_at is None or incident.due_at > ledger.at:
-            continue
-        elif incident.status is Status.RESOLVED:
-            rest(ledger, incident)
-        else:
-            ledger.tell_stages(incident)
+    ledger.put(replace(incident, stale_at=until))
 
 
 def _doubt(ledger: Ledger, alert: AlertRecord) -> None:
@@ -336,12 +211,62 @@ def _doubt(ledger: Ledger, alert: AlertRecord) -> None:
     ledger.put_alert(replace(alert, doubted_until=until))
     incident = ledger.incident(alert.incident)
     incident = replace(incident, doubted_until=min(until, incident.doubted_until or until))
-    why = f"{_named([alert])} was resolved a moment ago: it came back, unless a resolve confirms that"
+    why = f"{named([alert])} was resolved a moment ago: it came back, unless a resolve confirms that"
     ledger.step(incident, "late firing", f"{why} by {until:%H:%M:%S}Z")
 
 
-def _end_doubts(ledger: Ledger, incident: Incident) -> None:
-    doubted = [alert for alert in ledger.state.alerts_of(incident) if alert.doubted_until is not None]
+# --- time --------------------------------------------------------------------------------------------------
+
+
+def _pass_time(ledger: Ledger) -> None:
+    due = ledger.state.due(ledger.at)
+    _end_doubts(ledger, [incident for who in due if (incident := ledger.state.incidents.get(who)) is not None])
+    for who in due:
+        kind, _, name = who.partition(" ")
+        match kind:
+            case "source":
+                source_due(ledger, name)
+            case "channel":
+                tell_held(ledger, name)
+            case _:
+                _incident_due(ledger, who)
+
+
+def _incident_due(ledger: Ledger, identifier: str) -> None:
+    at = ledger.at
+    incident = ledger.incident(identifier)
+    if incident.stale_at is not None and incident.stale_at <= at:
+        _go_stale(ledger, incident)
+        incident = ledger.incident(identifier)
+    if incident.snoozed_until is not None and incident.snoozed_until <= at:
+        end_snooze(ledger, incident)
+    elif incident.calm_at is not None and incident.calm_at <= at:
+        resolve(ledger, incident, Trigger.LAST_ALERT_RESOLVED, "it flapped, and nothing of it fired for long enough")
+    elif incident.due_at is None or incident.due_at > at:
+        return
+    elif incident.status is Status.RESOLVED:
+        rest(ledger, incident)
+    else:
+        tell_stages(ledger, incident)
+
+
+def _end_doubts(ledger: Ledger, incidents: Iterable[Incident]) -> None:
+    """First what was never over is open again; then the alerts that came back find their places."""
+    back: list[tuple[Incident, list[AlertRecord]]] = []
+    for each in incidents:
+        if each.doubted_until is not None and each.doubted_until <= ledger.at:
+            alerts = _come_back(ledger, each)
+            if alerts:
+                back.append((each, alerts))
+    moves = Moves(ledger)
+    for incident, alerts in back:
+        for alert in alerts:
+            moves.join(alert.group or incident.group, incident.group_labels, [alert])
+    moves.finish()
+
+
+def _come_back(ledger: Ledger, incident: Incident) -> list[AlertRecord]:
+    doubted = [alert for alert in ledger.alerts_of(incident) if alert.doubted_until is not None]
     later = [alert.doubted_until for alert in doubted if alert.doubted_until and alert.doubted_until > ledger.at]
     incident = ledger.put(replace(incident, doubted_until=min(later, default=None)))
     back = [
@@ -353,36 +278,76 @@ def _end_doubts(ledger: Ledger, incident: Incident) -> None:
     ]
     if back:
         ledger.counts["came_back"] += len(back)
-        ledger.step(incident, "came back", f"{_named(back)} fired after its resolve, and no second resolve came")
-        _join(ledger, incident.group, incident.group_labels, back, {})
+        why = f"{named(back)} fired after its resolve, and no second resolve came"
+        incident = ledger.step(incident, "came back", why)
+        if incident.status is Status.RESOLVED and incident.resolved_by is None and incident.merged_into is None:
+            ledger.put(open_again(ledger, incident))
+    return back
+
+
+def _go_stale(ledger: Ledger, incident: Incident) -> None:
+    """Nothing was heard of it: no resolve will come any more."""
+    after = format_duration(ledger.policy.stale_after)
+    alerts = [alert for alert in ledger.alerts_of(incident) if alert.firing]
+    for alert in alerts:
+        ledger.put_alert(ended(ledger, alert, None))
+    ledger.counts["stale"] += len(alerts)
+    why = f"nothing was heard of {named(alerts)} for {after}"
+    resolved = incident.resolved + len(alerts)
+    incident = replace(incident, firing=0, resolved=resolved, stale_at=None, awaits=None, calm_at=None)
+    if incident.status is Status.RESOLVED:
+        ledger.step(incident, "stale", why)
+    else:
+        resolve(ledger, incident, Trigger.HEARD_NOTHING, f"stale: {why}")
+
+
+# --- policies, answers -------------------------------------------------------------------------------------
 
 
 def _load_policy(ledger: Ledger, fact: PolicyLoaded) -> None:
     """Incidents that are open go on under the new policy: their stages are timed anew, a lost route is replaced,
     and channels that are gone are not told any more."""
     ledger.other.append(PolicyInForce(fact.policy))
-    channels = frozenset(ledger.policy.channels)
-    for incident in sorted(ledger.state.incidents.values(), key=lambda each: each.position):
-        if incident.status is Status.RESOLVED:
+    watchdogs_changed(ledger)
+    limits_changed(ledger)
+    for known in sorted(ledger.state.incidents.values(), key=lambda each: (each.position, len(each.id), each.id)):
+        incident = ledger.incident(known.id)
+        kept = let_go(ledger, incident)
+        if kept.status is Status.RESOLVED:
+            if kept.held != incident.held:
+                ledger.put(kept)
             continue
-        kept = replace(
-            incident,
-            told=tuple(name for name in incident.told if name in channels),
-            stale=tuple(name for name in incident.stale if name in channels),
-        )
+        if kept.firing:
+            kept = replace(kept, stale_at=_stale_anew(ledger, kept))
         lost = incident.escalation not in ledger.policy.escalations  # or it never had one
-        ledger.tell_stages(_routed(ledger, kept) if lost else kept)
+        tell_stages(ledger, routed(ledger, kept) if lost else kept)
+        if flaps(ledger.state.policy, kept) and not flaps(ledger.policy, kept):
+            tell_change(ledger, ledger.incident(kept.id))  # its updates were held off under the policy before
 
 
-def _settle(ledger: Ledger, fact: Delivered | Undeliverable, what: str, why: str) -> None:
-    incident = ledger.state.incidents.get(fact.incident)
-    if incident is None or fact.message not in incident.owed:
+def _stale_anew(ledger: Ledger, incident: Incident) -> datetime | None:
+    until = stale_at(ledger)
+    return until if until is None or incident.stale_at is None else min(until, incident.stale_at)
+
+
+def _settle(
+    ledger: Ledger, fact: Delivered | Undeliverable, what: str, why: str, *, seconds: float | None = None
+) -> None:
+    """A channel answered about a message, which is about one incident or, a digest, about several."""
+    channel = ledger.channel(fact.channel)
+    identifiers = channel.digests.get(fact.message, (fact.incident,))
+    incidents = [ledger.state.incidents.get(identifier) for identifier in identifiers]
+    owing = [incident for incident in incidents if incident is not None and fact.message in incident.owed]
+    if not owing:
         ledger.counts["settled_twice"] += 1
         return
-    ledger.other.append(MessageSettled(fact.message))
-    owed = {message: channel for message, channel in incident.owed.items() if message != fact.message}
+    ledger.other.append(MessageSettled.by(fact, ledger.at))
+    if fact.message in channel.digests:
+        digests = {name: each for name, each in channel.digests.items() if name != fact.message}
+        ledger.put_known(replace(channel, digests=digests))
     attempts = "" if fact.attempts == 1 else f", at attempt {fact.attempts}"
-    incident = ledger.step(replace(incident, owed=owed), what, f"{why}{attempts}")
-    if fact.channel in incident.stale and fact.channel not in owed.values():
-        incident = replace(incident, stale=tuple(name for name in incident.stale if name != fact.channel))
-        ledger.tell(incident, Kind.UPDATED, (fact.channel,))
+    for each in owing:
+        owed = {message: name for message, name in each.owed.items() if message != fact.message}
+        incident = ledger.step(replace(each, owed=owed), what, f"{why}{attempts}", seconds=seconds)
+        tell_stale(ledger, incident, fact.channel)
+    settled(ledger, fact.channel)

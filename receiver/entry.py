@@ -8,11 +8,11 @@ as the very bytes that came.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import assert_never, get_args
+from typing import get_args
 
 import msgspec
 
-from receiver.alert import Notification, parse
+from receiver.alert import Alert, Notification, parse
 from receiver.policy.policy import Policy
 
 
@@ -60,6 +60,7 @@ class Acknowledged(msgspec.Struct, frozen=True, tag="acknowledged"):
 
     incident: str
     by: str
+    via: str = "api"
 
 
 class ResolvedByHand(msgspec.Struct, frozen=True, tag="resolved_by_hand"):
@@ -67,6 +68,7 @@ class ResolvedByHand(msgspec.Struct, frozen=True, tag="resolved_by_hand"):
 
     incident: str
     by: str
+    via: str = "api"
 
 
 class Snoozed(msgspec.Struct, frozen=True, tag="snoozed"):
@@ -75,6 +77,7 @@ class Snoozed(msgspec.Struct, frozen=True, tag="snoozed"):
     incident: str
     by: str
     duration: timedelta
+    via: str = "api"
 
 
 class Noted(msgspec.Struct, frozen=True, tag="noted"):
@@ -83,10 +86,85 @@ class Noted(msgspec.Struct, frozen=True, tag="noted"):
     incident: str
     by: str
     text: str
+    via: str = "api"
 
+
+class Assigned(msgspec.Struct, frozen=True, tag="assigned"):
+    """A person says whose it is."""
+
+    incident: str
+    by: str
+    to: str
+    via: str = "api"
+
+
+class Merged(msgspec.Struct, frozen=True, tag="merged"):
+    """A person says that it is the same trouble as another incident, which takes its alerts."""
+
+    incident: str
+    by: str
+    into: str
+    via: str = "api"
+
+
+class Split(msgspec.Struct, frozen=True, tag="split"):
+    """A person takes alerts out into an incident of their own: those named, or what was merged from `merged`."""
+
+    incident: str
+    by: str
+    alerts: tuple[str, ...] = ()  # fingerprints
+    merged: str | None = None
+    via: str = "api"
+
+
+# By which way somebody acts: a program, a command, a signed link, a button in a chat, the page of the receiver.
+VIAS = ("api", "command", "link", "button", "page")
 
 # What a person does to an incident. It is refused where the incident's state does not allow it.
-Act = Acknowledged | ResolvedByHand | Snoozed | Noted
+Act = Acknowledged | ResolvedByHand | Snoozed | Noted | Assigned | Merged | Split
+
+
+class AlertsFetched(msgspec.Struct, frozen=True, tag="alerts_fetched"):
+    """What a group has, asked of Alertmanager because a webhook left alerts out: only what it would notify of."""
+
+    source: str
+    receiver: str
+    group_key: str
+    alerts: tuple[Alert, ...]
+
+
+class Suppressed(msgspec.Struct, frozen=True):
+    """Alertmanager has this alert and mutes it. `until`, `by` and `comment` are the silence's, where there is one."""
+
+    fingerprint: str
+    how: str  # silenced or inhibited
+    until: datetime | None = None
+    by: str = ""
+    comment: str = ""
+
+
+class Gone(msgspec.Struct, frozen=True):
+    """Alertmanager has not had this alert since then, each time that it was asked, and was up all that time."""
+
+    fingerprint: str
+    since: datetime
+
+
+class Looked(msgspec.Struct, frozen=True, tag="looked"):
+    """What Alertmanager's API said about alerts of which more was wanted than webhooks tell: only what is news."""
+
+    source: str
+    suppressed: tuple[Suppressed, ...] = ()
+    shown: tuple[str, ...] = ()  # fingerprints: it has them and does not mute them
+    gone: tuple[Gone, ...] = ()
+
+
+class JournalTrimmed(msgspec.Struct, frozen=True, tag="journal_trimmed"):
+    """Entries up to `position` were taken out by the retention of the policy. The chain goes on from `hash`, theirs."""
+
+    position: int
+    hash: str
+    entries: int
 
 
 class EntrySetAside(msgspec.Struct, frozen=True):
@@ -114,7 +192,17 @@ class Unreadable(msgspec.Struct, frozen=True):
     problem: str
 
 
-_Tagged = TimePassed | PolicyLoaded | Delivered | Undeliverable | EntriesSetAside | Act
+_Tagged = (
+    TimePassed
+    | PolicyLoaded
+    | Delivered
+    | Undeliverable
+    | EntriesSetAside
+    | Act
+    | AlertsFetched
+    | Looked
+    | JournalTrimmed
+)
 Fact = AlertsReceived | _Tagged | Unreadable
 
 KINDS = ("alerts_received", *(str(each.__struct_config__.tag) for each in get_args(_Tagged)))
@@ -152,22 +240,12 @@ def write(fact: Fact) -> Written:
     match fact:
         case AlertsReceived():
             return Written("alerts_received", fact.source, fact.body)
-        case (
-            TimePassed()
-            | PolicyLoaded()
-            | Delivered()
-            | Undeliverable()
-            | Acknowledged()
-            | ResolvedByHand()
-            | Snoozed()
-            | Noted()
-            | EntriesSetAside()
-        ):
-            return Written(kind_of(fact), "", _encoder.encode(fact))
         case Unreadable():
             return Written(fact.kind, fact.source, fact.body)
+        case AlertsFetched() | Looked():
+            return Written(kind_of(fact), fact.source, _encoder.encode(fact))
         case _:
-            assert_never(fact)
+            return Written(kind_of(fact), "", _encoder.encode(fact))
 
 
 def read(written: Written) -> Fact:

@@ -20,6 +20,8 @@ SEVERITIES: Mapping[str, int] = {
 
 TITLE_CHARACTERS_MAX = 300
 KINDS_MAX = 20
+KEYS_MAX = 256
+MERGED_MAX = 100
 
 
 class Status(enum.StrEnum):
@@ -33,9 +35,15 @@ class Trigger(enum.StrEnum):
     ACKNOWLEDGE = "acknowledge"
     SNOOZE = "snooze"
     RESOLVE = "resolve"
+    MERGE = "merge"
     SNOOZE_ENDED = "snooze ended"
     SEVERITY_ROSE = "severity rose"
     LAST_ALERT_RESOLVED = "last alert resolved"
+    HEARD_NOTHING = "nothing heard"
+    MUTED = "muted"
+    SHOWN_AGAIN = "shown again"
+    FIRED_AGAIN = "fired again"
+    SPLIT_OFF = "split off again"
 
 
 # What is not in the table cannot happen: `next_status` raises and names state and trigger.
@@ -43,19 +51,29 @@ TRANSITIONS: Mapping[tuple[Status, Trigger], Status] = {
     (Status.OPEN, Trigger.ACKNOWLEDGE): Status.ACKNOWLEDGED,
     (Status.OPEN, Trigger.SNOOZE): Status.SNOOZED,
     (Status.OPEN, Trigger.RESOLVE): Status.RESOLVED,
+    (Status.OPEN, Trigger.MERGE): Status.RESOLVED,
     (Status.OPEN, Trigger.SEVERITY_ROSE): Status.OPEN,
     (Status.OPEN, Trigger.LAST_ALERT_RESOLVED): Status.RESOLVED,
+    (Status.OPEN, Trigger.HEARD_NOTHING): Status.RESOLVED,
+    (Status.OPEN, Trigger.MUTED): Status.SNOOZED,
     (Status.ACKNOWLEDGED, Trigger.ACKNOWLEDGE): Status.ACKNOWLEDGED,
     (Status.ACKNOWLEDGED, Trigger.SNOOZE): Status.SNOOZED,
     (Status.ACKNOWLEDGED, Trigger.RESOLVE): Status.RESOLVED,
+    (Status.ACKNOWLEDGED, Trigger.MERGE): Status.RESOLVED,
     (Status.ACKNOWLEDGED, Trigger.SEVERITY_ROSE): Status.OPEN,
     (Status.ACKNOWLEDGED, Trigger.LAST_ALERT_RESOLVED): Status.RESOLVED,
+    (Status.ACKNOWLEDGED, Trigger.HEARD_NOTHING): Status.RESOLVED,
     (Status.SNOOZED, Trigger.ACKNOWLEDGE): Status.ACKNOWLEDGED,
     (Status.SNOOZED, Trigger.SNOOZE): Status.SNOOZED,
     (Status.SNOOZED, Trigger.RESOLVE): Status.RESOLVED,
+    (Status.SNOOZED, Trigger.MERGE): Status.RESOLVED,
     (Status.SNOOZED, Trigger.SNOOZE_ENDED): Status.OPEN,
     (Status.SNOOZED, Trigger.SEVERITY_ROSE): Status.OPEN,
     (Status.SNOOZED, Trigger.LAST_ALERT_RESOLVED): Status.RESOLVED,
+    (Status.SNOOZED, Trigger.HEARD_NOTHING): Status.RESOLVED,
+    (Status.SNOOZED, Trigger.SHOWN_AGAIN): Status.OPEN,
+    (Status.RESOLVED, Trigger.FIRED_AGAIN): Status.OPEN,
+    (Status.RESOLVED, Trigger.SPLIT_OFF): Status.OPEN,
 }
 
 
@@ -77,6 +95,19 @@ class Group(msgspec.Struct, frozen=True):
     receiver: str
     key: str
 
+    @property
+    def index(self) -> str:
+        """The key under which the incident of this group is found."""
+        return "\x1f".join(("group", self.source, self.receiver, self.key))
+
+
+class Hidden(enum.StrEnum):
+    """Why Alertmanager does not show an alert that fires. UNKNOWN: it was in its group, and is not any more."""
+
+    UNKNOWN = "unknown"
+    SILENCED = "silenced"
+    INHIBITED = "inhibited"
+
 
 class AlertRecord(msgspec.Struct, frozen=True, gc=False):
     """The current episode of an alert. Identity is source and fingerprint; an episode begins at `starts_at`."""
@@ -94,11 +125,24 @@ class AlertRecord(msgspec.Struct, frozen=True, gc=False):
     changed_at: datetime  # when the status last changed, by the journal's time
     changed: int  # the position of the entry that last changed it
     doubted_until: datetime | None = None  # it fired right after its resolve: then it came back, unless confirmed
-    moved_on: bool = False  # this is what one incident keeps of it; since then it fired again, in another
+    moved_on: bool = False  # this is what one incident keeps of it; since then it went to another
+    group: Group | None = None  # of the last body that showed it; older versions did not write it down
+    hidden: str = ""  # one of Hidden, or nothing: it is shown
+    hidden_until: datetime | None = None  # the end of the silence, where one hides it
+    unconfirmed: datetime | None = None  # a resolve that came while the source was silent says that it ended then
+    cools_until: datetime | None = None  # if it begins to fire before that, nobody is told yet
+    quiet_until: datetime | None = None  # it did
 
     @property
     def firing(self) -> bool:
         return self.status == "firing"
+
+
+class Held(msgspec.Struct, frozen=True):
+    """What a storm holds back from a channel, and since when."""
+
+    since: datetime
+    kind: str
 
 
 class Incident(msgspec.Struct, frozen=True):
@@ -129,15 +173,45 @@ class Incident(msgspec.Struct, frozen=True):
     told: tuple[str, ...] = ()  # channels that know of it
     owed: dict[str, str] = {}  # message id -> channel, neither taken nor refused yet
     stale: tuple[str, ...] = ()  # channels whose last message no longer tells the whole truth
+    unaware: tuple[str, ...] = ()  # channels that were told it is over, and not yet that it was opened again
     acknowledged_by: str | None = None  # who has it in hand, or had when it was resolved
     snoozed_until: datetime | None = None
     resolved_by: str | None = None  # the person who resolved it; then alerts in it may still fire
+    # What comes now came later: incidents that an older version wrote down do not have it.
+    rule: str = ""  # the rule of the policy by which it was opened; none: one incident for each group
+    keys: tuple[str, ...] = ()  # under which alerts find it (correlation.py); none: under its group's
+    apart: bool = False  # a person split it off: nothing finds it, only its own alerts come back to it
+    named: bool = False  # its title is a rule's and does not follow its alerts
+    active_at: datetime | None = None  # when an alert last joined it or went
+    announced: bool = False  # its first stage was taken since it was opened, or opened again
+    reopened: int = 0  # how often: it flaps
+    calm_at: datetime | None = None  # it flaps and nothing fires: over then, if it stays so
+    awaits: Group | None = None  # nothing fires, but a body of this group left alerts out: not over yet
+    stale_at: datetime | None = None  # when it is over, if nothing is heard of it until then
+    muted: bool = False  # snoozed because Alertmanager hides all that fires in it
+    quiet_until: datetime | None = None  # nobody is told before: maintenance, or cooldown
+    cooling: bool = False  # one of its alerts fired again while it cooled down
+    held: dict[str, Held] = {}  # by channel: it comes in the channel's next digest
+    merged: tuple[str, ...] = ()  # the incidents whose alerts it took
+    merged_into: str | None = None
+    lent: tuple[str, ...] = ()  # the keys that the other one got with the alerts
+    taken_back: bool = False  # a person took its alerts back out of another one: no rule merges it again
+    assigned_to: str | None = None
 
     @property
     def deadline(self) -> datetime | None:
         """When time itself has something to say about it."""
-        deadlines = (self.due_at, self.doubted_until, self.snoozed_until)
+        deadlines = (self.due_at, self.doubted_until, self.snoozed_until, self.calm_at, self.stale_at)
         return min((when for when in deadlines if when is not None), default=None)
+
+    @property
+    def size(self) -> int:
+        return self.firing + self.resolved
+
+    @property
+    def found_by(self) -> tuple[str, ...]:
+        """All keys under which it is found."""
+        return () if self.apart else self.keys or (self.group.index,)
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -149,6 +223,9 @@ class Step(msgspec.Struct, frozen=True):
     what: str
     why: str
     by: str = "tocsin"
+    entry: int = 0  # the position in the journal
+    seconds: float | None = None  # how long it took, where that is known
+    via: str = ""  # by which way, where a person did it
 
 
 class AlertCounts(msgspec.Struct, frozen=True):
@@ -177,6 +254,16 @@ class IncidentView(msgspec.Struct, frozen=True):
     # These came later: messages that an older version wrote down do not have them.
     snoozed_until: datetime | None = None
     resolved_by: str | None = None
+    assigned_to: str | None = None
+    rule: str = ""
+    flaps: int = 0
+    muted: bool = False
+    quiet_until: datetime | None = None
+    held_from: tuple[str, ...] = ()  # channels that hear of it in their next digest
+    calm_at: datetime | None = None
+    stale_at: datetime | None = None
+    merged: tuple[str, ...] = ()
+    merged_into: str | None = None
 
 
 class AlertView(msgspec.Struct, frozen=True):
@@ -191,6 +278,9 @@ class AlertView(msgspec.Struct, frozen=True):
     generator_url: str
     source: str
     incident: str
+    episode: int = 1
+    hidden: str = ""
+    unconfirmed: bool = False  # a resolve came that is not believed yet
 
 
 def incident_view(incident: Incident) -> IncidentView:
@@ -212,6 +302,16 @@ def incident_view(incident: Incident) -> IncidentView:
         why=incident.why,
         snoozed_until=incident.snoozed_until,
         resolved_by=incident.resolved_by,
+        assigned_to=incident.assigned_to,
+        rule=incident.rule,
+        flaps=incident.reopened,
+        muted=incident.muted,
+        quiet_until=incident.quiet_until,
+        held_from=tuple(sorted(incident.held)),
+        calm_at=incident.calm_at,
+        stale_at=incident.stale_at,
+        merged=incident.merged,
+        merged_into=incident.merged_into,
     )
 
 
@@ -226,6 +326,9 @@ def alert_view(alert: AlertRecord) -> AlertView:
         generator_url=alert.generator_url,
         source=alert.source,
         incident=alert.incident,
+        episode=alert.episode,
+        hidden=alert.hidden,
+        unconfirmed=alert.unconfirmed is not None,
     )
 
 

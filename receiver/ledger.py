@@ -1,22 +1,32 @@
 """A decision while it is made: what it has changed so far, on top of a state that stays as it is.
 
-The engine says what happens; the ledger keeps the books: steps are numbered, a channel is told at most once in one
-decision, and messages are composed last, so that each shows the incident as the whole decision left it.
+The engine says what happens; the ledger keeps the books: steps are numbered, what this decision opened is found by
+what comes after it in the same decision, and what was put last is what counts.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 from msgspec.structs import replace
 
-from receiver.entry import Entry
+from receiver.entry import Act, Entry
 from receiver.incident import AlertRecord, Group, Incident, Status, Step
-from receiver.message import ALERTS_MAX, Kind, Message, compose, message_id
+from receiver.known import ChannelKnown, Cut, Known, SourceKnown, name_of
+from receiver.message import ALERTS_MAX, Kind, Message, compose, compose_digest
 from receiver.policy.policy import Policy
-from receiver.state import AlertChanged, Change, IncidentChanged, IncidentForgotten, State, StepTaken
+from receiver.state import (
+    AlertChanged,
+    Change,
+    CutMended,
+    IncidentChanged,
+    IncidentForgotten,
+    KnownChanged,
+    State,
+    StepTaken,
+)
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -28,6 +38,20 @@ class Decision(msgspec.Struct, frozen=True):
     refused: str | None = None  # why what a person wanted is not done; then nothing is changed
 
 
+class Telling(msgspec.Struct, frozen=True):
+    """A channel is told of a step of an incident."""
+
+    step: int
+    kind: Kind
+
+
+class Digest(msgspec.Struct, frozen=True):
+    """A channel is told of several incidents, the most severe first."""
+
+    incidents: tuple[str, ...]
+    left_out: int
+
+
 class Ledger:
     """A decision while it is made: what it has changed so far, on top of a state that stays as it is."""
 
@@ -36,105 +60,159 @@ class Ledger:
         self.policy = policy
         self.at = entry.at
         self.position = entry.position
+        self._via = entry.fact.via if isinstance(entry.fact, Act) else ""  # by which way a person acts
         self.counts: Counter[str] = Counter()
         self.forgotten: list[str] = []
         self.other: list[Change] = []
         self.refused: str | None = None
+        self.told: dict[tuple[str, str], Telling] = {}  # (incident, channel)
+        self.digests: dict[str, Digest] = {}  # by channel
         self._alerts: dict[tuple[str, str], AlertRecord] = {}
+        self._put_into: dict[str, list[tuple[str, str]]] = {}  # incident -> alerts that this decision put into it
         self._incidents: dict[str, Incident] = {}
+        self._newly_under: dict[str, dict[str, None]] = {}  # key -> incidents that got it in this decision
+        self._opened = 0
+        self._known: dict[str, Known] = {}
+        self._mended: dict[Group, None] = {}
         self._steps: list[Step] = []
-        self._told: dict[tuple[str, str], tuple[int, Kind]] = {}  # (incident, channel) -> step, kind
+
+    # --- alerts --------------------------------------------------------------------------------------------
+
+    def alert(self, key: tuple[str, str]) -> AlertRecord | None:
+        """As this decision has it so far."""
+        return self._alerts.get(key) or self.state.alerts.get(key)
+
+    def as_it_is(self, alert: AlertRecord) -> AlertRecord:
+        """As this decision leaves it so far."""
+        return self._alerts.get((alert.source, alert.fingerprint), alert)
 
     def put_alert(self, alert: AlertRecord) -> AlertRecord:
-        self._alerts[alert.source, alert.fingerprint] = alert
+        key = (alert.source, alert.fingerprint)
+        before = self._alerts.get(key)
+        if before is None or before.incident != alert.incident:
+            self._put_into.setdefault(alert.incident, []).append(key)
+        self._alerts[key] = alert
         return alert
 
-    def was_resolved_in(self, incident: Incident, alert: AlertRecord) -> bool:
-        """Whether this alert, which fires again, was counted among the incident's resolved ones."""
-        known = self.state.alerts.get((alert.source, alert.fingerprint))
-        return known is not None and known.incident == incident.id and not known.firing
+    def alerts_of(self, incident: Incident) -> Iterator[AlertRecord]:
+        """As this decision leaves them so far, in the order in which they joined."""
+        for alert in self.state.alerts_of(incident):
+            now = self.as_it_is(alert)
+            if now.incident == incident.id:
+                yield now
+        for alert in self._put_in(incident):
+            before = self.state.alerts.get((alert.source, alert.fingerprint))
+            if before is None or before.incident != incident.id:
+                yield alert
+
+    def _put_in(self, incident: Incident) -> list[AlertRecord]:
+        """What this decision put into it and is still there, in that order."""
+        keys = dict.fromkeys(self._put_into.get(incident.id, ()))
+        return [alert for key in keys if (alert := self._alerts[key]).incident == incident.id]
+
+    # --- incidents -----------------------------------------------------------------------------------------
 
     def incident(self, identifier: str) -> Incident:
         return self._incidents.get(identifier) or self.state.incidents[identifier]
 
-    def open_incident_of(self, group: Group) -> Incident | None:
-        """Also one that this very decision opened: two doubts of one group may end at the same moment."""
-        known = self.state.open_incident_of(group)
-        candidates = [*self._incidents.values(), *([] if known is None else [self.incident(known.id)])]
-        mine = (each for each in candidates if each.group == group and each.status is not Status.RESOLVED)
-        return next(mine, None)
+    def known_incident(self, identifier: str) -> Incident | None:
+        return self._incidents.get(identifier) or self.state.incidents.get(identifier)
+
+    def found_by(self, key: str) -> list[Incident]:
+        """The incidents under a key, the newest first; also those that this very decision opened."""
+        identifiers = dict.fromkeys((*self.state.found_by(key), *self._newly_under.get(key, ())))
+        found = [each for each in map(self.incident, identifiers) if key in each.found_by]
+        if len(found) < 2:
+            return found
+        return sorted(found, key=lambda each: (each.position, len(each.id), each.id), reverse=True)
+
+    def open_under(self, key: str) -> Incident | None:
+        return next((each for each in self.found_by(key) if each.status is not Status.RESOLVED), None)
 
     def new_incident_id(self) -> str:
-        """`T-7` for what entry 7 opens, and `T-7-2` for the second, where time opens several at once."""
-        first = f"T-{self.position}"
-        opened = sum(1 for each in self._incidents.values() if each.position == self.position)
-        return first if opened == 0 else f"{first}-{opened + 1}"
+        """`T-7` for what entry 7 opens, and `T-7-2` for the second."""
+        self._opened += 1
+        return f"T-{self.position}" if self._opened == 1 else f"T-{self.position}-{self._opened}"
+
+    def held_on(self, channel: str) -> list[Incident]:
+        identifiers = dict.fromkeys((*self.state.held_on(channel), *sorted(self._incidents)))
+        return [each for each in map(self.incident, identifiers) if channel in each.held]
 
     def put(self, incident: Incident) -> Incident:
+        before = self._incidents.get(incident.id) or self.state.incidents.get(incident.id)
         self._incidents[incident.id] = incident
+        if before is None or before.keys is not incident.keys or before.apart != incident.apart:
+            for key in incident.found_by:
+                self._newly_under.setdefault(key, {})[incident.id] = None
         return incident
 
-    def step(self, incident: Incident, what: str, why: str, *, by: str = "tocsin") -> Incident:
+    def step(
+        self, incident: Incident, what: str, why: str, *, by: str = "tocsin", seconds: float | None = None
+    ) -> Incident:
         number = incident.steps + 1
-        self._steps.append(Step(incident=incident.id, number=number, at=self.at, what=what, why=why, by=by))
+        self._steps.append(
+            Step(
+                incident=incident.id,
+                number=number,
+                at=self.at,
+                what=what,
+                why=why,
+                by=by,
+                entry=self.position,
+                seconds=seconds,
+                via="" if by == "tocsin" else self._via,
+            )
+        )
         return self.put(replace(incident, steps=number))
 
-    def tell_stages(self, incident: Incident) -> None:
-        """Takes every stage that is due, and notes when the next one is. Only what is open escalates: nobody is
-        paged about what somebody has in hand, or has put off."""
-        if incident.status is not Status.OPEN:
-            self.put(incident)
-            return
-        escalation = self.policy.escalations.get(incident.escalation or "")
-        stages = escalation.stages if escalation is not None else ()
-        while incident.stage < len(stages):
-            stage = stages[incident.stage]
-            due = (incident.escalates_from or incident.opened_at) + stage.delay
-            if due > self.at:
-                self.put(replace(incident, due_at=due))
-                return
-            kind = Kind.OPENED if incident.stage == 0 and not incident.told else Kind.ESCALATED
-            incident = replace(incident, stage=incident.stage + 1, due_at=None)
-            why = f"stage {incident.stage} of {len(stages)} of the escalation {incident.escalation!r} was due"
-            incident = self.step(incident, f"told {', '.join(stage.notify)}", why)
-            incident = self.tell(incident, kind, stage.notify)
-        self.put(replace(incident, due_at=None))
+    # --- what else is known --------------------------------------------------------------------------------
 
-    def tell_update(self, incident: Incident) -> None:
-        channels = tuple(name for name in incident.told if (incident.id, name) not in self._told)
-        waiting = [name for name in channels if name in incident.owed.values()]
-        if waiting:
-            incident = replace(incident, stale=tuple(sorted({*incident.stale, *waiting})))
-        self.tell(incident, Kind.UPDATED, tuple(name for name in channels if name not in waiting))
+    def put_known(self, known: Known) -> None:
+        self._known[name_of(known)] = known
 
-    def tell(self, incident: Incident, kind: Kind, channels: Iterable[str]) -> Incident:
-        """Owes each channel one message of the incident's latest step; one decision never tells a channel twice."""
-        owed = dict(incident.owed)
-        told = dict.fromkeys(incident.told)
-        for channel in channels:
-            if (incident.id, channel) in self._told or channel not in self.policy.channels:
-                continue
-            self._told[incident.id, channel] = (incident.steps, kind)
-            identifier = message_id(
-                journal=self.state.journal, incident=incident.id, step=incident.steps, channel=channel
-            )
-            owed[identifier] = channel
-            told[channel] = None
-        return self.put(replace(incident, owed=owed, told=tuple(told)))
+    def channel(self, name: str) -> ChannelKnown:
+        known = self._known.get(f"channel {name}")
+        return known if isinstance(known, ChannelKnown) else self.state.channels.get(name) or ChannelKnown(name)
+
+    def source(self, name: str) -> SourceKnown | None:
+        known = self._known.get(f"source {name}")
+        return known if isinstance(known, SourceKnown) else self.state.sources.get(name)
+
+    def mend(self, group: Group) -> None:
+        """It is known whole again."""
+        self._known.pop(f"cut {group.index}", None)
+        if group in self.state.cut:
+            self._mended[group] = None
+
+    def cut_group_in(self, incident: Incident) -> Group | None:
+        """One of its alerts' groups that is not known whole."""
+        if not self.state.cut and not any(isinstance(known, Cut) for known in self._known.values()):
+            return None
+        return next((alert.group for alert in self.alerts_of(incident) if self._is_cut(alert.group)), None)
+
+    def _is_cut(self, group: Group | None) -> bool:
+        if group is None or group in self._mended:
+            return False
+        return group in self.state.cut or f"cut {group.index}" in self._known
+
+    # --- the end -------------------------------------------------------------------------------------------
 
     def finish(self) -> Decision:
+        if self.refused is not None:
+            return Decision(changes=(), messages=(), counts=dict(self.counts), refused=self.refused)
+        messages = tuple(self._messages())
         changes: list[Change] = [AlertChanged(alert) for alert in self._left_behind()]
         changes += [AlertChanged(alert) for alert in self._alerts.values()]
         changes += [IncidentChanged(incident) for incident in self._incidents.values()]
         changes += [StepTaken(step) for step in self._steps]
+        changes += [KnownChanged(known) for known in self._known.values()]
+        changes += [CutMended(group) for group in self._mended]
         changes += self.other
         changes += [IncidentForgotten(identifier) for identifier in self.forgotten]
-        return Decision(
-            changes=tuple(changes), messages=tuple(self._messages()), counts=dict(self.counts), refused=self.refused
-        )
+        return Decision(changes=tuple(changes), messages=messages, counts=dict(self.counts))
 
     def _left_behind(self) -> Iterable[AlertRecord]:
-        """What older incidents keep of alerts that fire again elsewhere. An older incident may outlive the newer one:
+        """What older incidents keep of alerts that went to another one. An older incident may outlive the newer one:
         a start must not take what it keeps for the alert as it is."""
         for key, alert in self._alerts.items():
             known = self.state.alerts.get(key)
@@ -144,23 +222,32 @@ class Ledger:
     def _messages(self) -> Iterable[Message]:
         """Composed last, so that every message shows the incident as the whole decision left it."""
         shown: dict[str, list[AlertRecord]] = {}
-        for (identifier, channel), (step, kind) in self._told.items():
+        for (identifier, channel), telling in self.told.items():
             incident = self.incident(identifier)
             if identifier not in shown:
                 shown[identifier] = self._shown(incident)
             yield compose(
                 journal=self.state.journal,
                 incident=incident,
-                step=step,
+                step=telling.step,
                 channel=channel,
-                kind=kind,
+                kind=telling.kind,
                 alerts=shown[identifier],
+                at=self.at,
+            )
+        for channel, digest in self.digests.items():
+            yield compose_digest(
+                journal=self.state.journal,
+                channel=channel,
+                incidents=[self.incident(identifier) for identifier in digest.incidents],
+                left_out=digest.left_out,
+                position=self.position,
                 at=self.at,
             )
 
     def _shown(self, incident: Incident) -> list[AlertRecord]:
         """The first alerts as this decision leaves them: those that fire, then the others."""
-        mine = [alert for alert in self._alerts.values() if alert.incident == incident.id]
+        mine = self._put_in(incident)
         unchanged = [
             alert
             for alert in self.state.first_alerts_of(incident, ALERTS_MAX)

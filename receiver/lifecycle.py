@@ -1,147 +1,163 @@
-"""What happens to an incident as a whole: people act on it, a snooze ends, it must be heard again, it is over.
+"""What happens to an incident as a whole: it is snoozed or muted and comes back, is heard again, is over, rests.
 
-Which of these is possible in which state is the table in incident.py. What a person wants and the table does not
-have is refused: the decision then changes nothing, and its `refused` is the reason, which the door answers with.
+Which of these is possible in which state is the table in incident.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import timedelta
-from typing import assert_never
+from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from receiver.entry import Acknowledged, Act, Noted, ResolvedByHand, Snoozed
-from receiver.incident import Incident, NotInTable, Status, Trigger, next_status
+from receiver.incident import Incident, Status, Trigger, next_status
 from receiver.ledger import Ledger
 from receiver.message import Kind
+from receiver.policy.duration import format_duration
+from receiver.policy.policy import Sequence
+from receiver.telling import flaps, tell_change, tell_now, tell_stages
 
 REMEMBERED = timedelta(hours=1)
-_TRIGGERS: Mapping[type[Act], Trigger] = {
-    Acknowledged: Trigger.ACKNOWLEDGE,
-    ResolvedByHand: Trigger.RESOLVE,
-    Snoozed: Trigger.SNOOZE,
-}
-
-
-def act(ledger: Ledger, fact: Act) -> None:
-    """What a person does. A note is possible in every state."""
-    incident = ledger.state.incidents.get(fact.incident)
-    if incident is None:
-        ledger.counts["acts_refused"] += 1
-        ledger.refused = f"{fact.incident} is over and put away: nothing can be done to it any more"
-        return
-    try:
-        trigger = _TRIGGERS.get(type(fact))
-        status = incident.status if trigger is None else next_status(incident.status, trigger)
-    except NotInTable as error:
-        ledger.counts["acts_refused"] += 1
-        ledger.refused = f"{incident.id}: {error}"
-        return
-    ledger.counts["acts"] += 1
-    match fact:
-        case Acknowledged():
-            _acknowledge(ledger, incident, fact, status)
-        case Snoozed():
-            _snooze(ledger, incident, fact, status)
-        case ResolvedByHand():
-            _resolve_by_hand(ledger, incident, fact)
-        case Noted():
-            ledger.step(replace(incident, updated_at=ledger.at), "note", fact.text, by=fact.by)
-        case _:
-            assert_never(fact)
-
-
-def _acknowledge(ledger: Ledger, incident: Incident, fact: Acknowledged, status: Status) -> None:
-    if incident.status is Status.ACKNOWLEDGED:
-        return  # somebody has it already, and the channels know who
-    incident = replace(
-        incident,
-        status=status,
-        acknowledged_by=fact.by,
-        snoozed_until=None,
-        due_at=None,
-        updated_at=ledger.at,
-    )
-    incident = ledger.step(incident, "acknowledged", f"{fact.by} has it: no further stage is taken", by=fact.by)
-    _tell_now(ledger, incident, Kind.ACKNOWLEDGED)
-
-
-def _snooze(ledger: Ledger, incident: Incident, fact: Snoozed, status: Status) -> None:
-    until = ledger.at + fact.duration
-    incident = replace(
-        incident, status=status, acknowledged_by=None, snoozed_until=until, due_at=None, updated_at=ledger.at
-    )
-    why = f"{fact.by} put it off until {until:%Y-%m-%d %H:%M:%S}Z: no stage is taken before"
-    ledger.tell_update(ledger.step(incident, "snoozed", why, by=fact.by))
+# After the end of a silence Alertmanager shows the alert again, or the next look at its API says what became of it.
+AFTER_SILENCE = timedelta(minutes=2)
 
 
 def end_snooze(ledger: Ledger, incident: Incident) -> None:
     """Stages that fell due meanwhile are taken now; who is told by none of them hears that it is open again."""
+    status = next_status(incident.status, Trigger.SNOOZE_ENDED)
+    why = "its time is over and alerts still fire: it is open again"
+    if incident.muted:
+        why = "the silence in Alertmanager is over, and nothing was heard of its end: it is open again"
+    incident = replace(incident, status=status, snoozed_until=None, muted=False, updated_at=ledger.at)
+    incident = ledger.step(incident, "snooze ended", why)
+    tell_stages(ledger, incident)
+    tell_change(ledger, ledger.incident(incident.id))
+
+
+def mute(ledger: Ledger, incident: Incident, *, until: datetime | None, why: str, by: str) -> Incident:
+    """Alertmanager hides all that fires in it: somebody silenced it there, or another alert inhibits it."""
+    snoozed_until = None if until is None else until + AFTER_SILENCE
+    if incident.muted:
+        return ledger.put(replace(incident, snoozed_until=snoozed_until))
+    status = next_status(incident.status, Trigger.MUTED)
     incident = replace(
-        incident, status=next_status(incident.status, Trigger.SNOOZE_ENDED), snoozed_until=None, updated_at=ledger.at
+        incident, status=status, muted=True, snoozed_until=snoozed_until, due_at=None, updated_at=ledger.at
     )
-    incident = ledger.step(incident, "snooze ended", "its time is over and alerts still fire: it is open again")
-    ledger.tell_stages(incident)
-    ledger.tell_update(ledger.incident(incident.id))
+    return ledger.step(incident, "muted", f"{why}: no stage is taken before Alertmanager shows it again", by=by)
 
 
-def heard_again(ledger: Ledger, incident: Incident) -> Incident:
-    """The severity rose. Who acknowledged or snoozed it did so for something milder: everybody is told again."""
+def shown_again(ledger: Ledger, incident: Incident, why: str) -> Incident:
+    status = next_status(incident.status, Trigger.SHOWN_AGAIN)
+    incident = replace(incident, status=status, muted=False, snoozed_until=None, updated_at=ledger.at)
+    return ledger.step(incident, "no longer muted", f"{why}: it is open again")
+
+
+def risen(ledger: Ledger, incident: Incident, *, before: str) -> Incident:
+    """The severity rose. Who acknowledged or snoozed it did so for something milder."""
+    why = f"from {before} to {incident.severity}, the highest of its alerts"
+    incident = ledger.step(incident, "severity rose", why)
+    return heard_again(ledger, incident, "it was {status} when it was milder")
+
+
+def heard_again(ledger: Ledger, incident: Incident, why: str) -> Incident:
+    """It is not what somebody acknowledged or snoozed: everybody is told again. `{status}` in `why` is filled in."""
     if incident.status is Status.OPEN:
         return incident
-    why = f"it was {incident.status} when it was milder: it is open again, and its escalation begins anew"
+    why = f"{why.format(status=incident.status)}: it is open again, and its escalation begins anew"
     incident = replace(
         incident,
         status=next_status(incident.status, Trigger.SEVERITY_ROSE),
         acknowledged_by=None,
         snoozed_until=None,
+        muted=False,
         escalates_from=ledger.at,
         stage=0,
     )
     return ledger.step(incident, "open again", why)
 
 
-def resolve(ledger: Ledger, incident: Incident) -> None:
-    status = next_status(incident.status, Trigger.LAST_ALERT_RESOLVED)
-    incident = ledger.step(_over(ledger, incident, status), "resolved", "none of its alerts fires any more")
-    _tell_now(ledger, incident, Kind.RESOLVED)
-
-
-def _resolve_by_hand(ledger: Ledger, incident: Incident, fact: ResolvedByHand) -> None:
-    status = next_status(incident.status, Trigger.RESOLVE)
-    incident = replace(_over(ledger, incident, status), resolved_by=fact.by, updated_at=ledger.at)
-    alerts = "1 alert still fires" if incident.firing == 1 else f"{incident.firing} alerts still fire"
-    why = (
-        f"{fact.by} says so; {alerts}, and repeats of that do not open it again. "
-        "An alert that begins to fire opens a new incident"
+def open_again(ledger: Ledger, incident: Incident) -> Incident:
+    """Something of it fires again a moment after it was over. Its escalation begins anew."""
+    ledger.counts["incidents_reopened"] += 1
+    # What left it while it was over is still counted in it, as it was then: from now on it counts what it has.
+    resolved = sum(1 for alert in ledger.state.alerts_of(incident) if not alert.firing)
+    incident = replace(
+        incident,
+        status=next_status(incident.status, Trigger.FIRED_AGAIN),
+        resolved=resolved,
+        resolved_at=None,
+        acknowledged_by=None,
+        escalates_from=None,
+        route=None,
+        escalation=None,
+        announced=False,
+        stage=0,
+        due_at=None,
+        reopened=incident.reopened + 1,
+        unaware=incident.told,
     )
-    incident = ledger.step(incident, "resolved by hand", why, by=fact.by)
-    _tell_now(ledger, incident, Kind.RESOLVED)
+    within = format_duration(ledger.policy.reopen_within)
+    why = f"it fires again within {within} of its end ({times(incident.reopened)} now)"
+    if flaps(ledger.policy, incident):
+        why += ": it flaps, and updates are held off until it is calm"
+    return ledger.step(incident, "reopened", why)
 
 
-def _over(ledger: Ledger, incident: Incident, status: Status) -> Incident:
+def fires_again(ledger: Ledger, incident: Incident) -> Incident:
+    """It flaps, and was calm for a while, but not for long enough. It never was over."""
+    incident = replace(incident, calm_at=None, reopened=incident.reopened + 1)
+    return ledger.step(incident, "fires again", f"it flaps ({times(incident.reopened)} now), and is not over")
+
+
+def times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
+def resolve(ledger: Ledger, incident: Incident, trigger: Trigger, why: str) -> None:
+    """It is over; everybody who knows of it hears that."""
+    status = next_status(incident.status, trigger)
+    tell_now(ledger, ledger.step(over(ledger, incident, status), "resolved", why), Kind.RESOLVED)
+
+
+def over(ledger: Ledger, incident: Incident, status: Status) -> Incident:
+    """Resolved, for whatever reason."""
     ledger.counts["incidents_resolved"] += 1
     return replace(
         incident,
         status=status,
         resolved_at=ledger.at,
+        updated_at=ledger.at,
         snoozed_until=None,
-        due_at=ledger.at + REMEMBERED,
+        muted=False,
+        calm_at=None,
+        awaits=None,
+        quiet_until=None,
+        stale_at=incident.stale_at if incident.firing else None,
+        due_at=ledger.at + max(REMEMBERED, ledger.policy.reopen_within),
         stale=(),
     )
 
 
 def rest(ledger: Ledger, incident: Incident) -> None:
-    """A resolved incident leaves memory when nothing about it is owed and, resolved by hand, nothing in it fires."""
-    if incident.owed or incident.firing:
+    """A resolved incident leaves memory when nothing about it is owed or held, nothing in it fires, and nothing that
+    may come can still have to do with it."""
+    merged_into = incident.merged_into
+    awaited = merged_into is not None and merged_into in ledger.state.incidents
+    if incident.owed or incident.held or incident.firing or awaited:
         ledger.put(replace(incident, due_at=ledger.at + REMEMBERED))
+        return
+    needed = _needed_until(ledger, incident)
+    if needed is not None and needed > ledger.at:
+        ledger.put(replace(incident, due_at=needed))
     else:
         ledger.forgotten.append(incident.id)
 
 
-def _tell_now(ledger: Ledger, incident: Incident, kind: Kind) -> None:
-    """Every channel that knows of it, even one that has not answered yet: this is not an update among others. It
-    tells the whole truth, so nobody is stale after it."""
-    ledger.tell(replace(incident, stale=()), kind, incident.told)
+def _needed_until(ledger: Ledger, incident: Incident) -> datetime | None:
+    """The cooldown of an alert, the time in which it may be opened again, or in which a sequence may go on."""
+    windows = [each.window for each in ledger.policy.correlate if isinstance(each, Sequence)]
+    until = [alert.cools_until for alert in ledger.alerts_of(incident) if alert.cools_until is not None]
+    if incident.resolved_at is not None and incident.resolved_by is None and incident.merged_into is None:
+        until.append(incident.resolved_at + ledger.policy.reopen_within)
+    if windows and incident.resolved_at is not None and any("step " in key for key in incident.keys):
+        until.append(incident.resolved_at + max(windows))
+    return max(until, default=None)

@@ -15,6 +15,8 @@ import msgspec
 from receiver.incident import AlertRecord, AlertView, Incident, IncidentView, alert_view, incident_view
 
 ALERTS_MAX = 500
+# A digest is about several incidents; this stands where other messages have the one that they are about.
+DIGEST_LANE = "digest"
 
 
 class Kind(enum.StrEnum):
@@ -23,6 +25,7 @@ class Kind(enum.StrEnum):
     ESCALATED = "escalated"
     ACKNOWLEDGED = "acknowledged"
     RESOLVED = "resolved"
+    DIGEST = "digest"
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -45,6 +48,8 @@ class Document(msgspec.Struct, frozen=True):
     incident: IncidentView
     alerts: list[AlertView]
     alerts_left_out: int = 0
+    incidents: list[IncidentView] = []  # of a digest: all that it tells of; `incident` is the most severe of them
+    incidents_left_out: int = 0  # which come in the next digests
 
 
 _encoder = msgspec.json.Encoder(order="deterministic")
@@ -80,6 +85,31 @@ def compose(
         channel=channel,
         incident=incident.id,
         kind=kind,
+        created_at=at,
+        body=_encoder.encode(document),
+    )
+
+
+def compose_digest(
+    *, journal: str, channel: str, incidents: Sequence[Incident], left_out: int, position: int, at: datetime
+) -> Message:
+    """One message for what a storm held back: the incidents as they are now, the most severe first."""
+    identifier = message_id(journal=journal, incident=DIGEST_LANE, step=position, channel=channel)
+    views = [incident_view(incident) for incident in incidents]
+    document = Document(
+        version="1",
+        id=identifier,
+        kind=Kind.DIGEST,
+        incident=views[0],
+        alerts=[],
+        incidents=views,
+        incidents_left_out=left_out,
+    )
+    return Message(
+        id=identifier,
+        channel=channel,
+        incident=DIGEST_LANE,
+        kind=Kind.DIGEST,
         created_at=at,
         body=_encoder.encode(document),
     )

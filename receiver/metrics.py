@@ -22,10 +22,45 @@ from receiver.clock import Clock
 from receiver.incident import Status
 from receiver.message import Kind, Message
 from receiver.outbox import Outbox
+from receiver.reconcile import Reconciliation
 from receiver.runner import Runner
+from receiver.state import State
+from receiver.telling import flaps
 
 # Every word that a decision may count, so that each series is there at zero from the start.
-ALERT_OUTCOMES = ("new", "repeated", "refired", "resolved", "resolved_unseen", "late", "came_back", "duplicate")
+ALERT_OUTCOMES = (
+    "new", "repeated", "refired", "resolved", "resolved_unseen", "unconfirmed", "late", "came_back", "duplicate",
+)  # fmt: skip
+COUNTED: Mapping[str, tuple[str, str]] = {
+    "cut": (
+        "tocsin_receiver_alerts_cut_total",
+        "Label or annotation sets cut because something in them was over a limit.",
+    ),
+    "left_out": ("tocsin_receiver_alerts_left_out_total", "Alerts that bodies left out, by Alertmanager's own count."),
+    "hidden": ("tocsin_receiver_alerts_hidden_total", "Times that an alert was hidden while it fired."),
+    "gone": ("tocsin_receiver_alerts_gone_total", "Alerts that Alertmanager did not have any more when it was asked."),
+    "stale": ("tocsin_receiver_alerts_stale_total", "Alerts taken for over because nothing was heard of them."),
+    "incidents_opened": ("tocsin_receiver_incidents_opened_total", "Incidents that were opened."),
+    "incidents_resolved": ("tocsin_receiver_incidents_resolved_total", "Incidents that were resolved."),
+    "incidents_reopened": ("tocsin_receiver_incidents_reopened_total", "Incidents that were opened again."),
+    "incidents_merged": ("tocsin_receiver_incidents_merged_total", "Incidents whose alerts went to another one."),
+    "unrouted": (
+        "tocsin_receiver_incidents_unrouted_total",
+        "Times that no route matched an incident, so that nobody is told.",
+    ),
+    "keys_left_out": (
+        "tocsin_receiver_correlation_keys_left_out_total",
+        "Keys over the limit: by these, alerts do not find their incident.",
+    ),
+    "sources_silent": ("tocsin_receiver_sources_silent_total", "Times that a source fell silent."),
+    "held": ("tocsin_receiver_messages_held_back_total", "Messages held back for the digest of a channel."),
+    "acts": ("tocsin_receiver_acts_total", "What people did to incidents."),
+    "acts_refused": (
+        "tocsin_receiver_acts_refused_total",
+        "What people wanted to do and the state of the incident did not allow.",
+    ),
+    "settled_twice": ("tocsin_receiver_answers_unknown_total", "Answers about messages that were not owed."),
+}
 REFUSALS = (
     "not_json", "not_version_4", "wrong_type", "too_many_alerts", "too_large", "arriving", "slow", "unreadable",
     "source", "not_loopback", "token_file", "unauthorized", "origin",
@@ -75,32 +110,13 @@ class Metrics:
             "outcome",
             ALERT_OUTCOMES,
         )
-        self.alerts_cut = self._counter(
-            "tocsin_receiver_alerts_cut_total",
-            "Label or annotation sets cut because something in them was over a limit.",
-        )
-        self.incidents_opened = self._counter("tocsin_receiver_incidents_opened_total", "Incidents that were opened.")
-        self.incidents_resolved = self._counter(
-            "tocsin_receiver_incidents_resolved_total", "Incidents that were resolved."
-        )
-        self.incidents_unrouted = self._counter(
-            "tocsin_receiver_incidents_unrouted_total",
-            "Times that no route matched an incident, so that nobody is told.",
-        )
-        self.acts = self._counter("tocsin_receiver_acts_total", "What people did to incidents.")
-        self.acts_refused = self._counter(
-            "tocsin_receiver_acts_refused_total",
-            "What people wanted to do and the state of the incident did not allow.",
-        )
+        self.counted = {word: self._counter(name, text) for word, (name, text) in COUNTED.items()}
         self.messages = self._counter(
             "tocsin_receiver_messages_total", "Messages decided, by kind.", "kind", tuple(Kind)
         )
-        self.settled_twice = self._counter(
-            "tocsin_receiver_answers_unknown_total", "Answers about messages that were not owed."
-        )
         self.chain_intact = Gauge(
             "tocsin_receiver_journal_chain_intact",
-            "1 if the end of the journal held together at the start.",
+            "1 if the journal's chain holds: its end is checked at the start, the whole after it.",
             registry=self.registry,
         )
         self.reload_successful = Gauge(
@@ -115,17 +131,8 @@ class Metrics:
         )
 
     def count_decisions(self, messages: Sequence[Message], counts: Mapping[str, int]) -> None:
-        single = {
-            "incidents_opened": self.incidents_opened,
-            "incidents_resolved": self.incidents_resolved,
-            "unrouted": self.incidents_unrouted,
-            "settled_twice": self.settled_twice,
-            "cut": self.alerts_cut,
-            "acts": self.acts,
-            "acts_refused": self.acts_refused,
-        }
-        for name, count in counts.items():
-            (single[name] if name in single else self.alerts.labels(name)).inc(count)
+        for word, count in counts.items():
+            (self.counted[word] if word in COUNTED else self.alerts.labels(word)).inc(count)
         for message in messages:
             self.messages.labels(message.kind).inc()
 
@@ -139,6 +146,9 @@ class Metrics:
 
     def observe(self, runner: Runner, outbox: Outbox) -> None:
         self.registry.register(_Running(lambda: _families(runner, outbox, self._clock)))
+
+    def observe_reconciliation(self, reconciliation: Reconciliation) -> None:
+        self.registry.register(_Running(lambda: _reconciliation_families(reconciliation)))
 
     def _counter(self, name: str, text: str, label: str | None = None, values: Iterable[str] = ()) -> Counter:
         counter = Counter(name.removesuffix("_total"), text, [label] if label else [], registry=self.registry)
@@ -179,7 +189,18 @@ def _families(runner: Runner, outbox: Outbox, clock: Clock) -> Iterator[Metric]:
         "Alerts that fire.",
         value=sum(incident.firing for incident in runner.state.incidents.values()),  # also in what people resolved
     )
+    yield GaugeMetricFamily(
+        "tocsin_receiver_incidents_flapping",
+        "Incidents that come and go, and whose updates are held off.",
+        value=sum(1 for incident in incidents if flaps(runner.state.policy, incident)),
+    )
+    yield GaugeMetricFamily(
+        "tocsin_receiver_incidents_quiet",
+        "Open incidents of which nobody is told yet: maintenance or cooldown.",
+        value=sum(1 for incident in incidents if incident.quiet_until is not None),
+    )
     yield from _channel_families(outbox, clock)
+    yield from _held_families(runner.state, outbox, clock)
 
 
 def _channel_families(outbox: Outbox, clock: Clock) -> Iterator[Metric]:
@@ -207,3 +228,43 @@ def _channel_families(outbox: Outbox, clock: Clock) -> Iterator[Metric]:
         delivered.add_metric([name], watcher.delivered)
         refused.add_metric([name], watcher.refused)
     yield from (owed, age, attempts, failures, delivered, refused)
+
+
+def _held_families(state: State, outbox: Outbox, clock: Clock) -> Iterator[Metric]:
+    held = GaugeMetricFamily(
+        "tocsin_receiver_messages_held", "Incidents held back for the channel's digest.", labels=["channel"]
+    )
+    age = GaugeMetricFamily(
+        "tocsin_receiver_oldest_held_seconds", "How long the first of them has been held back.", labels=["channel"]
+    )
+    waiting = state.held()
+    for name in sorted({*outbox.by_channel(), *waiting}):
+        known = waiting.get(name)
+        held.add_metric([name], 0 if known is None else known.incidents)
+        age.add_metric([name], 0.0 if known is None else max(0.0, (clock.now() - known.since).total_seconds()))
+    yield from (held, age)
+
+
+def _reconciliation_families(reconciliation: Reconciliation) -> Iterator[Metric]:
+    looks = CounterMetricFamily(
+        "tocsin_receiver_reconciliations", "Times that a source's Alertmanager was asked.", labels=["source"]
+    )
+    failures = CounterMetricFamily(
+        "tocsin_receiver_reconciliation_failures", "Times that it did not answer as it should.", labels=["source"]
+    )
+    news = CounterMetricFamily(
+        "tocsin_receiver_reconciliation_news",
+        "Facts that went to the journal because it said something that webhooks had not.",
+        labels=["source"],
+    )
+    success = GaugeMetricFamily(
+        "tocsin_receiver_reconciliation_last_success_timestamp_seconds",
+        "When it last answered everything that it was asked; 0 if it never did.",
+        labels=["source"],
+    )
+    for name, watcher in reconciliation.by_source().items():
+        looks.add_metric([name], watcher.looks)
+        failures.add_metric([name], watcher.failures)
+        news.add_metric([name], watcher.news)
+        success.add_metric([name], watcher.last_success.timestamp() if watcher.last_success else 0.0)
+    yield from (looks, failures, news, success)

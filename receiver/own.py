@@ -1,7 +1,7 @@
 """What Tocsin has to say of itself: incidents that no Alertmanager posted. They are routed and told like any other.
 
-Today there is one: entries of the journal were set aside, because nothing could be decided about them. It holds no
-alert, has a step for each time that it happened, and stays until a person resolves it.
+They hold no alert and have a step for each time that something happened. That entries were set aside stays until a
+person resolves it; that a source is silent is over when it is heard again.
 """
 
 from __future__ import annotations
@@ -9,15 +9,16 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from receiver.entry import EntriesSetAside
-from receiver.incident import TITLE_CHARACTERS_MAX, Group, Incident, Status
+from receiver.incident import TITLE_CHARACTERS_MAX, Group, Incident, Status, Trigger
 from receiver.ledger import Ledger
+from receiver.lifecycle import resolve
 from receiver.state import SetAsideTold
+from receiver.telling import routed, tell_stages, tell_update
 
 SOURCE = "tocsin"
 GROUP = Group(SOURCE, "tocsin", "entries set aside")
-ALERTNAME = "TocsinEntriesSetAside"
 SHOWN_MAX = 5
-_WHY = (
+_WHY_SET_ASIDE = (
     "the engine raised an error about an entry of the journal: the entry was set aside, nothing of it was done, "
     "and the entries after it are decided as usual"
 )
@@ -27,35 +28,62 @@ class Undecidable(Exception):
     """Nothing can be decided about an entry."""
 
 
-def entries_set_aside(ledger: Ledger, fact: EntriesSetAside) -> Incident:
-    """The incident about them with one more step: the one that is open, or a new one."""
+def tell_set_aside(ledger: Ledger, fact: EntriesSetAside) -> None:
+    """One incident for all of them: the one that is open, or a new one."""
     ledger.other.append(SetAsideTold(tuple(each.position for each in fact.entries)))
-    incident = ledger.open_incident_of(GROUP)
-    if incident is None:
-        incident = ledger.step(_opened(ledger), "opened", _WHY)
     news = _in_words(fact)
-    title = f"Tocsin could not decide {news}"
-    if len(title) > TITLE_CHARACTERS_MAX:
-        title = title[: TITLE_CHARACTERS_MAX - 1] + "…"
-    return ledger.step(replace(incident, title=title, updated_at=ledger.at), "entries set aside", news)
+    incident = ledger.open_under(GROUP.index)
+    if incident is None:
+        incident = _opened(ledger, GROUP, {"alertname": "TocsinEntriesSetAside"}, _WHY_SET_ASIDE)
+    _tell(ledger, replace(incident, title=_cut(f"Tocsin could not decide {news}")), "entries set aside", news)
 
 
-def _opened(ledger: Ledger) -> Incident:
+def tell_silent(ledger: Ledger, source: str, why: str) -> None:
+    """Until it is heard again nobody knows what fires there."""
+    group = _silence_of(source)
+    incident = ledger.open_under(group.index)
+    if incident is None:
+        incident = _opened(ledger, group, {"alertname": "TocsinSourceSilent", "source": source}, why)
+        _tell(ledger, replace(incident, title=_cut(f"source {source!r} is silent")), "silent", why)
+
+
+def tell_heard(ledger: Ledger, source: str, why: str) -> None:
+    incident = ledger.open_under(_silence_of(source).index)
+    if incident is not None:
+        resolve(ledger, incident, Trigger.LAST_ALERT_RESOLVED, why)
+
+
+def _silence_of(source: str) -> Group:
+    return Group(SOURCE, "tocsin", f"source {source} is silent")
+
+
+def _opened(ledger: Ledger, group: Group, labels: dict[str, str], why: str) -> Incident:
     ledger.counts["incidents_opened"] += 1
-    return Incident(
+    incident = Incident(
         id=ledger.new_incident_id(),
         position=ledger.position,
-        group=GROUP,
+        group=group,
         status=Status.OPEN,
         severity="critical",
         title="",
-        labels={"alertname": ALERTNAME, "severity": "critical"},
+        labels={**labels, "severity": "critical"},
         group_labels={},
-        kinds=(ALERTNAME,),
+        kinds=(labels["alertname"],),
         opened_at=ledger.at,
         updated_at=ledger.at,
-        why=_WHY,
+        why=why,
     )
+    return ledger.step(incident, "opened", why)
+
+
+def _tell(ledger: Ledger, incident: Incident, what: str, news: str) -> None:
+    incident = ledger.step(replace(incident, updated_at=ledger.at), what, news)
+    tell_stages(ledger, routed(ledger, incident) if incident.escalates_from is None else incident)
+    tell_update(ledger, ledger.incident(incident.id))
+
+
+def _cut(title: str) -> str:
+    return title if len(title) <= TITLE_CHARACTERS_MAX else title[: TITLE_CHARACTERS_MAX - 1] + "…"
 
 
 def _in_words(fact: EntriesSetAside) -> str:

@@ -6,7 +6,8 @@ is handed to the outbox. A commit that fails is tried again until it succeeds: u
 
 An entry about which the engine raises is set aside: that is its decision, committed with the position like any other,
 and a fact about it becomes an incident of Tocsin's own. `decide` is pure, so nothing of it was done. When `apply`
-raises, the state may be half moved: what was decided before is committed, and the state is loaded again from the store.
+raises, or the store refuses for good what was decided, the state is loaded again from the store, and each entry of the
+batch is decided and committed alone: only the one whose fault it is is set aside.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ from receiver.clock import Clock
 from receiver.engine import decide, policy_for
 from receiver.entry import (
     Act,
+    AlertsFetched,
     AlertsReceived,
     EntriesSetAside,
     Entry,
     EntrySetAside,
     Fact,
+    Looked,
     PolicyLoaded,
     TimePassed,
     Unreadable,
@@ -34,7 +37,7 @@ from receiver.ledger import Decision
 from receiver.message import Message
 from receiver.policy.policy import Policy
 from receiver.state import Change, SetAsideTold, State
-from receiver.store import Draft, Store, StoreFailed
+from receiver.store import Draft, Store, StoreFailed, StoreRefused
 
 log = logging.getLogger("tocsin.receiver")
 
@@ -88,14 +91,13 @@ class Runner:
         self._waiting_entries = 0
         self.state = State(journal="")
         self.position = 0  # decided and committed
-        self._decided = 0  # decided, perhaps not committed yet
         self.failing: str | None = None  # why the last write failed, None when it did not
 
     async def start(self, policy: Policy) -> Sequence[Message]:
         """Loads what is known, decides what the last run left undecided, and puts `policy` in force.
         Returns the messages that are owed from before."""
         loaded = await self._store.load()
-        self.state, self.position, self._decided = loaded.state, loaded.position, loaded.position
+        self.state, self.position = loaded.state, loaded.position
         while entries := await self._store.entries(after=self.position, limit=1000):
             log.info("deciding what the last run left", extra={"after": self.position, "entries": len(entries)})
             await self._decide_batch(entries)
@@ -131,7 +133,7 @@ class Runner:
             self._timer.cancel()
         self._work.set()
 
-    async def perform(self, act: Act) -> str | None:
+    async def perform(self, act: Act | AlertsFetched | Looked) -> str | None:
         """Returns once it is decided and committed: why it was refused, or None when it was done. Raises StoreFailed
         when it could not be written; then it is not in the journal."""
         decided: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
@@ -141,19 +143,17 @@ class Runner:
     async def submit(self, fact: Fact, *, decided: asyncio.Future[Decision] | None = None) -> int:
         """Returns the position once the fact is on disk. Raises StoreFailed when it could not be written.
         `decided` is given the decision once that is committed."""
+        # An entry that is on disk is decided even if whoever sent it has gone away meanwhile.
+        return (await asyncio.shield(self.append(fact, decided=decided))).position
+
+    def append(self, fact: Fact, *, decided: asyncio.Future[Decision] | None = None) -> asyncio.Future[Entry]:
+        """The same for those who wait for thousands at once: the entry once it is on disk. Not to be cancelled."""
         self._waiting_bytes += _size(fact)
         self._waiting_entries += 1
-        try:
-            appended = asyncio.ensure_future(self._store.append(Draft(self._clock.now(), fact)))
-            # Not after an await of ours: the next entry must never overtake this one on its way to the decider,
-            # and an entry that is on disk is decided even if whoever sent it has gone away meanwhile.
-            appended.add_done_callback(lambda done: self._appended(done, fact, decided))
-            entry = await asyncio.shield(appended)
-        except StoreFailed as error:
-            self._note_failure(str(error))
-            raise
-        self._note_failure(None)
-        return entry.position
+        appended = self._store.append(Draft(self._clock.now(), fact))
+        # Not after an await of ours: the next entry must never overtake this one on its way to the decider.
+        appended.add_done_callback(lambda done: self._appended(done, fact, decided))
+        return appended
 
     def check_load(self) -> None:
         """Raises Overloaded when one more webhook would take something past its limit."""
@@ -172,9 +172,13 @@ class Runner:
     # --- inside --------------------------------------------------------------------------------------------
 
     def _appended(self, done: asyncio.Future[Entry], fact: Fact, decided: asyncio.Future[Decision] | None) -> None:
-        if done.cancelled() or done.exception() is not None:
+        if done.cancelled() or (error := done.exception()) is not None:
             self._release(fact)
+            # What is refused for its own sake says nothing about the store.
+            if not done.cancelled() and isinstance(error, StoreFailed) and not isinstance(error, StoreRefused):
+                self._note_failure(str(error))
             return
+        self._note_failure(None)
         entry = done.result()
         if decided is not None:  # noted before the entry can be decided, so that no decision is missed
             self._awaited[entry.position] = decided
@@ -194,24 +198,9 @@ class Runner:
         return batch
 
     async def _decide_batch(self, batch: Sequence[Entry]) -> tuple[list[Message], Counter[str]]:
-        decisions: list[Decision] = []
-        committed = 0  # of them
-        for entry in batch:
-            assert entry.position == self._decided + 1, f"entry {entry.position} after {self._decided}"
-            try:
-                decision = self._decide(entry)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the entries after it must be decided
-                decision = self._set_aside(entry, error)
-            try:
-                self._apply(decision)
-            except Exception as error:  # noqa: BLE001 - likewise
-                await self._commit(decisions[committed:], entry.position - 1)
-                committed = len(decisions)
-                self.state = await self._loaded_again()
-                decision = self._set_aside(entry, error)
-            self._decided = entry.position
-            decisions.append(decision)
-        await self._commit(decisions[committed:], batch[-1].position)
+        for position, entry in enumerate(batch, start=self.position + 1):
+            assert entry.position == position, f"entry {entry.position} instead of {position}"
+        decisions = await self._decide_together(batch) or [await self._decide_alone(entry) for entry in batch]
         messages = [message for decision in decisions for message in decision.messages]
         for entry, decision in zip(batch, decisions, strict=True):
             awaited = self._awaited.pop(entry.position, None)
@@ -222,32 +211,68 @@ class Runner:
             counts.update(decision.counts)
         return messages, counts
 
+    async def _decide_together(self, batch: Sequence[Entry]) -> list[Decision]:
+        """In one transaction, or not at all: then nothing is returned, and the state is again what the store has."""
+        decisions: list[Decision] = []
+        errors: dict[int, Exception] = {}
+        try:
+            for entry in batch:
+                try:
+                    decision = self._decide(entry)
+                except Exception as error:  # noqa: BLE001 - whatever it is, the entries after it must be decided
+                    decision, errors[entry.position] = self._aside(entry, error), error
+                self._apply(decision)
+                decisions.append(decision)
+            await self._commit(decisions, batch[-1].position)
+        except Exception:  # noqa: BLE001 - whose fault it is shows when each is decided alone
+            self.state = await self._loaded_again()
+            return []
+        for entry, decision in zip(batch, decisions, strict=True):
+            if entry.position in errors:
+                self._note_aside(entry, decision, errors[entry.position])
+        return decisions
+
+    async def _decide_alone(self, entry: Entry) -> Decision:
+        """In a transaction of its own; when that cannot be, that is what is decided, and committed."""
+        try:
+            decision = self._decide(entry)
+            self._apply(decision)
+            await self._commit([decision], entry.position)
+        except Exception as error:  # noqa: BLE001 - likewise
+            self.state = await self._loaded_again()
+            decision = self._aside(entry, error)
+            self._apply(decision)
+            await self._commit_aside(decision, entry.position)
+            self._note_aside(entry, decision, error)
+        return decision
+
     def _decide(self, entry: Entry) -> Decision:
         return decide(self.state, entry, policy_for(self.state, entry))
 
     def _apply(self, decision: Decision) -> None:
         self.state.apply(decision.changes)
 
-    def _set_aside(self, entry: Entry, error: Exception) -> Decision:
+    def _aside(self, entry: Entry, error: Exception) -> Decision:
         """The decision about an entry that nothing can be decided about."""
         aside = EntrySetAside(entry.position, entry.at, kind_of(entry.fact), _source(entry.fact), _in_words(error))
+        changes: tuple[Change, ...] = (aside,)
+        if isinstance(entry.fact, EntriesSetAside):  # telling of it failed: it is listed, and never told of again
+            changes = (aside, SetAsideTold((*(each.position for each in entry.fact.entries), aside.position)))
+        why = f"nothing could be decided about it, it was set aside: {aside.error}"
+        return Decision(changes=changes, messages=(), counts={}, refused=why)
+
+    def _note_aside(self, entry: Entry, decision: Decision, error: Exception) -> None:
+        """It is committed: now it is logged, counted, and people are told."""
         log.error(
             "nothing can be decided about an entry: it is set aside",
-            extra={"position": aside.position, "entry_kind": aside.kind},
+            extra={"position": entry.position, "entry_kind": kind_of(entry.fact)},
             exc_info=error,
         )
         self.entries_set_aside += 1
-        changes: tuple[Change, ...] = (aside,)
-        match entry.fact:
-            case EntriesSetAside(others):  # telling of it failed: it is listed, and never told of again
-                changes = (aside, SetAsideTold((*(each.position for each in others), aside.position)))
-            case TimePassed():
-                self._time_rests_until = asyncio.get_running_loop().time() + TIME_RESTS_SECONDS
-                self._untold.append(aside)
-            case _:
-                self._untold.append(aside)
-        why = f"nothing could be decided about it, it was set aside: {aside.error}"
-        return Decision(changes=changes, messages=(), counts={}, refused=why)
+        if isinstance(entry.fact, TimePassed):
+            self._time_rests_until = asyncio.get_running_loop().time() + TIME_RESTS_SECONDS
+        if not isinstance(entry.fact, EntriesSetAside):
+            self._untold += [change for change in decision.changes if isinstance(change, EntrySetAside)]
 
     async def _tell_set_aside(self) -> None:
         """One fact for all of them. It is an entry like any other, and becomes an incident of Tocsin's own."""
@@ -269,6 +294,7 @@ class Runner:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _commit(self, decisions: Sequence[Decision], position: int) -> None:
+        """StoreRefused: it will never be written, and nothing of it is."""
         changes = [change for decision in decisions for change in decision.changes]
         messages = [message for decision in decisions for message in decision.messages]
         await self._commit_until_done(changes, messages, position)
@@ -278,12 +304,23 @@ class Runner:
         while True:
             try:
                 await self._store.commit(changes, messages, position)
+            except StoreRefused:
+                raise
             except StoreFailed as error:
                 self._note_failure(str(error))
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 self._note_failure(None)
                 return
+
+    async def _commit_aside(self, decision: Decision, position: int) -> None:
+        """There is nothing left to decide instead: whatever the store says, it is tried again."""
+        while self.position < position:
+            try:
+                await self._commit([decision], position)
+            except StoreRefused as error:
+                self._note_failure(str(error))
+                await asyncio.sleep(RETRY_SECONDS)
 
     def _note_failure(self, reason: str | None) -> None:
         if reason is not None and self.failing is None:
@@ -320,7 +357,7 @@ class Runner:
 
 
 def _source(fact: Fact) -> str:
-    return fact.source if isinstance(fact, AlertsReceived | Unreadable) else ""
+    return fact.source if isinstance(fact, AlertsReceived | AlertsFetched | Looked | Unreadable) else ""
 
 
 def _in_words(error: Exception) -> str:
@@ -330,7 +367,13 @@ def _in_words(error: Exception) -> str:
 
 
 def _alerts_in(entry: Entry) -> int:
-    return len(entry.fact.notification.alerts) if isinstance(entry.fact, AlertsReceived) else 1
+    match entry.fact:
+        case AlertsReceived():
+            return len(entry.fact.notification.alerts)
+        case AlertsFetched():
+            return len(entry.fact.alerts)
+        case _:
+            return 1
 
 
 def _size(fact: Fact) -> int:

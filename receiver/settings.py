@@ -14,22 +14,25 @@ from yarl import URL
 
 from guard import configfile
 from guard.configfile import Fault, InvalidConfig
-from guard.tokens import TokenFile, Unreadable
+from guard.tokens import TokenFile, Unreadable, first_token
 from receiver.channels import Channel
 from receiver.channels.terminal import Terminal
 from receiver.channels.webhook import Webhook
+from receiver.policy.checks import problems, topology_problems
 from receiver.policy.duration import parse_duration
 from receiver.policy.file import (
     ChannelFile,
     ReceiverFile,
+    RetentionFile,
     SourceFile,
     TerminalFile,
+    TopologyFile,
     WebhookFile,
     policy_of,
-    problems,
 )
 from receiver.policy.matcher import parse_matcher
 from receiver.policy.policy import Policy
+from receiver.policy.windows import parse_moment, parse_weekly, zone
 
 EXAMPLE = Path(__file__).parent / "example" / "receiver.yml"
 
@@ -53,6 +56,33 @@ def _matcher(text: str) -> None:
     parse_matcher(text)
 
 
+def _time_zone(text: str) -> None:
+    zone(text)
+
+
+def _weekly(text: str) -> None:
+    parse_weekly(text)
+
+
+def _moment(text: str) -> None:
+    parse_moment(text)
+
+
+TOPOLOGY = configfile.Kind(
+    name="topology",
+    struct=TopologyFile,
+    title="Tocsin's topology.yml",
+    description="Which service needs which.",
+    file_names=("topology.yml", "topology.yaml", "*.topology.yml"),
+    check=topology_problems,
+)
+
+
+def _others(file: ReceiverFile) -> Iterator[tuple[Path, configfile.Kind[TopologyFile]]]:
+    if file.topology_file is not None:
+        yield Path(file.topology_file), TOPOLOGY
+
+
 KIND = configfile.Kind(
     name="receiver",
     struct=ReceiverFile,
@@ -60,7 +90,15 @@ KIND = configfile.Kind(
     description="Who may post webhooks, which incidents take which escalation, and the channels to people.",
     file_names=("receiver.yml", "receiver.yaml", "*.receiver.yml"),
     check=problems,
-    formats={"duration": _duration, "matcher": _matcher, "url": _url},
+    formats={
+        "duration": _duration,
+        "matcher": _matcher,
+        "moment": _moment,
+        "time_zone": _time_zone,
+        "url": _url,
+        "weekly": _weekly,
+    },
+    others=_others,
 )
 
 
@@ -71,26 +109,46 @@ class Settings(msgspec.Struct, frozen=True):
     policy: Policy
     sources: dict[str, SourceFile] | None
     channels: dict[str, ChannelFile]
+    retention: RetentionFile
 
 
 def load(path: Path, *, environ: Mapping[str, str]) -> Settings:
-    """Raises InvalidConfig with every fault. The digest is that of the file as it is written, secrets unexpanded."""
+    """Raises InvalidConfig with every fault. The digest is that of the files as written, secrets unexpanded."""
     file = configfile.read(path, KIND, environ=environ)
-    if unusable := list(_unusable_tokens(str(path), file.sources or {})):
-        raise InvalidConfig(unusable)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    return Settings(name=str(path), policy=policy_of(file, digest=digest), sources=file.sources, channels=file.channels)
+    faults = list(_unusable_tokens(str(path), file.sources or {}))
+    written = hashlib.sha256(path.read_bytes())
+    topology = None
+    if file.topology_file is not None:
+        try:
+            topology = configfile.read(Path(file.topology_file), TOPOLOGY, environ=environ)
+            written.update(Path(file.topology_file).read_bytes())
+        except InvalidConfig as invalid:
+            faults += invalid.faults
+    if faults:
+        raise InvalidConfig(faults)
+    return Settings(
+        name=str(path),
+        policy=policy_of(file, digest=written.hexdigest()[:16], topology=topology),
+        sources=file.sources,
+        channels=file.channels,
+        retention=file.retention,
+    )
 
 
 def _unusable_tokens(name: str, sources: Mapping[str, SourceFile]) -> Iterator[Fault]:
-    """A token file that is there and holds no token would refuse everybody: that is said before it is in force."""
+    """A token file that is there and holds no token would refuse everybody, or be refused: that is said before it is in
+    force."""
     for source, file in sources.items():
-        if file.token_file is None:
-            continue
-        try:
-            TokenFile(file.token_file)
-        except Unreadable as error:
-            yield Fault(name, 0, f"sources.{source}.token_file", str(error), "a file with one token a line")
+        for key, path, read in (
+            ("token_file", file.token_file, TokenFile),
+            ("alertmanager_token_file", file.alertmanager_token_file, first_token),
+        ):
+            if path is None:
+                continue
+            try:
+                read(path)
+            except Unreadable as error:
+                yield Fault(name, 0, f"sources.{source}.{key}", str(error), "a file with one token a line")
 
 
 def channel_of(file: ChannelFile) -> Channel:

@@ -1,4 +1,5 @@
-"""What the engine knows: active alerts, incidents that are not yet done with, the policy in force.
+"""What the engine knows: active alerts, incidents that are not yet done with, the policy in force, and how sources,
+groups and channels are.
 
 `State.apply` is the only way it moves. Everything else here is an index that follows from the values, kept so
 that a decision costs what it touches and not what there is.
@@ -10,11 +11,13 @@ import heapq
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import chain, islice
+from typing import TypeVar
 
 import msgspec
 
-from receiver.entry import EntrySetAside
-from receiver.incident import AlertRecord, Group, Incident, Status, Step
+from receiver.entry import Delivered, EntrySetAside, Undeliverable
+from receiver.incident import AlertRecord, Group, Incident, Step
+from receiver.known import ChannelKnown, Cut, Known, SourceKnown, name_of
 from receiver.policy.policy import NO_POLICY, Policy
 
 
@@ -37,9 +40,20 @@ class StepTaken(msgspec.Struct, frozen=True):
 
 
 class MessageSettled(msgspec.Struct, frozen=True):
-    """Taken or refused: the outbox owes it no longer."""
+    """Taken or refused: the outbox owes it no longer. The rest is for whoever wants to know what was sent."""
 
     message: str
+    outcome: str = "delivered"  # or refused
+    attempts: int | None = None
+    seconds: float | None = None
+    answer: str = ""
+    at: datetime | None = None
+
+    @classmethod
+    def by(cls, fact: Delivered | Undeliverable, at: datetime) -> MessageSettled:
+        if isinstance(fact, Delivered):
+            return cls(fact.message, "delivered", fact.attempts, fact.seconds, fact.answer, at)
+        return cls(fact.message, "refused", fact.attempts, None, fact.reason, at)
 
 
 class PolicyInForce(msgspec.Struct, frozen=True):
@@ -52,6 +66,24 @@ class SetAsideTold(msgspec.Struct, frozen=True):
     positions: tuple[int, ...]
 
 
+class KnownChanged(msgspec.Struct, frozen=True):
+    """A source, a group that was cut, or a channel."""
+
+    known: Known
+
+
+class CutMended(msgspec.Struct, frozen=True):
+    """The group is known whole again."""
+
+    group: Group
+
+
+class SourceForgotten(msgspec.Struct, frozen=True):
+    """The policy has no watchdog for it any more."""
+
+    name: str
+
+
 Change = (
     IncidentChanged
     | IncidentForgotten
@@ -61,7 +93,17 @@ Change = (
     | PolicyInForce
     | EntrySetAside
     | SetAsideTold
+    | KnownChanged
+    | CutMended
+    | SourceForgotten
 )
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """So many incidents are held back from a channel, the first one since then."""
+
+    incidents: int
+    since: datetime
 
 
 class State:
@@ -72,54 +114,86 @@ class State:
         self.policy: Policy = NO_POLICY
         self.incidents: dict[str, Incident] = {}
         self.alerts: dict[tuple[str, str], AlertRecord] = {}
-        self._open: dict[Group, str] = {}
-        self._members: dict[str, dict[str, None]] = {}
+        self.sources: dict[str, SourceKnown] = {}
+        self.channels: dict[str, ChannelKnown] = {}
+        self.cut: dict[Group, Cut] = {}
+        self._found_by: dict[str, dict[str, None]] = {}  # key -> incidents
+        self._members: dict[str, dict[tuple[str, str], None]] = {}
+        self._firing_of: dict[Group, dict[tuple[str, str], None]] = {}
+        self._awaiting: dict[Group, dict[str, None]] = {}
+        self._held_on: dict[str, dict[str, None]] = {}  # channel -> incidents
         self._deadlines = Deadlines()
 
     @classmethod
     def restored(
-        cls, *, journal: str, policy: Policy, incidents: Iterable[Incident], alerts: Iterable[AlertRecord]
+        cls,
+        *,
+        journal: str,
+        policy: Policy,
+        incidents: Iterable[Incident],
+        alerts: Iterable[AlertRecord],
+        known: Iterable[Known] = (),
     ) -> State:
         """The state that a store kept. `alerts` come in the order in which they joined their incidents."""
         state = cls(journal=journal)
         state.policy = policy
-        for alert in alerts:
-            state._members.setdefault(alert.incident, {})[alert.fingerprint] = None
-            if alert.moved_on:
-                continue
-            key = (alert.source, alert.fingerprint)
-            known = state.alerts.get(key)
-            if known is None or known.changed <= alert.changed:  # an alert that moved on has a row in each incident
-                state.alerts[key] = alert
         for incident in incidents:
             state._put(incident)
+        latest: dict[tuple[str, str], AlertRecord] = {}
+        for alert in alerts:
+            key = (alert.source, alert.fingerprint)
+            before = latest.get(key)
+            state._members.setdefault(alert.incident, {})[key] = None
+            if alert.moved_on:
+                continue
+            if before is None or before.changed <= alert.changed:  # what moved on has a row in each incident
+                latest[key] = alert
+        for alert in latest.values():
+            state._put_alert(alert)
+        for each in known:
+            state._put_known(each)
         return state
 
     def apply(self, changes: Iterable[Change]) -> None:
         for change in changes:
             match change:
                 case AlertChanged(alert):
-                    if not alert.moved_on:
-                        self.alerts[alert.source, alert.fingerprint] = alert
-                    self._members.setdefault(alert.incident, {})[alert.fingerprint] = None
+                    if alert.moved_on:
+                        self._members.setdefault(alert.incident, {})[alert.source, alert.fingerprint] = None
+                    else:
+                        self._put_alert(alert)
                 case IncidentChanged(incident):
                     self._put(incident)
                 case IncidentForgotten(identifier):
                     self._forget(identifier)
                 case PolicyInForce(policy):
                     self.policy = policy
+                case KnownChanged(known):
+                    self._put_known(known)
+                case CutMended(group):
+                    self.cut.pop(group, None)
+                case SourceForgotten(name):
+                    self.sources.pop(name, None)
+                    self._deadlines.set(f"source {name}", None)
                 case StepTaken() | MessageSettled() | EntrySetAside() | SetAsideTold():
                     pass  # the store keeps these; no decision looks back at them
 
-    def open_incident_of(self, group: Group) -> Incident | None:
-        identifier = self._open.get(group)
-        return None if identifier is None else self.incidents[identifier]
+    def found_by(self, key: str) -> Iterable[str]:
+        """The incidents under a key, in no order that means anything."""
+        return self._found_by.get(key, ())
 
     def alerts_of(self, incident: Incident) -> Iterator[AlertRecord]:
         """In the order in which they joined. An alert that has since joined another incident is not among them."""
-        for fingerprint in self._members.get(incident.id, ()):
-            alert = self.alerts.get((incident.group.source, fingerprint))
+        for key in self._members.get(incident.id, ()):
+            alert = self.alerts.get(key)
             if alert is not None and alert.incident == incident.id:
+                yield alert
+
+    def ever_in(self, incident: Incident) -> Iterator[AlertRecord]:
+        """Also those that have since gone to another one, as they are now."""
+        for key in self._members.get(incident.id, ()):
+            alert = self.alerts.get(key)
+            if alert is not None:
                 yield alert
 
     def first_alerts_of(self, incident: Incident, limit: int) -> list[AlertRecord]:
@@ -128,31 +202,101 @@ class State:
         others = (alert for alert in self.alerts_of(incident) if not alert.firing)
         return list(islice(chain(firing, others), limit))
 
+    def firing_of(self, group: Group) -> Iterator[AlertRecord]:
+        """Those that fire, and that a body of this group showed last. Sorted: a start must not change the order."""
+        return (self.alerts[key] for key in sorted(self._firing_of.get(group, ())))
+
+    def awaiting(self, group: Group) -> list[str]:
+        """The incidents that are over unless this group, when it is known whole, has more."""
+        return sorted(self._awaiting.get(group, ()))
+
+    def held_on(self, channel: str) -> list[str]:
+        """The incidents of which a channel will hear in its digest."""
+        return sorted(self._held_on.get(channel, ()))
+
+    def held(self) -> dict[str, Waiting]:
+        """What waits for the digest of each channel."""
+        return {
+            channel: Waiting(len(names), min(self.incidents[name].held[channel].since for name in names))
+            for channel, names in sorted(self._held_on.items())
+        }
+
     def next_due(self) -> datetime | None:
         return self._deadlines.next()
 
     def due(self, at: datetime) -> list[str]:
-        """The incidents for which something is due, the longest overdue first."""
+        """For whom something is due, the longest overdue first: incidents, sources, channels."""
         return self._deadlines.due(at)
 
     def _put(self, incident: Incident) -> None:
+        before = self.incidents.get(incident.id)
         self.incidents[incident.id] = incident
         self._deadlines.set(incident.id, incident.deadline)
-        if incident.status is Status.RESOLVED:
-            if self._open.get(incident.group) == incident.id:
-                del self._open[incident.group]
-        else:
-            self._open[incident.group] = incident.id
+        if before is None or before.found_by != incident.found_by:
+            self._unindex(before)
+            for key in incident.found_by:
+                self._found_by.setdefault(key, {})[incident.id] = None
+        if before is not None:
+            if before.awaits is not None:
+                _drop(self._awaiting, before.awaits, before.id)
+            for channel in before.held:
+                _drop(self._held_on, channel, before.id)
+        if incident.awaits is not None:
+            self._awaiting.setdefault(incident.awaits, {})[incident.id] = None
+        for channel in incident.held:
+            self._held_on.setdefault(channel, {})[incident.id] = None
+
+    def _put_alert(self, alert: AlertRecord) -> None:
+        key = (alert.source, alert.fingerprint)
+        before = self.alerts.get(key)
+        self.alerts[key] = alert
+        if before is None or before.incident != alert.incident:
+            self._members.setdefault(alert.incident, {})[key] = None
+        if before is not None and before.group is not None and before.firing:
+            if before.group == alert.group and alert.firing:
+                return
+            _drop(self._firing_of, before.group, key)
+        if alert.group is not None and alert.firing:
+            self._firing_of.setdefault(alert.group, {})[key] = None
+
+    def _put_known(self, known: Known) -> None:
+        match known:
+            case SourceKnown():
+                self.sources[known.name] = known
+                self._deadlines.set(name_of(known), known.deadline)
+            case ChannelKnown():
+                self.channels[known.name] = known
+                self._deadlines.set(name_of(known), known.deadline)
+            case Cut():
+                self.cut[known.group] = known
 
     def _forget(self, identifier: str) -> None:
-        incident = self.incidents[identifier]
-        for fingerprint in self._members.pop(identifier, ()):
-            key = (incident.group.source, fingerprint)
+        incident = self.incidents.pop(identifier)
+        for key in self._members.pop(identifier, ()):
             known = self.alerts.get(key)
             if known is not None and known.incident == identifier:
                 del self.alerts[key]
-        del self.incidents[identifier]
+                if known.firing and known.group is not None:
+                    _drop(self._firing_of, known.group, key)
+        self._unindex(incident)
         self._deadlines.set(identifier, None)
+
+    def _unindex(self, incident: Incident | None) -> None:
+        if incident is not None:
+            for key in incident.found_by:
+                _drop(self._found_by, key, incident.id)
+
+
+_Key = TypeVar("_Key")
+_Member = TypeVar("_Member")
+
+
+def _drop(index: dict[_Key, dict[_Member, None]], key: _Key, member: _Member) -> None:
+    members = index.get(key)
+    if members is not None:
+        members.pop(member, None)
+        if not members:
+            del index[key]
 
 
 class Deadlines:

@@ -31,6 +31,7 @@ from exporter.registry import Registry
 from guard import configfile
 from guard.configfile import Kind, schema
 from receiver.__main__ import parser as receiver_parser
+from receiver.chaincheck import ChainCheck
 from receiver.clock import SystemClock
 from receiver.doors.acts import Acts
 from receiver.doors.api import Api
@@ -41,14 +42,19 @@ from receiver.doors.webhook import WebhookDoor
 from receiver.message import Document
 from receiver.metrics import REFUSALS, Metrics
 from receiver.outbox import Outbox
+from receiver.policy import checks
+from receiver.reconcile import Reconciliation
 from receiver.runner import Runner
 from receiver.store.sqlite import open_sqlite
 from tests import tidy
 from tests.pages import DOCS, PAGES, ROOT, anchors, broken_links, fenced, links, rows, section, text_of
+from tests.real.servers import receiver, until
 from tocsin import schemas
 from tocsin.kinds import KINDS
 
 NAMED_KINDS: Mapping[str, Kind[Any]] = {kind.name: kind for kind in KINDS}
+
+INCIDENT_ACTS = ("ack", "resolve", "snooze", "note", "assign", "merge", "split")
 
 # Where each command's flags are.
 FLAGS_OF = {
@@ -58,8 +64,7 @@ FLAGS_OF = {
     "audit verify": "commands.md",
     "audit list": "commands.md",
     "incident": "commands.md",
-    "incident list": "commands.md",
-    "incident show": "commands.md",
+    **{f"incident {verb}": "commands.md" for verb in ("list", "show", *INCIDENT_ACTS)},
     "exporter": "exporter.md",
     "receiver": "receiver.md",
 }
@@ -74,9 +79,9 @@ class Flag(NamedTuple):
     default: str
 
 
-def run(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, folder: Path = ROOT, **more: str) -> subprocess.CompletedProcess[str]:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")}
-    environ |= {"COLUMNS": "250", "PYTHONPATH": str(ROOT)}
+    environ |= {"COLUMNS": "250", "PYTHONPATH": str(ROOT), **more}
     command = [sys.executable, "-m", "tocsin.cli", *arguments]
     return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=60)
 
@@ -150,19 +155,50 @@ def keys(form: Mapping[str, Any], definitions: Mapping[str, Any], path: str = ""
 
 @pytest.mark.parametrize(
     ("kind", "page", "heading"),
-    [("receiver", "policy.md", "Every key"), ("exporter", "exporter.md", "exporter.yml")],
+    [
+        ("receiver", "policy.md", "Every key"),
+        ("topology", "policy.md", "topology.yml"),
+        ("exporter", "exporter.md", "exporter.yml"),
+    ],
 )
 def test_exactly_the_keys_of_a_configuration_file_are_documented(kind: str, page: str, heading: str) -> None:
     form = schema(NAMED_KINDS[kind])
     assert set(rows(page, heading)) == set(keys(form, form["$defs"]))
 
 
+def defaults(form: Mapping[str, Any], definitions: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
+    """Every key that has a default in a schema which is more than nothing, and that default as people write it."""
+    if "$ref" in form:
+        form = definitions[form["$ref"].rpartition("/")[2]]
+    for branch in form.get("anyOf", ()):
+        yield from defaults(branch, definitions, path)
+    for name, inner in form.get("properties", {}).items():
+        here = f"{path}.{name}" if path else name
+        match inner.get("default"):
+            case str() | int() as value:
+                yield here, str(value)
+            case [str() as value]:
+                yield here, f"`{value}`"
+        yield from defaults(inner, definitions, here)
+    if isinstance(form.get("items"), dict):
+        yield from defaults(form["items"], definitions, f"{path}[]")
+    if isinstance(form.get("additionalProperties"), dict):
+        yield from defaults(form["additionalProperties"], definitions, f"{path}.NAME")
+
+
 def test_the_defaults_in_the_policy_page_are_those_of_the_schema() -> None:
     form = schema(NAMED_KINDS["receiver"])
+    documented = {key: row.split("|")[0].strip() for key, row in rows("policy.md", "Every key").items()}
+    found = dict(defaults(form, form["$defs"]))
+    assert {"channels.NAME.retry_for", "storms.never_hold", "sources.NAME.watchdog.late_after"} <= {*found}
+    assert {key: documented[key] for key in found} == found
+
+
+def test_the_bounds_of_each_duration_are_in_the_policy_page() -> None:
     documented = rows("policy.md", "Every key")
-    channel = form["$defs"]["WebhookFile"]["properties"]
-    for key in ("timeout", "retry_for"):
-        assert documented[f"channels.NAME.{key}"].split("|")[0].strip() == channel[key]["default"]
+    for bounds in checks.DURATIONS:
+        assert f"from {bounds.least} to {bounds.most}" in documented[bounds.key]
+        assert not bounds.zero or f"0s: {bounds.zero}" in documented[bounds.key]
 
 
 def test_the_schemas_for_editors_are_those_that_the_programs_use(tmp_path: Path) -> None:
@@ -231,7 +267,15 @@ def test_exactly_the_doors_of_the_receiver_are_documented(tmp_path: Path) -> Non
         outbox = Outbox(report=runner.submit, clock=clock)
         app = application(
             webhook=WebhookDoor(runner=runner, store=store, metrics=metrics, clock=clock),
-            api=Api(store=store, runner=runner, outbox=outbox, clock=clock, started_at=clock.now()),
+            api=Api(
+                store=store,
+                runner=runner,
+                outbox=outbox,
+                clock=clock,
+                started_at=clock.now(),
+                reconciliation=Reconciliation(known=lambda: runner.state, perform=runner.perform, clock=clock),
+                chain=ChainCheck(store, on_checked=lambda _: None),
+            ),
             acts=Acts(store=store, runner=runner),
             health=Health(store=store, runner=runner, outbox=outbox, metrics=metrics, reload=no_reload),
             page=Page(store=store, runner=runner, clock=clock, external_url=None),
@@ -329,13 +373,18 @@ def test_the_examples_of_the_policy_page_are_all_judged() -> None:
     assert len(judged) == len(blocks) - len(others) > 3
 
 
-def told(page: Path) -> Iterator[tuple[str, str]]:
-    """The commands of a page's console blocks that can be run anywhere, and what the page says that they answer."""
+def typed(page: Path) -> Iterator[tuple[str, str]]:
+    """The commands of a page's console blocks, and what the page says that they answer."""
     for block in fenced(page.read_text(encoding="utf-8"), "console"):
-        for command, answer in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
-            words = shlex.split(command)
-            if words[0] == "tocsin" and (words[1] == "check" or {"--help", "--version"} & {*words}):
-                yield command, answer
+        yield from re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE)
+
+
+def told(page: Path) -> Iterator[tuple[str, str]]:
+    """Those that can be run anywhere."""
+    for command, answer in typed(page):
+        words = shlex.split(command)
+        if words[0] == "tocsin" and (words[1] == "check" or {"--help", "--version"} & {*words}):
+            yield command, answer
 
 
 CONSOLE = [(page, command, answer) for page in PAGES for command, answer in told(page)]
@@ -353,6 +402,44 @@ def test_a_command_answers_what_the_page_says(page: Path, command: str, answer: 
     assert said.stdout == answer
 
 
+def session() -> Iterator[tuple[str, str]]:
+    """The commands of the page about commands that ask a receiver, in their order."""
+    for command, answer in typed(DOCS / "commands.md"):
+        if shlex.split(command)[1] in ("fire", "incident"):
+            yield command, answer
+
+
+# What is different each time: times, durations, how wide a column is because of them, and the width of the line.
+_VARIES = (
+    (r", took [\w.]+|, entry \d+", ""),
+    (r"\d{4}-\d\d-\d\d( \d\d:\d\d:\d\dZ)?|\d\d:\d\d:\d\d", "TIME"),
+    (r"\b(\d+[dhms]){1,2}\b", "DURATION"),
+    (r"\s+", " "),
+)
+
+
+def plain(text: str) -> str:
+    for pattern, instead in _VARIES:
+        text = re.sub(pattern, instead, text)
+    return text
+
+
+def test_the_commands_that_ask_a_receiver_answer_what_the_page_says_one_after_the_other(tmp_path: Path) -> None:
+    policy = (ROOT / "receiver" / "example" / "receiver.yml").read_text()
+    asked = {shlex.split(command)[2] for command, _ in session() if shlex.split(command)[1] == "incident"}
+    assert asked == {"list", "show", *INCIDENT_ACTS}
+    with receiver(tmp_path, policy=policy) as server:
+
+        def quiet() -> bool:
+            status = server.get("/api/v1/status")
+            return not status["lag"] and not any(channel["owed"] for channel in status["channels"].values())
+
+        for command, answer in session():
+            said = run(*shlex.split(command)[1:], TOCSIN_URL=server.url, TOCSIN_BY="ana", COLUMNS="100")
+            assert plain(said.stdout) == plain(answer), f"$ {command}\n{said.stdout}{said.stderr}"
+            until(quiet, what="all is decided and told")
+
+
 def test_there_are_commands_to_run() -> None:
     assert len(CONSOLE) >= 3
 
@@ -366,15 +453,13 @@ def test_the_unit_for_systemd_uses_flags_that_exist() -> None:
 
 
 def test_the_sample_of_a_message_has_exactly_the_keys_that_are_posted() -> None:
-    (sample,) = fenced(text_of("webhook-channel.md"), "json")
-    document = json.loads(sample)
-    read = msgspec.convert(document, Document)
-    assert json.loads(msgspec.json.encode(read)) == document
-    assert set(rows("webhook-channel.md", "What is posted")) - {
-        "Idempotency-Key",
-        "X-Tocsin-Signature",
-        "User-Agent",
-    } == {*document}
+    samples = [json.loads(sample) for sample in fenced(text_of("webhook-channel.md"), "json")]
+    assert [sample["kind"] for sample in samples] == ["opened", "digest"]
+    headers = {"Idempotency-Key", "X-Tocsin-Signature", "User-Agent"}
+    for document in samples:
+        read = msgspec.convert(document, Document)
+        assert json.loads(msgspec.json.encode(read)) == document
+        assert set(rows("webhook-channel.md", "What is posted")) - headers == {*document}
 
 
 def test_the_signature_check_of_the_page_accepts_what_is_genuine_and_nothing_else() -> None:

@@ -41,13 +41,28 @@ WIRED: Mapping[str, tuple[str, ...]] = {
 }
 WIRES_EVERYTHING = ("tocsin",)
 
-CORE = ("alert", "entry", "engine", "own", "ledger", "state", "incident", "lifecycle", "message", "policy")
+CORE = (
+    *(
+        "alert",
+        "entry",
+        "episode",
+        "engine",
+        "joining",
+        "correlation",
+        "merging",
+        "watch",
+        "own",
+        "acting",
+        "lifecycle",
+    ),
+    *("telling", "quiet", "storm", "ledger", "state", "known", "incident", "message", "policy"),
+)
 CORE_LIBRARIES = _words(
     "__future__ bisect collections dataclasses datetime enum functools hashlib heapq itertools json math msgspec"
-    " operator re string typing"
+    " operator re string typing zoneinfo"
 )
-# policy/file.py speaks of faults in the words of the reader of configuration files, and of nothing else of it.
-CORE_EXCEPTIONS = {"receiver.policy.file": ("guard.configfile", "guard.configfile.Problem")}
+# policy/checks.py speaks of faults in the words of the reader of configuration files, and of nothing else of it.
+CORE_EXCEPTIONS = {"receiver.policy.checks": ("guard.configfile", "guard.configfile.Problem")}
 
 FORBIDDEN_CALLS = _words("open print input hash id exec eval compile __import__ breakpoint globals")
 READS_A_CLOCK = _words("now utcnow today")

@@ -6,8 +6,11 @@ stack.py      what --stack adds: Prometheus and Alertmanager as they are install
 processes.py  several processes as one: started together, ended together
 bundled.py    where the configuration is that travels with the program
 fire.py       a test alert through the door that Alertmanager uses
-incident.py   what is open, and the story of one incident
+incident.py   what is open, and what people do about it
+story.py      what people read about incidents: the list, and the whole path of one
+layout.py     text on a terminal: cut, wrapped, times as people read them
 audit.py      what the journal holds, and whether its chain holds
+export.py     the journal as a file that anybody can check
 client.py     one request to a receiver
 check.py      every configuration file of a repository, all faults at once
 kinds.py      the kinds of configuration file that Tocsin has

@@ -1,4 +1,4 @@
-"""`tocsin audit verify | list`: does the journal's chain hold, and what does the journal hold?
+"""`tocsin audit verify | list | export`: does the journal's chain hold, and what does the journal hold?
 
 Reads the store itself, also while a receiver runs on it, takes no lock and writes nothing. Bodies are summarised, never
 printed: what is in them is for whoever has the store.
@@ -13,29 +13,37 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
 import msgspec
 
 from guard import flags
+from guard.printable import printable
+from receiver.alert import Alert
 from receiver.entry import (
     KINDS,
+    AlertsFetched,
     AlertsReceived,
     Delivered,
     EntriesSetAside,
     Entry,
     Fact,
+    JournalTrimmed,
+    Looked,
     PolicyLoaded,
     TimePassed,
     Undeliverable,
     Unreadable,
     kind_of,
 )
+from receiver.policy.duration import parse_duration
 from receiver.store import StoreUnusable
-from receiver.store.journal import Journal, open_journal
+from receiver.store.journal import Choice, Journal, open_journal
 from receiver.store.sqlite import path_of
-from tocsin.incident import printable
+from tocsin.export import Faulty, verify_export, write_export
 
 PROGRESS_SECONDS = 2.0
 SHOWN_MAX = 5
@@ -49,15 +57,20 @@ def main(
     out: TextIO | None = None,
     err: TextIO | None = None,
     monotonic: Callable[[], float] = time.monotonic,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> int:
     out, err = out or sys.stdout, err or sys.stderr
-    chosen = _parser(environ).parse_args(arguments)
+    chosen = _parser(environ, now=now()).parse_args(arguments)
     path: Path = chosen.storage_url
+    if chosen.verb == "verify" and chosen.export is not None:
+        return _verify_export(chosen.export, out=out, err=err)
     try:
         journal, close = open_journal(path)
         try:
             if chosen.verb == "verify":
                 return _verify(journal, out=out, err=err, monotonic=monotonic)
+            if chosen.verb == "export":
+                return _export(journal, chosen.file, out=out, err=err)
             return _list(journal, chosen, out=out)
         finally:
             close()
@@ -68,12 +81,17 @@ def main(
     return 1
 
 
-def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
+def _parser(environ: Mapping[str, str], *, now: datetime) -> argparse.ArgumentParser:
     command = flags.command("tocsin audit", "What the journal holds, and whether its chain holds.")
-    verbs = command.add_subparsers(dest="verb", required=True, metavar="verify | list")
+    verbs = command.add_subparsers(dest="verb", required=True, metavar="verify | list | export")
     verify = verbs.add_parser("verify", help="walk the whole chain", allow_abbrev=False)
     listing = verbs.add_parser("list", help="one line for each entry", allow_abbrev=False)
-    for each in (verify, listing):
+    export = verbs.add_parser("export", help="the whole journal as NDJSON, with its hashes", allow_abbrev=False)
+    export.add_argument("file", metavar="FILE", type=Path, help="must not be there yet")
+    verify.add_argument(
+        "--export", type=Path, metavar="FILE", help="walk the chain of an export instead of the store's"
+    )
+    for each in (verify, listing, export):
         flags.flag(
             each,
             "--storage.url",
@@ -86,6 +104,12 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
         )
     listing.add_argument("--kind", choices=KINDS, default="", metavar="KIND", help=f"only these: {', '.join(KINDS)}")
     listing.add_argument("--after", type=_count, metavar="POSITION", help="those after it; absent: the last ones")
+    moment = _moment(now)
+    listing.add_argument("--since", type=moment, metavar="TIME", help="2026-11-21T08:00:00Z, or 2h: so long ago")
+    listing.add_argument("--until", type=moment, metavar="TIME", help="those before it")
+    listing.add_argument("--by", metavar="WHO", help="only what this person did")
+    listing.add_argument("--incident", metavar="ID", help="only what is about this incident")
+    listing.add_argument("--text", metavar="TEXT", default="", help="only lines that hold it, in capitals or not")
     listing.add_argument("--limit", type=_count, default=100, help="at most so many")
     listing.add_argument("--output", choices=("text", "json"), default="text", help="text or json")
     return command
@@ -95,6 +119,24 @@ def _count(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) < 2**63):
         raise argparse.ArgumentTypeError(f"found {text!r}, expected a whole number")
     return int(text)
+
+
+def _moment(now: datetime) -> Callable[[str], datetime]:
+    """A point in time as people write it; without a zone it is UTC."""
+
+    def moment(text: str) -> datetime:
+        try:
+            return now - parse_duration(text)
+        except (ValueError, OverflowError):
+            pass
+        try:
+            at = datetime.fromisoformat(text)
+            return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+        except (ValueError, OverflowError):
+            expected = "a time such as 2026-11-21T08:00:00Z, or a duration such as 2h"
+            raise argparse.ArgumentTypeError(f"found {text!r}, expected {expected}") from None
+
+    return moment
 
 
 # --- verify ------------------------------------------------------------------------------------------------
@@ -114,8 +156,40 @@ def _verify(journal: Journal, *, out: TextIO, err: TextIO, monotonic: Callable[[
     if walked.problem is not None:
         out.write(f"the chain does not hold: {walked.problem}\n")
         return 1
-    entries = "1 entry" if walked.position == 1 else f"{walked.position} entries"
-    out.write(f"{entries}, the chain holds, head {walked.hash.hex()}\n")
+    begin = journal.begin().position
+    begun = f", the first {begin} were taken out" if begin else ""
+    out.write(f"{_entries(walked.position - begin)}, the chain holds, head {walked.hash.hex()}{begun}\n")
+    return 0
+
+
+def _entries(count: int) -> str:
+    return "1 entry" if count == 1 else f"{count} entries"
+
+
+def _verify_export(path: Path, *, out: TextIO, err: TextIO) -> int:
+    try:
+        count, head = verify_export(path)
+    except Faulty as error:
+        out.write(f"the chain does not hold: {error}\n")
+        return 1
+    except OSError as error:
+        err.write(f"tocsin audit: cannot read {path}: {error.strerror or error}\n")
+        return 1
+    out.write(f"{_entries(count)}, the chain holds, head {head}\n")
+    return 0
+
+
+# --- export ------------------------------------------------------------------------------------------------
+
+
+def _export(journal: Journal, path: Path, *, out: TextIO, err: TextIO) -> int:
+    try:
+        with path.open("xb") as file:
+            count = write_export(journal, file)
+    except OSError as error:
+        err.write(f"tocsin audit: cannot write {path}: {error.strerror or error}\n")
+        return 1
+    out.write(f"{_entries(count)} in {path}\n")
     return 0
 
 
@@ -123,16 +197,33 @@ def _verify(journal: Journal, *, out: TextIO, err: TextIO, monotonic: Callable[[
 
 
 def _list(journal: Journal, chosen: argparse.Namespace, *, out: TextIO) -> int:
-    after = journal.position_before_last(chosen.limit, chosen.kind) if chosen.after is None else chosen.after
-    found = journal.of_kind(chosen.kind, after=after, limit=chosen.limit)
+    choice = Choice(chosen.kind, chosen.after or 0, chosen.since, chosen.until)
+    walk = journal.backwards(choice) if chosen.after is None else journal.forwards(choice)
+    found = list(islice((entry for entry in walk if _wanted(entry, chosen)), chosen.limit))
+    if chosen.after is None:
+        found.reverse()
     if chosen.output == "json":
         document = {"entries": [_document(entry) for entry in found]}
         out.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
         return 0
-    for entry in found:
-        line = f"{entry.position:>8}  {entry.at:%Y-%m-%d %H:%M:%S}Z  {_who(entry.fact)}: {_what(entry.fact)}"
-        out.write(printable(line) + "\n")
+    out.writelines(
+        printable(f"{entry.position:>8}  {entry.at:%Y-%m-%d %H:%M:%S}Z  {_line(entry.fact)}") + "\n" for entry in found
+    )
     return 0
+
+
+def _wanted(entry: Entry, chosen: argparse.Namespace) -> bool:
+    fact = entry.fact
+    about = {getattr(fact, name, None) for name in ("incident", "into", "merged")}
+    return (
+        chosen.by in (None, getattr(fact, "by", ""))
+        and (chosen.incident is None or chosen.incident in about)
+        and chosen.text.lower() in _line(fact).lower()
+    )
+
+
+def _line(fact: Fact) -> str:
+    return f"{_who(fact)}: {_what(fact)}"
 
 
 def _document(entry: Entry) -> dict[str, object]:
@@ -142,12 +233,14 @@ def _document(entry: Entry) -> dict[str, object]:
         "kind": kind_of(entry.fact),
         "who": _who(entry.fact),
         "what": _what(entry.fact),
+        "by": getattr(entry.fact, "by", None),
+        "incident": getattr(entry.fact, "incident", None),
     }
 
 
 def _who(fact: Fact) -> str:
     match fact:
-        case AlertsReceived() | Unreadable():
+        case AlertsReceived() | AlertsFetched() | Looked() | Unreadable():
             return fact.source or "tocsin"
         case Delivered() | Undeliverable():
             return fact.channel
@@ -159,6 +252,11 @@ def _what(fact: Fact) -> str:
     match fact:
         case AlertsReceived():
             return _posted(fact)
+        case AlertsFetched(alerts=alerts):
+            few = _few(_names(alerts)) or "none"
+            return f"was asked for the whole group {fact.group_key}, {_alerts(alerts)}: {few}"
+        case Looked():
+            return f"was asked, and said: {_few(_said(fact))}"
         case TimePassed():
             return "time passed, and something was due"
         case PolicyLoaded():
@@ -169,6 +267,9 @@ def _what(fact: Fact) -> str:
             return f"refused message {fact.message} about {fact.incident} at attempt {fact.attempts}: {fact.reason}"
         case EntriesSetAside(entries):
             return f"{_few([f'entry {each.position} ({each.error})' for each in entries])} could not be decided"
+        case JournalTrimmed():
+            gone = f"took out the oldest {_entries(fact.entries)}, up to {fact.position}"
+            return f"{gone}; the chain goes on from {fact.hash}"
         case Unreadable():
             return f"{fact.kind}, {len(fact.body)} bytes, {fact.problem}"
         case _:
@@ -178,18 +279,37 @@ def _what(fact: Fact) -> str:
 def _posted(fact: AlertsReceived) -> str:
     alerts = fact.notification.alerts
     counts = Counter(alert.status for alert in alerts)
-    names = dict.fromkeys(alert.labels.get("alertname", "unnamed alert") for alert in alerts)
-    told = f"{len(alerts)} {'alert' if len(alerts) == 1 else 'alerts'}"
     return (
-        f"posted {told} ({counts['firing']} firing, {counts['resolved']} resolved) "
-        f"of the group {fact.notification.group_key}: {_few(list(names))}"
+        f"posted {_alerts(alerts)} ({counts['firing']} firing, {counts['resolved']} resolved) "
+        f"of the group {fact.notification.group_key}: {_few(_names(alerts))}"
     )
+
+
+def _alerts(alerts: Sequence[Alert]) -> str:
+    return f"{len(alerts)} {'alert' if len(alerts) == 1 else 'alerts'}"
+
+
+def _names(alerts: Sequence[Alert]) -> list[str]:
+    return list(dict.fromkeys(alert.labels.get("alertname", "unnamed alert") for alert in alerts))
+
+
+def _said(fact: Looked) -> list[str]:
+    """What Alertmanager's API said about alerts, which are known by their fingerprints."""
+    return [
+        *(
+            f"{each.fingerprint} is {each.how}{f' by {each.by}' if each.by else ''}"
+            + (f" until {each.until:%Y-%m-%d %H:%M:%S}Z" if each.until else "")
+            for each in fact.suppressed
+        ),
+        *(f"{fingerprint} is shown" for fingerprint in fact.shown),
+        *(f"{each.fingerprint} is gone since {each.since:%Y-%m-%d %H:%M:%S}Z" for each in fact.gone),
+    ]
 
 
 def _deed(fact: Fact) -> str:
     """What a person did: the kind of deed, to which incident, and whatever else there is to say of it."""
     values: dict[str, Any] = msgspec.to_builtins(fact)
-    rest = {name: value for name, value in values.items() if name not in ("type", "by", "incident")}
+    rest = {name: value for name, value in values.items() if value and name not in ("type", "by", "incident")}
     incident = [str(values["incident"])] if "incident" in values else []
     told = " ".join([kind_of(fact).replace("_", " "), *incident])
     return ", ".join([told, *(f"{name} {value}" for name, value in rest.items())])

@@ -6,7 +6,7 @@ by Prometheus' own programs. Nothing is changed and nothing is sent anywhere.
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -99,10 +99,21 @@ def _verdict(
         case PrometheusFile():
             return promcheck.check(name, kind, folder=folder, environ=environ)
     try:
-        read(path, kind, environ=environ)
+        value = read(path, kind, environ=environ)
     except InvalidConfig as invalid:
         return Verdict(_named(invalid.faults, name))
-    return Verdict()
+    return Verdict(tuple(_faults_of_others(kind.others(value), folder=folder, environ=environ)))
+
+
+def _faults_of_others(
+    others: Iterable[tuple[Path, Kind[Any]]], *, folder: Path, environ: Mapping[str, str]
+) -> Iterator[Fault]:
+    """Of files that a file names, whatever their own names are."""
+    for path, kind in others:
+        try:
+            read(path, kind, environ=environ)
+        except InvalidConfig as invalid:
+            yield from _named(invalid.faults, _shown(path, folder))
 
 
 def _by_content(path: Path, kinds: Sequence[Kind[Any]]) -> AnyKind | None:

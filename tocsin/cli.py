@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ Tocsin goes behind Prometheus and Alertmanager: what they say becomes incidents 
   receiver   take Alertmanager's webhooks, decide, and tell people
   check      every configuration file of a repository, all faults at once
   fire       send a test alert:  tocsin fire alertname=Demo severity=critical
-  incident   list | show ID
+  incident   list | show ID | ack ID | resolve ID | snooze ID 2h | note ID TEXT | assign | merge | split
   audit      verify | list: the journal's chain, and what the journal holds
 
   tocsin COMMAND --help tells more. Every flag is also an environment variable: TOCSIN_...
@@ -26,6 +27,8 @@ Tocsin goes behind Prometheus and Alertmanager: what they say becomes incidents 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 good, 1 a fault was found, 2 the command line is wrong."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # what its character set lacks is shown as an escape
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return _command(given[0] if given else "--help", given[1:], os.environ)
     except KeyboardInterrupt:

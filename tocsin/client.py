@@ -6,7 +6,9 @@ import http.client
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,24 +20,41 @@ class Failed(Exception):
     """The text is for the person who typed the command."""
 
 
-def ask(url: str, *, body: object = None, token_file: str | None = None) -> Any:
+class Refused(Failed):
+    """It answered, and this is what it said. Another request may fare better."""
+
+    def __init__(self, url: str, *, status: int, said: str) -> None:
+        super().__init__(f"{url} answered {status}: {said}")
+        self.status = status
+        self.said = said
+
+
+def ask(
+    url: str,
+    *,
+    body: object = None,
+    token_file: str | None = None,
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> Any:
     """GET without a body, POST with one. Returns the JSON of the answer, or raises Failed."""
     if urlsplit(url).scheme not in ("http", "https"):
         raise Failed(f"found {url!r}, expected an address such as {DEFAULT_URL}")
-    headers = {"Content-Type": "application/json", "User-Agent": "tocsin"}
+    sent = {"Content-Type": "application/json", "User-Agent": "tocsin", **headers}
     if token_file is not None:
-        headers["Authorization"] = f"Bearer {_token(token_file)}"
+        sent["Authorization"] = f"Bearer {_token(token_file)}"
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data=data, headers=headers)  # noqa: S310 - checked above
+    request = urllib.request.Request(url, data=data, headers=sent)  # noqa: S310 - checked above
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310
             return json.loads(answer.read())
     except urllib.error.HTTPError as error:
-        raise Failed(f"{url} answered {error.code}: {_said(error.read(4096))}") from None
+        with error:
+            raise Refused(url, status=error.code, said=_said(error.read(4096))) from None
     except urllib.error.URLError as error:
         raise Failed(f"cannot reach {url}: {_reason(error.reason)} (is it running? `tocsin up` starts it)") from None
     except TimeoutError:
-        raise Failed(f"{url} did not answer within {TIMEOUT_SECONDS:g} seconds") from None
+        done = "" if body is None else ": it may be done all the same, look before you try again"
+        raise Failed(f"{url} did not answer within {TIMEOUT_SECONDS:g} seconds{done}") from None
     except (ValueError, OSError, http.client.HTTPException) as error:
         raise Failed(f"{url} does not answer as Tocsin's receiver does: {error}") from None
 
@@ -51,7 +70,7 @@ def _said(body: bytes) -> str:
     try:
         return str(json.loads(body)["error"])
     except (ValueError, KeyError, TypeError):
-        return body.decode(errors="replace").strip()[:300]
+        return " ".join(body.decode(errors="replace").split())[:300]
 
 
 def _reason(reason: object) -> str:

@@ -1,103 +1,253 @@
-"""`tocsin incident list | show ID`: what is open, and the story of one incident with the reason for each step."""
+"""`tocsin incident VERB`: what is open and why, and what people do about it, over the receiver's API.
+
+Several incidents may be named where that makes sense. Each has its own line: what was done on standard output, what
+was not on standard error; then the exit status is 1.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import pwd
 import sys
-from argparse import SUPPRESS
+from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Mapping, Sequence
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, TextIO
 from urllib.parse import quote, urlencode
 
 from guard import flags
-from tocsin.client import DEFAULT_URL, Failed, ask
+from guard.printable import printable
+from receiver.incident import Status
+from receiver.policy.duration import parse_duration
+from tocsin.client import DEFAULT_URL, Failed, Refused, ask
+from tocsin.layout import columns_of, moment, written
+from tocsin.story import list_of, story_of
+
+STATUSES = ("active", "all", *Status)
+_DOORS = {"ack": "acknowledge"}  # people type the short word
+_HEADERS = {"X-Tocsin-Via": "command"}
 
 
-def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    command = flags.command("tocsin incident", "What is open, and why.")
+def main(
+    arguments: Sequence[str],
+    environ: Mapping[str, str],
+    *,
+    out: TextIO | None = None,
+    err: TextIO | None = None,
+    now: datetime | None = None,
+) -> int:
+    out, err, now = out or sys.stdout, err or sys.stderr, now or datetime.now(UTC)
+    chosen = _chosen(arguments, environ)
+    base = chosen.url.rstrip("/") + "/api/v1/incidents"
+    columns = columns_of(out, environ)
+    try:
+        match chosen.verb:
+            case "list":
+                document = ask(f"{base}?{_query(chosen)}")
+                text = list_of(document["incidents"], now=now, columns=columns)
+                text = text if document["incidents"] else _nothing(chosen)
+            case "show":
+                document = ask(f"{base}/{quote(chosen.id, safe='')}")
+                text = story_of(document, now=now, columns=columns)
+            case _:
+                return _act_on_all(base, chosen, out=out, err=err)
+    except Failed as error:
+        err.write(f"tocsin incident: {printable(str(error))}\n")
+        return 1
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        err.write(f"tocsin incident: {base} does not answer as Tocsin's receiver does: {printable(repr(error))}\n")
+        return 1
+    out.write(_json(document) if chosen.output == "json" else text)
+    return 0
+
+
+# --- the command line --------------------------------------------------------------------------------------
+
+
+def _chosen(arguments: Sequence[str], environ: Mapping[str, str]) -> Namespace:
+    command = flags.command("tocsin incident", "What is open, and why; and what people do about it.")
     flags.flag(command, "--url", help="the receiver", default=DEFAULT_URL, environ=environ)
     flags.flag(
         command, "--output", help="text or json", default="text", parse=flags.one_of("text", "json"), environ=environ
     )
-    verbs = command.add_subparsers(dest="verb", required=True, metavar="list | show ID")
-    listing = verbs.add_parser("list", help="incidents, newest first", allow_abbrev=False)
-    listing.add_argument("--status", default="active", help="active, open, resolved or all")
-    listing.add_argument("--limit", type=int, default=100, help="at most so many")
-    listing.add_argument("text", nargs="?", default="", help="only those whose title or labels contain it")
-    show = verbs.add_parser("show", help="one incident: its alerts and its story", allow_abbrev=False)
-    show.add_argument("id")
-    for each in (listing, show):  # people write --output=json where they think of it
-        each.add_argument("--output", choices=("text", "json"), default=SUPPRESS)
-        each.add_argument("--url", default=SUPPRESS)
-    chosen = command.parse_args(arguments)
-    base = chosen.url.rstrip("/") + "/api/v1/incidents"
-    try:
-        if chosen.verb == "list":
-            query = urlencode({"status": chosen.status, "limit": chosen.limit, "q": chosen.text})
-            document = ask(f"{base}?{query}")
-            plain = chosen.status == "active" and not chosen.text
-            empty = "nothing is open" if plain else "no incident matches"
-            text = _table(document["incidents"], empty=empty)
+    verbs = command.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    def verb(name: str, text: str) -> ArgumentParser:
+        parser = verbs.add_parser(name, help=text, description=f"{text.capitalize()}.", allow_abbrev=False)
+        # People write these where they think of them.
+        parser.add_argument("--output", choices=("text", "json"), default=SUPPRESS, help="text or json")
+        parser.add_argument("--url", default=SUPPRESS, help="the receiver")
+        return parser
+
+    listing = verb("list", "incidents, newest first")
+    listing.add_argument("--status", choices=STATUSES, default="active", metavar="STATUS", help=", ".join(STATUSES))
+    listing.add_argument("--limit", type=_positive, default=100, help="at most so many")
+    texts = listing.add_mutually_exclusive_group()
+    texts.add_argument("--query", default="", metavar="TEXT", help="only those whose title or labels contain it")
+    texts.add_argument("text", nargs="?", default="", metavar="TEXT", help="the same, without writing --query")
+    verb("show", "one incident: whose it is, its alerts, and its story").add_argument("id", metavar="ID")
+
+    acts = {
+        "ack": verb("ack", "you have it: no further stage is taken"),
+        "resolve": verb("resolve", "it is over, whatever still fires"),
+        "snooze": verb("snooze", "put it off: no stage is taken until then"),
+        "note": verb("note", "add a line to its story"),
+        "assign": verb("assign", "say whose it is"),
+        "merge": verb("merge", "it is the same trouble as another incident, which takes its alerts"),
+        "split": verb("split", "take alerts out into an incident of their own"),
+    }
+    for name, parser in acts.items():
+        flags.flag(parser, "--by", help="who does it; absent: your login name", metavar="NAME", environ=environ)
+        if name in ("note", "split"):
+            parser.add_argument("id", metavar="ID")
         else:
-            document = ask(f"{base}/{quote(chosen.id, safe='')}")
-            text = _story(document)
-    except Failed as error:
-        sys.stderr.write(f"tocsin incident: {error}\n")
-        return 1
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n" if chosen.output == "json" else text)
-    return 0
+            parser.add_argument("ids", nargs="+", metavar="ID")
+    acts["snooze"].add_argument("duration", type=_duration, metavar="DURATION", help="such as 30m or 2h")
+    acts["note"].add_argument("text", nargs="+", metavar="TEXT")
+    acts["assign"].add_argument("--to", required=True, metavar="NAME", help="whose it is now")
+    acts["merge"].add_argument("--into", required=True, metavar="ID", help="the incident that takes the alerts")
+    acts["split"].add_argument("alerts", nargs="*", metavar="FINGERPRINT", help="as `show` prints them")
+    acts["split"].add_argument("--merged", metavar="ID", help="instead: all that was merged from this incident")
+
+    chosen = command.parse_args(_sorted(arguments))
+    if chosen.verb == "split" and bool(chosen.alerts) == (chosen.merged is not None):
+        acts["split"].error("name either fingerprints of alerts or --merged=ID")
+    if chosen.verb in acts and chosen.by is None:
+        chosen.by = _login_name(environ)
+        if chosen.by is None:
+            acts[chosen.verb].error("who are you? say --by=NAME, or set TOCSIN_BY")
+    return chosen
 
 
-def _table(incidents: Sequence[Mapping[str, Any]], *, empty: str) -> str:
-    if not incidents:
-        return f"{empty}\n"
-    rows = [("ID", "STATUS", "SEVERITY", "OPENED", "FIRING", "TITLE")]
-    rows += [
-        (
-            each["id"],
-            each["status"],
-            each["severity"],
-            _time(each["opened_at"]),
-            str(each["alerts"]["firing"]),
-            each["title"],
-        )
-        for each in incidents
-    ]
-    shown = [tuple(map(printable, row)) for row in rows]
-    widths = [max(len(row[column]) for row in shown) for column in range(5)]
-    lines = [
-        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[5]]) for row in shown
-    ]
-    return "\n".join(lines) + "\n"
+def _sorted(arguments: Sequence[str]) -> list[str]:
+    """The verb, then the flags, then all else: argparse takes no list with a flag in the middle, and people type one.
+    Every flag here has a value."""
+    flagged: list[str] = []
+    others: list[str] = []
+    rest = list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if word == "--":
+            return [*others[:1], *flagged, "--", *others[1:], *rest]
+        if word.startswith("-"):
+            flagged.append(word)
+            if "=" not in word and word not in ("-h", "--help"):
+                flagged += rest[:1]
+                del rest[:1]
+        else:
+            others.append(word)
+    return [*others[:1], *flagged, *others[1:]]
 
 
-def _story(incident: Mapping[str, Any]) -> str:
-    counts = incident["alert_counts"]
-    lines = [
-        f"{incident['id']}  {incident['severity']}  {incident['status']}",
-        f"  {incident['title']}",
-        f"  opened {_time(incident['opened_at'])}"
-        + (f", resolved {_time(incident['resolved_at'])}" if incident["resolved_at"] else ""),
-        f"  source {incident['source']}, route {incident['route'] or 'none'}, "
-        f"escalation {incident['escalation'] or 'none'}"
-        + (f", next stage {_time(incident['next_stage_at'])}" if incident["next_stage_at"] else ""),
-        "",
-        f"alerts ({counts['firing']} firing, {counts['resolved']} resolved)",
-    ]
-    for alert in incident["alerts"]:
-        labels = ", ".join(f"{name}={value}" for name, value in sorted(alert["labels"].items()))
-        lines.append(f"  {alert['status']:<9} since {_time(alert['starts_at'])}  {labels}")
-    lines += ["", "story"]
-    for step in incident["timeline"]:
-        lines += [f"  {_time(step['at'])}  {step['what']}", f"      {step['why']}"]
-    return "\n".join(map(printable, lines)) + "\n"
+def _positive(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text[:20]) < 2**31):
+        raise ArgumentTypeError(f"found {text!r}, expected a whole number from 1")
+    return int(text)
 
 
-def _time(text: str) -> str:
-    """2026-11-21T08:00:00.123Z as 2026-11-21 08:00:00Z: to the second, still sortable."""
-    return text[:19].replace("T", " ") + "Z"
+def _duration(text: str) -> str:
+    try:
+        parse_duration(text)
+    except ValueError as error:
+        raise ArgumentTypeError(f"found {text!r}, expected {error}") from None
+    return text
 
 
-def printable(text: str) -> str:
-    """Labels come from anywhere; an escape sequence in one must not drive the terminal."""
-    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+def _login_name(environ: Mapping[str, str]) -> str | None:
+    """As the login tells it; a container may know a user by number only."""
+    said = environ.get("LOGNAME") or environ.get("USER")
+    if said:
+        return said
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return None
+
+
+def _query(chosen: Namespace) -> str:
+    return urlencode({"status": chosen.status, "limit": chosen.limit, "q": chosen.query or chosen.text})
+
+
+def _nothing(chosen: Namespace) -> str:
+    plain = chosen.status == "active" and not (chosen.query or chosen.text)
+    return "nothing is open\n" if plain else "no incident matches\n"
+
+
+# --- acts --------------------------------------------------------------------------------------------------
+
+
+def _act_on_all(base: str, chosen: Namespace, *, out: TextIO, err: TextIO) -> int:
+    done: list[Mapping[str, Any]] = []
+    failed: list[dict[str, str]] = []
+
+    def fail(identifier: str, text: str) -> None:
+        failed.append({"id": identifier, "error": text})
+        err.write(f"tocsin incident: {printable(f'{identifier}: {text}')}\n")
+
+    identifiers = list(dict.fromkeys(chosen.ids if "ids" in chosen else [chosen.id]))
+    while identifiers:
+        identifier = identifiers.pop(0)
+        url = f"{base}/{quote(identifier, safe='')}/{_DOORS.get(chosen.verb, chosen.verb)}"
+        try:
+            incident = ask(url, body=_body(chosen), headers=_HEADERS)
+            line = f"{incident['id']}: {_outcome(chosen, incident)}"
+        except Refused as error:
+            fail(identifier, f"answered {error.status}: {error.said.removeprefix(f'{identifier}: ')}")
+        except Failed as error:  # nobody answers: the others would only wait for the same
+            fail(identifier, str(error))
+            for other in identifiers:
+                fail(other, "not tried")
+            break
+        else:
+            done.append(incident)
+            if chosen.output == "text":
+                out.write(f"{printable(line)}\n")
+    if chosen.output == "json":
+        out.write(_json({"incidents": done, "failed": failed}))
+    return 1 if failed else 0
+
+
+def _body(chosen: Namespace) -> dict[str, object]:
+    match chosen.verb:
+        case "snooze":
+            more: dict[str, object] = {"for": chosen.duration}
+        case "note":
+            more = {"text": " ".join(chosen.text)}
+        case "assign":
+            more = {"to": chosen.to}
+        case "merge":
+            more = {"into": chosen.into}
+        case "split" if chosen.merged is not None:
+            more = {"merged": chosen.merged}
+        case "split":
+            more = {"alerts": chosen.alerts}
+        case _:
+            more = {}
+    return {"by": chosen.by, **more}
+
+
+def _outcome(chosen: Namespace, incident: Mapping[str, Any]) -> str:
+    """What the receiver made of it, in a few words."""
+    match chosen.verb:
+        case "ack" if incident["acknowledged_by"] not in (None, chosen.by):
+            return f"{incident['acknowledged_by']} has it already"
+        case "ack":
+            return f"{chosen.by} has it"
+        case "resolve":
+            return "resolved"
+        case "snooze":
+            return f"put off until {written(moment(incident['snoozed_until']))}"
+        case "note":
+            return "noted"
+        case "assign":
+            return f"assigned to {chosen.to}"
+        case "merge":
+            return f"merged into {chosen.into}"
+        case _:
+            mine = (step["why"] for step in reversed(incident["timeline"]) if step["by"] == chosen.by)
+            return f"split: {next(mine, 'done')}"  # which incident it opened, the receiver says
+
+
+def _json(document: object) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"

@@ -9,4 +9,4 @@ from exporter import settings as exporter
 from guard.configfile import Kind
 from receiver import settings as receiver
 
-KINDS: Sequence[Kind[Any]] = (exporter.KIND, receiver.KIND)
+KINDS: Sequence[Kind[Any]] = (exporter.KIND, receiver.KIND, receiver.TOPOLOGY)

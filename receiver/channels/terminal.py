@@ -12,8 +12,10 @@ import threading
 from concurrent.futures import Future
 from typing import TextIO
 
+from guard.printable import printable
 from receiver import message as messages
 from receiver.channels import Unreachable
+from receiver.incident import IncidentView
 from receiver.message import Document, Kind, Message
 
 PRINT_SECONDS_MAX = 5.0
@@ -24,12 +26,13 @@ _COLORS = {
     Kind.UPDATED: "\x1b[1;33m",
     Kind.ACKNOWLEDGED: "\x1b[1;36m",
     Kind.RESOLVED: "\x1b[1;32m",
+    Kind.DIGEST: "\x1b[1;34m",
 }
 _PLAIN = "\x1b[0m"
 
 
 class Terminal:
-    """One line for the incident, one for each of its first alerts."""
+    """One line for the incident, one for each of its first alerts; of a digest one for each incident."""
 
     retry_seconds_max = 24 * 3600.0
     parallel_max = 1
@@ -92,23 +95,47 @@ def render(message: Message, *, color: bool = False) -> str:
     head = f"[{message.kind.upper()}]"
     if color:
         head = f"{_COLORS[message.kind]}{head}{_PLAIN}"
-    incident = document.incident
+    when = f"{message.created_at:%H:%M:%S} {head}"
+    if message.kind is Kind.DIGEST:
+        lines = [f"{when} {_digest_head(document)}"]
+        lines += [f"    {_safe(incident.status)} {_about(incident)}" for incident in document.incidents]
+        if document.incidents_left_out:
+            lines.append(f"    and {document.incidents_left_out} more, in the next digest")
+    else:
+        lines = [f"{when} {_about(document.incident)}", *_alert_lines(document)]
+    return "\n".join(lines) + "\n"
+
+
+def _digest_head(document: Document) -> str:
+    count = len(document.incidents)
+    incidents = "1 incident was" if count == 1 else f"{count} incidents were"
+    return f"{incidents} held back; as of now:"
+
+
+def _about(incident: IncidentView) -> str:
     firing, resolved = incident.alerts.firing, incident.alerts.resolved
-    first = (
-        f"{message.created_at:%H:%M:%S} {head} {incident.id} {_safe(incident.severity)}: {_safe(incident.title)}"
-        f"  ({firing} firing, {resolved} resolved; source {_safe(incident.source)}{_safe(_in_hand(document))})"
-    )
-    return "\n".join([first, *_alert_lines(document)]) + "\n"
+    counts = f"{firing} firing, {resolved} resolved; source {_safe(incident.source)}"
+    title = f"{incident.id} {_safe(incident.severity)}: {_safe(incident.title)}"
+    return f"{title}  ({counts}{_again(incident)}{_safe(_in_hand(incident))})"
 
 
-def _in_hand(document: Document) -> str:
-    """Who has it, so that nobody else gets up for it."""
-    incident = document.incident
+def _again(incident: IncidentView) -> str:
+    if incident.flaps == 0:
+        return ""
+    return f"; opened again {'once' if incident.flaps == 1 else f'{incident.flaps} times'}"
+
+
+def _in_hand(incident: IncidentView) -> str:
+    """Who has it, so that nobody else gets up for it; or where it went."""
+    if incident.merged_into is not None:
+        return f"; merged into {incident.merged_into}"
     if incident.resolved_by is not None:
         return f"; resolved by {incident.resolved_by}"
     if incident.snoozed_until is not None:
         return f"; snoozed until {incident.snoozed_until:%Y-%m-%d %H:%M:%S}Z"
-    return f"; acknowledged by {incident.acknowledged_by}" if incident.acknowledged_by is not None else ""
+    if incident.acknowledged_by is not None:
+        return f"; acknowledged by {incident.acknowledged_by}"
+    return f"; assigned to {incident.assigned_to}" if incident.assigned_to is not None else ""
 
 
 def _alert_lines(document: Document) -> list[str]:
@@ -125,6 +152,4 @@ def _alert_lines(document: Document) -> list[str]:
 
 
 def _safe(text: str, characters_max: int = 400) -> str:
-    """One printable line: an escape sequence in a label must not drive somebody's terminal."""
-    cut = text if len(text) <= characters_max else text[: characters_max - 1] + "…"
-    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in cut)
+    return printable(text, characters_max)

@@ -1,5 +1,6 @@
 """How the world reaches the receiver. A door checks, parses and answers; it decides nothing.
 
+quick.py    the quick way to the next, before the web framework
 webhook.py  POST /webhook/SOURCE: 200 only when it is on disk
 api.py      GET /api/v1/...: what the store knows, for programs
 acts.py     POST /api/v1/incidents/ID/...: what people do to an incident

@@ -16,7 +16,7 @@ from msgspec import Meta
 from guard.peers import is_loopback
 from receiver.doors.answers import answer, refuse
 from receiver.doors.api import incident_document
-from receiver.entry import Acknowledged, Act, Noted, ResolvedByHand, Snoozed
+from receiver.entry import VIAS, Acknowledged, Act, Assigned, Merged, Noted, ResolvedByHand, Snoozed, Split
 from receiver.policy.duration import parse_duration
 from receiver.runner import Runner
 from receiver.store import Store, StoreFailed
@@ -26,9 +26,15 @@ ACT_SECONDS_MAX = 5.0
 BY_CHARACTERS_MAX = 100
 NOTE_CHARACTERS_MAX = 4_000
 SNOOZE_SECONDS_MAX = 30 * 86_400
+SPLIT_ALERTS_MAX = 1_000
+IDENTIFIER_CHARACTERS_MAX = 100
+
+VIA = "X-Tocsin-Via"
 
 _By = Annotated[str, Meta(min_length=1, max_length=BY_CHARACTERS_MAX, pattern=r"\S")]
+_Identifier = Annotated[str, Meta(min_length=1, max_length=IDENTIFIER_CHARACTERS_MAX, pattern=r"\S")]
 _Text = Annotated[str, Meta(min_length=1, max_length=NOTE_CHARACTERS_MAX, pattern=r"\S")]
+_NOT_BLANK = r"`str` matching regex '\\S'"  # as msgspec says it
 _RETRY = {"Retry-After": "5"}
 
 
@@ -52,7 +58,29 @@ class Writing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     text: _Text
 
 
-T = TypeVar("T", Plain, Putting, Writing)
+class Giving(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who gives it to whom."""
+
+    by: _By
+    to: _By
+
+
+class Joining(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who says that it is the same trouble as which other incident."""
+
+    by: _By
+    into: _Identifier
+
+
+class Parting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who takes out which alerts, or what was once merged from which incident."""
+
+    by: _By
+    alerts: Annotated[list[_Identifier], Meta(min_length=1, max_length=SPLIT_ALERTS_MAX)] | None = None
+    merged: _Identifier | None = None
+
+
+T = TypeVar("T", Plain, Putting, Writing, Giving, Joining, Parting)
 
 
 class Acts:
@@ -63,11 +91,11 @@ class Acts:
 
     async def acknowledge(self, request: web.Request) -> web.Response:
         wanted = await self._read(request, Plain)
-        return await self._do(Acknowledged(request.match_info["id"], wanted.by))
+        return await self._do(Acknowledged(_incident(request), wanted.by, _via(request)))
 
     async def resolve(self, request: web.Request) -> web.Response:
         wanted = await self._read(request, Plain)
-        return await self._do(ResolvedByHand(request.match_info["id"], wanted.by))
+        return await self._do(ResolvedByHand(_incident(request), wanted.by, _via(request)))
 
     async def snooze(self, request: web.Request) -> web.Response:
         wanted = await self._read(request, Putting)
@@ -77,11 +105,27 @@ class Acts:
             refuse(400, f"for: found {wanted.duration!r:.80}, expected {error}")
         if not 1 <= duration.total_seconds() <= SNOOZE_SECONDS_MAX:
             refuse(400, f"for: found {wanted.duration!r:.80}, expected a duration from 1s to 30d")
-        return await self._do(Snoozed(request.match_info["id"], wanted.by, duration))
+        return await self._do(Snoozed(_incident(request), wanted.by, duration, _via(request)))
 
     async def note(self, request: web.Request) -> web.Response:
         wanted = await self._read(request, Writing)
-        return await self._do(Noted(request.match_info["id"], wanted.by, wanted.text))
+        return await self._do(Noted(_incident(request), wanted.by, wanted.text, _via(request)))
+
+    async def assign(self, request: web.Request) -> web.Response:
+        wanted = await self._read(request, Giving)
+        return await self._do(Assigned(_incident(request), wanted.by, wanted.to, _via(request)))
+
+    async def merge(self, request: web.Request) -> web.Response:
+        wanted = await self._read(request, Joining)
+        return await self._do(Merged(_incident(request), wanted.by, wanted.into, _via(request)), other=wanted.into)
+
+    async def split(self, request: web.Request) -> web.Response:
+        wanted = await self._read(request, Parting)
+        if (wanted.alerts is None) == (wanted.merged is None):
+            refuse(400, "body: expected either `alerts` or `merged`")
+        alerts = tuple(dict.fromkeys(wanted.alerts or ()))
+        act = Split(_incident(request), wanted.by, alerts, wanted.merged, _via(request))
+        return await self._do(act, other=wanted.merged)
 
     async def _read(self, request: web.Request, form: type[T]) -> T:
         if not is_loopback(request.remote):
@@ -100,14 +144,17 @@ class Acts:
             return msgspec.json.decode(bytes(body), type=form)
         except msgspec.ValidationError as error:
             what, _, path = str(error).partition(" - at `$")
+            what = what.replace(_NOT_BLANK, "a text that is not blank")
             refuse(400, f"{path.rstrip('`').lstrip('.') or 'body'}: {what[:1].lower()}{what[1:]}")
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             refuse(400, f"body: expected JSON, found something else ({error})")
 
-    async def _do(self, act: Act) -> web.Response:
+    async def _do(self, act: Act, *, other: str | None = None) -> web.Response:
+        """`other` is a second incident that the act names: it must be there as well."""
         try:
-            if await self._store.incident(act.incident) is None:
-                refuse(404, f"there is no incident {act.incident[:80]!r}")
+            for identifier in (act.incident, *(() if other is None else (other,))):
+                if await self._store.incident(identifier) is None:
+                    refuse(404, f"there is no incident {identifier[:80]!r}")
             async with asyncio.timeout(self._seconds_max):
                 refused = await self._runner.perform(act)
             if refused is not None:
@@ -117,3 +164,15 @@ class Acts:
             refuse(503, f"the store fails ({error}): try again", headers=_RETRY)
         except TimeoutError:
             refuse(503, "it is not decided yet, and may still be: look before you try again", headers=_RETRY)
+
+
+def _incident(request: web.Request) -> str:
+    return request.match_info["id"]
+
+
+def _via(request: web.Request) -> str:
+    """What the caller says of itself; whoever says nothing is a program."""
+    via = request.headers.get(VIA, "api")
+    if via not in VIAS:
+        refuse(400, f"the header {VIA}: found {via[:40]!r}, expected one of: {', '.join(VIAS)}")
+    return via

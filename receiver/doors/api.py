@@ -7,23 +7,32 @@ from datetime import datetime
 import msgspec
 from aiohttp import web
 
+from receiver.chaincheck import ChainCheck
 from receiver.clock import Clock
 from receiver.doors.answers import answer, limit_of, refuse
 from receiver.incident import AlertView, IncidentView, Status, Step, alert_view, incident_view
 from receiver.metrics import program_version
 from receiver.outbox import Outbox
+from receiver.reconcile import Reconciliation
 from receiver.runner import Runner
+from receiver.state import State
 from receiver.store import Store
 
 LIMIT_MAX = 10_000
+OUTCOMES = ("owed", "delivered", "refused")
 STATUSES = ("active", "all", *Status)
 
 
-class StepView(msgspec.Struct, frozen=True):
+class StepView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A step's own fields. The later ones are shown where there is something to show."""
+
     at: datetime
     what: str
     why: str
     by: str
+    via: str = ""  # by which way, where a person did it
+    entry: int = 0  # the position in the journal of what it follows from
+    seconds: float | None = None  # how long the delivery took
 
 
 class WholeIncident(msgspec.Struct, frozen=True):
@@ -41,12 +50,24 @@ class WholeIncident(msgspec.Struct, frozen=True):
 
 
 class Api:
-    def __init__(self, *, store: Store, runner: Runner, outbox: Outbox, clock: Clock, started_at: datetime) -> None:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        runner: Runner,
+        outbox: Outbox,
+        clock: Clock,
+        started_at: datetime,
+        reconciliation: Reconciliation,
+        chain: ChainCheck,
+    ) -> None:
         self._store = store
         self._runner = runner
         self._outbox = outbox
         self._clock = clock
         self._started_at = started_at
+        self._reconciliation = reconciliation
+        self._chain = chain
 
     async def incidents(self, request: web.Request) -> web.Response:
         status = request.query.get("status", "active")
@@ -66,6 +87,18 @@ class Api:
         found = await self._store.alerts(limit=limit_of(request, default=1000, most=LIMIT_MAX))
         return answer({"alerts": [alert_view(alert) for alert in found]})
 
+    async def deliveries(self, request: web.Request) -> web.Response:
+        outcome = request.query.get("outcome", "")
+        if outcome not in ("", *OUTCOMES):
+            refuse(400, f"outcome: found {outcome[:40]!r}, expected one of: {', '.join(OUTCOMES)}")
+        found = await self._store.deliveries(
+            limit=limit_of(request, default=500, most=LIMIT_MAX),
+            channel=request.query.get("channel", ""),
+            incident=request.query.get("incident", ""),
+            outcome=outcome,
+        )
+        return answer({"deliveries": found})
+
     async def status(self, _: web.Request) -> web.Response:
         size = await self._store.size()
         aside = await self._store.last_set_aside(5)
@@ -80,16 +113,19 @@ class Api:
                 "journal": {
                     "name": self._runner.state.journal,
                     "entries": size.entries,
+                    "trimmed": size.trimmed,
                     "decided": self._runner.position,
                     "lag": self._runner.lag,
                     "bytes": size.bytes,
                     "writable": self._runner.failing is None,
                     "error": self._runner.failing,
+                    "chain": self._chain.result,
                 },
                 "lag": self._runner.lag,
                 "channels": {
                     name: {
                         "owed": owed,
+                        "held": _held(self._runner.state, name),
                         "oldest_seconds": (now - oldest).total_seconds() if oldest else None,
                         "delivered": watcher.delivered,
                         "failed_attempts": watcher.failures,
@@ -97,6 +133,17 @@ class Api:
                         "error": watcher.last_error,
                     }
                     for name, (owed, oldest, watcher) in self._outbox.by_channel().items()
+                },
+                "sources": {
+                    name: {
+                        "alertmanager": watcher.error or ("reachable" if watcher.last_success else "not asked yet"),
+                        "last_look": watcher.last_look,
+                        "last_success": watcher.last_success,
+                        "looks": watcher.looks,
+                        "failures": watcher.failures,
+                        "news": watcher.news,
+                    }
+                    for name, watcher in self._reconciliation.by_source().items()
                 },
                 "set_aside": {
                     "count": size.set_aside,
@@ -127,4 +174,28 @@ async def incident_document(store: Store, identifier: str) -> dict[str, object]:
 
 
 def _story(steps: list[Step]) -> list[StepView]:
-    return [StepView(at=step.at, what=step.what, why=step.why, by=step.by) for step in steps]
+    return [
+        StepView(
+            at=step.at,
+            what=step.what,
+            why=step.why,
+            by=step.by,
+            via=step.via,
+            entry=step.entry,
+            seconds=step.seconds,
+        )
+        for step in steps
+    ]
+
+
+def _held(state: State, channel: str) -> dict[str, object]:
+    """What a storm holds back from a channel, and when its digest is due."""
+    waiting = state.held().get(channel)
+    if waiting is None:
+        return {"incidents": 0, "since": None, "digest_at": None}
+    known = state.channels.get(channel)
+    return {
+        "incidents": waiting.incidents,
+        "since": waiting.since,
+        "digest_at": None if known is None else known.due_at,  # none: it waits for the channel's answer
+    }

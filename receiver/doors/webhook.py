@@ -1,19 +1,25 @@
 """Alertmanager's door. 200 means: on disk. 503 means: come back, Alertmanager will. 4xx means: it would be no
-use to come back; what could not be understood is set aside for the person who wants to know why."""
+use to come back; what could not be understood is set aside for the person who wants to know why.
+
+What is decided here knows nothing of a web framework: `admit`, `reserve` and `take` are values in, an answer out. Two
+ways lead to it, with the same answers: `post`, for whatever HTTP there is, and quick.py, for what Alertmanager sends.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from asyncio import Future
+from collections.abc import Callable
 from time import perf_counter
-from typing import NoReturn
 
+import msgspec
 from aiohttp import web
 
 from receiver.alert import InvalidPayload, parse
 from receiver.clock import Clock
 from receiver.doors.answers import answer, refuse
-from receiver.entry import AlertsReceived
+from receiver.entry import AlertsReceived, Entry
 from receiver.metrics import Metrics
 from receiver.runner import Overloaded, Runner
 from receiver.sources import Sources, Unwelcome
@@ -28,6 +34,27 @@ ARRIVING_BYTES_MAX = 512 * 1024 * 1024
 # Alertmanager's next peer begins to send after 15 seconds; a sender that needs longer for a body is in trouble.
 BODY_SECONDS_MAX = 15.0
 _HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "5"}}
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """It is on disk: what the sender is told."""
+
+    accepted: int
+    position: int
+
+
+class Refused(Exception):
+    """It is not taken. `reason` is a bounded word for the metric; the text is for the sender."""
+
+    def __init__(self, status: int, reason: str, text: str) -> None:
+        self.status = status
+        self.reason = reason
+        self.headers = _HEADERS.get(status, {})
+        super().__init__(text)
+
+
+# What became of a webhook; another exception is a mistake of ours.
+Outcome = Accepted | Exception
 
 
 class WebhookDoor:
@@ -48,62 +75,70 @@ class WebhookDoor:
         self.sources = Sources({})  # nobody, until a policy says who
         self._metrics = metrics
         self._clock = clock
-        self._body_seconds_max = body_seconds_max
+        self.body_seconds_max = body_seconds_max
         self._arriving_bytes_max = arriving_bytes_max
         self._arriving_bytes = 0
+        self._setting_aside: set[asyncio.Task[None]] = set()
 
-    async def post(self, request: web.Request) -> web.Response:
-        began = perf_counter()
+    # --- what is decided about a webhook, however it came -----------------------------------------------------
+
+    def came(self) -> None:
+        """A webhook came; it is counted once, whatever becomes of it."""
         self._metrics.webhooks.inc()
-        source = request.match_info["source"]
-        self._admit(request, source)
-        body = await self._body(request)
+
+    def refused(self, refusal: Refused) -> None:
+        """It is answered with this refusal."""
+        self._metrics.webhooks_refused.labels(refusal.reason).inc()
+
+    def admit(self, source: str, *, remote: str | None, authorization: str | None) -> None:
+        """Before a byte of the body is read. Raises Refused."""
+        try:
+            self.sources.admit(source, remote=remote, authorization=authorization)
+            self._runner.check_load()
+        except Unwelcome as error:
+            raise Refused(error.status, error.reason, str(error)) from None
+        except Overloaded as error:
+            raise Refused(503, error.reason, f"too much at once ({error}): send it again") from None
+
+    def reserve(self, size: int) -> None:
+        """Room for a body while it arrives; `release` gives it back. Raises Refused."""
+        if self._arriving_bytes and self._arriving_bytes + size > self._arriving_bytes_max:
+            raise Refused(503, "arriving", "too many bodies arrive at once: send it again")
+        self._arriving_bytes += size
+
+    def release(self, size: int) -> None:
+        self._arriving_bytes -= size
+
+    def too_slow(self) -> Refused:
+        return Refused(503, "slow", f"the body did not arrive within {self.body_seconds_max:g} seconds")
+
+    def take(self, source: str, body: bytes, *, began: float, reply: Callable[[Outcome], None]) -> None:
+        """Calls `reply` once: when it is on disk, when it cannot be, or when it was set aside. `began` is when its
+        head was there, by perf_counter."""
         try:
             notification = parse(body)
         except InvalidPayload as error:
-            await self._set_aside(source, error, body)
-            self._refuse(400, error.reason, str(error))
-        try:
-            position = await self._runner.submit(AlertsReceived(source, body, notification))
-        except StoreFailed as error:
-            self._refuse(503, "store", f"it could not be written to disk ({error}): send it again")
-        self._metrics.webhook_seconds.observe(perf_counter() - began)
-        return answer({"accepted": len(notification.alerts), "position": position})
+            task = asyncio.create_task(self._set_aside(source, error, body, reply))
+            self._setting_aside.add(task)
+            task.add_done_callback(self._setting_aside.discard)
+            return
+        alerts = len(notification.alerts)
 
-    def _admit(self, request: web.Request, source: str) -> None:
-        """Before a byte of the body is read."""
-        try:
-            self.sources.admit(source, remote=request.remote, authorization=request.headers.get("Authorization"))
-            self._runner.check_load()
-        except Unwelcome as error:
-            self._refuse(error.status, error.reason, str(error))
-        except Overloaded as error:
-            self._refuse(503, error.reason, f"too much at once ({error}): send it again")
+        def written(done: Future[Entry]) -> None:
+            error = done.exception()
+            if error is None:
+                self._metrics.webhook_seconds.observe(perf_counter() - began)
+                reply(Accepted(alerts, done.result().position))
+            elif isinstance(error, StoreFailed):
+                reply(Refused(503, "store", f"it could not be written to disk ({error}): send it again"))
+            else:
+                reply(RuntimeError("the store raised what it should not", error))
 
-    async def _body(self, request: web.Request) -> bytes:
-        """The whole body, within a time and with a limit on what all bodies together may take while they arrive."""
-        encoded = request.content_length is None or "Content-Encoding" in request.headers
-        size = BODY_BYTES_MAX if encoded else request.content_length or 0
-        if self._arriving_bytes and self._arriving_bytes + size > self._arriving_bytes_max:
-            self._refuse(503, "arriving", "too many bodies arrive at once: send it again")
-        self._arriving_bytes += size
-        try:
-            async with asyncio.timeout(self._body_seconds_max):
-                return await request.read()
-        except TimeoutError:
-            self._refuse(503, "slow", f"the body did not arrive within {self._body_seconds_max:g} seconds")
-        except web.HTTPRequestEntityTooLarge as error:
-            self._metrics.webhooks_refused.labels("too_large").inc()
-            error.text = f"the body is larger than {BODY_BYTES_MAX} bytes: use max_alerts or smaller groups"
-            raise
-        except web.HTTPException:
-            raise
-        except (web.RequestPayloadError, ConnectionError, ValueError) as error:
-            self._refuse(400, "unreadable", f"the body could not be read: {type(error).__name__}")
-        finally:
-            self._arriving_bytes -= size
+        self._runner.append(AlertsReceived(source, body, notification)).add_done_callback(written)
 
-    async def _set_aside(self, source: str, error: InvalidPayload, body: bytes) -> None:
+    async def _set_aside(
+        self, source: str, error: InvalidPayload, body: bytes, reply: Callable[[Outcome], None]
+    ) -> None:
         log.warning("a webhook was not understood", extra={"source": source, "error": str(error)})
         try:
             await self._store.set_aside(
@@ -111,7 +146,51 @@ class WebhookDoor:
             )
         except StoreFailed:
             log.warning("and could not be set aside: the store cannot be written")
+        reply(Refused(400, error.reason, str(error)))
 
-    def _refuse(self, status: int, reason: str, text: str) -> NoReturn:
-        self._metrics.webhooks_refused.labels(reason).inc()
-        refuse(status, text, headers=_HEADERS.get(status, {}))
+    # --- as a handler of the web framework ---------------------------------------------------------------------
+
+    async def post(self, request: web.Request) -> web.Response:
+        began = perf_counter()
+        self.came()
+        source = request.match_info["source"]
+        try:
+            self.admit(source, remote=request.remote, authorization=request.headers.get("Authorization"))
+            body = await self._body(request)
+            outcome = await self._taken(source, body, began)
+            if isinstance(outcome, Accepted):
+                return answer(outcome)
+            raise outcome
+        except Refused as refusal:
+            self.refused(refusal)
+            refuse(refusal.status, str(refusal), headers=refusal.headers)
+
+    async def _taken(self, source: str, body: bytes, began: float) -> Outcome:
+        known: Future[Outcome] = asyncio.get_running_loop().create_future()
+        # Whoever waits may have been cut off at the end of the grace period.
+        reply: Callable[[Outcome], None] = lambda outcome: None if known.done() else known.set_result(outcome)  # noqa: E731
+        self.take(source, body, began=began, reply=reply)
+        return await known
+
+    async def _body(self, request: web.Request) -> bytes:
+        """The whole body, within a time and with a limit on what all bodies together may take while they arrive."""
+        encoded = request.content_length is None or "Content-Encoding" in request.headers
+        size = BODY_BYTES_MAX if encoded else request.content_length or 0
+        self.reserve(size)
+        try:
+            if request.content.is_eof():  # it came together with the head, as small bodies do
+                return await request.read()
+            async with asyncio.timeout(self.body_seconds_max):
+                return await request.read()
+        except TimeoutError:
+            raise self.too_slow() from None
+        except web.HTTPRequestEntityTooLarge as error:
+            self._metrics.webhooks_refused.labels("too_large").inc()
+            error.text = f"the body is larger than {BODY_BYTES_MAX} bytes: use max_alerts or smaller groups"
+            raise
+        except web.HTTPException:
+            raise
+        except (web.RequestPayloadError, ConnectionError, ValueError) as error:
+            raise Refused(400, "unreadable", f"the body could not be read: {type(error).__name__}") from None
+        finally:
+            self.release(size)

@@ -1,4 +1,5 @@
-"""receiver.yml as people write it, what only several places together can get wrong, and how it becomes the policy."""
+"""receiver.yml and topology.yml as people write them, and how they become the policy. checks.py has what their schemas
+cannot say; only a file without a fault becomes a policy."""
 
 from __future__ import annotations
 
@@ -8,10 +9,32 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from guard.configfile import Problem
 from receiver.policy.duration import parse_duration
-from receiver.policy.matcher import parse_matcher
-from receiver.policy.policy import Escalation, Policy, Route, Stage
+from receiver.policy.matcher import Matcher, parse_matcher
+from receiver.policy.policy import (
+    ByLabels,
+    CauseAndSymptom,
+    Cooldown,
+    Downstream,
+    Escalation,
+    Flapping,
+    Maintenance,
+    Policy,
+    Route,
+    Rule,
+    Sequence,
+    Stage,
+    Storms,
+    Watchdog,
+    Window,
+)
+from receiver.policy.topology import needed_by
+from receiver.policy.windows import parse_once, parse_weekly
+
+SERVICES_MAX = 5_000
+SEQUENCE_STEPS_MAX = 10
+STORM_LIMIT_MAX = 10_000
+INCIDENT_ALERTS_MAX = 100_000
 
 Duration = Annotated[
     str, Meta(description="a duration such as 30s, 5m or 1h30m", extra_json_schema={"format": "duration"})
@@ -19,7 +42,32 @@ Duration = Annotated[
 MatcherText = Annotated[
     str, Meta(description='a matcher such as severity="critical"', extra_json_schema={"format": "matcher"})
 ]
+TimeZone = Annotated[
+    str, Meta(description="a time zone such as Europe/Berlin", extra_json_schema={"format": "time_zone"})
+]
+Moment = Annotated[
+    str,
+    Meta(
+        description="a moment such as 2026-12-24T18:00, by the clock of the time zone unless it has an offset",
+        extra_json_schema={"format": "moment"},
+    ),
+]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
+Title = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\u0000-\u001f]*$")]
+LabelName = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Service = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\u0000-\u001f]*$")]
+Matchers = Annotated[list[MatcherText], Meta(min_length=1)]
+
+
+class WatchdogFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The alert that this source always sends. When it is late, Tocsin says that the source is silent."""
+
+    matchers: Annotated[tuple[MatcherText, ...], Meta(min_length=1, description="all must hold")] = (
+        'alertname="Watchdog"',
+    )
+    late_after: Annotated[Duration, Meta(description="from 30s to 7d; longer than the Watchdog's repeat_interval")] = (
+        "5m"
+    )
 
 
 class SourceFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -28,6 +76,111 @@ class SourceFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     token_file: Annotated[
         str | None, Meta(description="file with the bearer token; without one only loopback may post")
     ] = None
+    alertmanager_url: Annotated[
+        str | None,
+        Meta(description="where this Alertmanager's API is; http or https", extra_json_schema={"format": "url"}),
+    ] = None
+    alertmanager_token_file: Annotated[
+        str | None, Meta(description="file with the bearer token for Alertmanager's API")
+    ] = None
+    watchdog: WatchdogFile | None = None
+
+
+class CorrelateFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One rule of which alerts belong together. Its keys tell its kind: `by`; `cause` and `symptom`;
+    `depends_on_label`; or `sequence`."""
+
+    name: Title
+    window: Annotated[Duration, Meta(description="from 1s to 1d")]
+    matchers: Annotated[list[MatcherText] | None, Meta(description="with by: all must hold; none: all alerts")] = None
+    by: (
+        Annotated[list[LabelName], Meta(min_length=1, description="one incident for all with the same values")] | None
+    ) = None
+    cause: Annotated[list[MatcherText], Meta(min_length=1, description="what a cause is")] | None = None
+    symptom: Annotated[list[MatcherText], Meta(min_length=1, description="what follows from a cause")] | None = None
+    depends_on_label: Annotated[
+        LabelName | None, Meta(description="the label with the service's name, as in the topology")
+    ] = None
+    sequence: (
+        Annotated[
+            list[Matchers],
+            Meta(min_length=2, max_length=SEQUENCE_STEPS_MAX, description="matchers of each step, in order"),
+        ]
+        | None
+    ) = None
+    equal: Annotated[list[LabelName] | None, Meta(description="labels that must have the same values")] = None
+    severity: Annotated[str | None, Meta(description="of what a sequence makes (default: critical)")] = None
+    title: Annotated[Title | None, Meta(description="of that incident; {label} is filled in from equal")] = None
+
+
+class ServiceFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A service, and what it needs."""
+
+    depends_on: Annotated[list[Service], Meta(description="names of services that it needs itself")] = msgspec.field(
+        default_factory=list
+    )
+
+
+class TopologyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which service needs which."""
+
+    services: Annotated[dict[Service, ServiceFile], Meta(max_length=SERVICES_MAX)] = msgspec.field(default_factory=dict)
+
+
+class BudgetFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """So many messages in so long."""
+
+    limit: Annotated[int, Meta(ge=0, le=STORM_LIMIT_MAX, description="0: nothing is held")] = 10
+    per: Annotated[Duration, Meta(description="from 1s to 1h")] = "1m"
+
+
+class StormsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one channel is told at most; the rest is held for a digest."""
+
+    per_channel: BudgetFile = BudgetFile()
+    never_hold: Annotated[
+        tuple[MatcherText, ...], Meta(description="any one of them suffices; an empty list: everything may be held")
+    ] = ('severity="critical"',)
+
+
+class MaintenanceFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A window in which nobody is told of alerts that match: weekly, or once with from and to."""
+
+    name: Title
+    matchers: Annotated[list[MatcherText], Meta(min_length=1, description="all must hold")]
+    weekly: Annotated[
+        str | None,
+        Meta(
+            description="days and times such as 'Sun 02:00-04:00' or 'Mon,Wed 22:00-02:00'",
+            extra_json_schema={"format": "weekly"},
+        ),
+    ] = None
+    starts: Moment | None = msgspec.field(name="from", default=None)
+    ends: Moment | None = msgspec.field(name="to", default=None)
+    time_zone: TimeZone = "UTC"
+
+
+class CooldownFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long an alert that matches is not told again after it began."""
+
+    duration: Annotated[Duration, Meta(description="from 1s to 7d")]
+    matchers: Annotated[list[MatcherText], Meta(description="all must hold; none: all alerts")] = msgspec.field(
+        default_factory=list
+    )
+
+
+class FlappingFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An incident that was opened again so often is over only when it was calm for so long."""
+
+    after: Annotated[int, Meta(ge=0, le=1000, description="how often it was opened again; 0: never")] = 3
+    calm: Annotated[Duration, Meta(description="from 1s to 1d")] = "10m"
+
+
+class RetentionFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long what is over is kept."""
+
+    journal: Annotated[Duration, Meta(description="0s: for ever; otherwise at least 1h")] = "90d"
+    incidents: Annotated[Duration, Meta(description="resolved ones; 0s: for ever; otherwise at least 1h")] = "365d"
 
 
 class StageFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -84,14 +237,33 @@ class ReceiverFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     routes: Annotated[list[RouteFile], Meta(description="first match wins")] = msgspec.field(default_factory=list)
     escalations: dict[Name, EscalationFile] = msgspec.field(default_factory=dict)
     channels: dict[Name, ChannelFile] = msgspec.field(default_factory=dict)
+    correlate: Annotated[list[CorrelateFile], Meta(description="which alerts belong together; first match wins")] = (
+        msgspec.field(default_factory=list)
+    )
+    topology: TopologyFile | None = None
+    topology_file: Annotated[str | None, Meta(description="the topology in a file of its own")] = None
+    storms: StormsFile = StormsFile()
+    maintenance: list[MaintenanceFile] = msgspec.field(default_factory=list)
+    cooldowns: Annotated[list[CooldownFile], Meta(description="first match wins")] = msgspec.field(default_factory=list)
+    flapping: FlappingFile = FlappingFile()
+    reopen_within: Annotated[
+        Duration, Meta(description="what fires again so soon after it was over opens the same incident; up to 1d")
+    ] = "5m"
+    stale_after: Annotated[
+        Duration, Meta(description="an incident of which nothing was heard for so long is over; 0s: never; up to 365d")
+    ] = "24h"
+    incident_alerts_max: Annotated[int, Meta(ge=1, le=INCIDENT_ALERTS_MAX, description="alerts in one incident")] = (
+        25_000
+    )
+    retention: RetentionFile = RetentionFile()
 
 
 EVERY_CHANNEL = "every-channel"
 
 
-def policy_of(file: ReceiverFile, *, digest: str) -> Policy:
+def policy_of(file: ReceiverFile, *, digest: str, topology: TopologyFile | None = None) -> Policy:
     """The frozen policy. Short files work: without escalations every channel is told at once; without routes
-    everything takes the only escalation."""
+    everything takes the only escalation. `topology` is what `topology_file` holds."""
     escalations = {
         name: Escalation(
             name=name,
@@ -105,73 +277,82 @@ def policy_of(file: ReceiverFile, *, digest: str) -> Policy:
     if not escalations and file.channels:
         everyone = Stage(delay=parse_duration("0s"), notify=tuple(sorted(file.channels)))
         escalations = {EVERY_CHANNEL: Escalation(name=EVERY_CHANNEL, stages=(everyone,))}
-    routes = tuple(
-        Route(matchers=tuple(parse_matcher(text) for text in route.matchers), escalation=route.escalation)
-        for route in file.routes
-    )
+    routes = tuple(Route(matchers=_matchers(route.matchers), escalation=route.escalation) for route in file.routes)
     if not routes and len(escalations) == 1:
         routes = (Route(matchers=(), escalation=next(iter(escalations))),)
-    return Policy(digest=digest, routes=routes, escalations=escalations, channels=tuple(sorted(file.channels)))
-
-
-def problems(document: object) -> Iterator[Problem]:
-    """What no single place of the file shows: names that lead nowhere, delays that go back, incidents without a way."""
-    if not isinstance(document, dict):
-        return
-    channels = _names(document.get("channels"))
-    escalations = _names(document.get("escalations"))
-    yield from _routes(document.get("routes"), escalations)
-    for name, escalation in _items(document.get("escalations")):
-        stages = escalation.get("stages") if isinstance(escalation, dict) else None
-        yield from _stages(("escalations", name, "stages"), stages, channels)
-    if not _list(document.get("routes")) and len(escalations) > 1:
-        yield Problem(
-            path=("escalations",),
-            found=f"{len(escalations)} escalations and no routes",
-            expected="routes that say which incidents take which escalation",
-        )
-
-
-def _routes(routes: object, escalations: list[str]) -> Iterator[Problem]:
-    for index, route in enumerate(_list(routes)):
-        name = route.get("escalation") if isinstance(route, dict) else None
-        if isinstance(name, str) and name not in escalations:
-            yield Problem(path=("routes", index, "escalation"), found=f"{name!r}", expected=_one_of(escalations))
-
-
-def _stages(path: tuple[str | int, ...], stages: object, channels: list[str]) -> Iterator[Problem]:
-    earlier = None
-    for index, stage in enumerate(_list(stages)):
-        if not isinstance(stage, dict):
-            continue
-        for place, name in enumerate(_list(stage.get("notify"))):
-            if isinstance(name, str) and name not in channels:
-                yield Problem(path=(*path, index, "notify", place), found=f"{name!r}", expected=_one_of(channels))
-        try:
-            delay = parse_duration(stage.get("delay", "0s"))
-        except (ValueError, TypeError, AttributeError):
-            continue  # a fault of its own, found by the schema
-        if earlier is not None and delay < earlier:
-            yield Problem(
-                path=(*path, index, "delay"),
-                found=f"{stage.get('delay', '0s')!r}, less than the stage before",
-                expected="stages in the order of their delays, each counted from the opening of the incident",
+    depends_on = _depends_on(topology or file.topology)
+    return Policy(
+        digest=digest,
+        routes=routes,
+        escalations=escalations,
+        channels=tuple(sorted(file.channels)),
+        correlate=tuple(map(_rule, file.correlate)),
+        depends_on=depends_on,
+        needed_by=needed_by(depends_on),
+        storms=Storms(
+            limit=file.storms.per_channel.limit,
+            per=parse_duration(file.storms.per_channel.per),
+            never_hold=_matchers(file.storms.never_hold),
+        ),
+        maintenance=tuple(each for item in file.maintenance for each in _maintenance(item)),
+        cooldowns=tuple(
+            Cooldown(matchers=_matchers(item.matchers), duration=parse_duration(item.duration))
+            for item in file.cooldowns
+        ),
+        watchdogs={
+            name: Watchdog(
+                matchers=_matchers(source.watchdog.matchers), late_after=parse_duration(source.watchdog.late_after)
             )
-        earlier = delay
+            for name, source in sorted((file.sources or {}).items())
+            if source.watchdog is not None
+        },
+        flapping=Flapping(after=file.flapping.after, calm=parse_duration(file.flapping.calm)),
+        reopen_within=parse_duration(file.reopen_within),
+        stale_after=parse_duration(file.stale_after),
+        incident_alerts_max=file.incident_alerts_max,
+    )
 
 
-def _one_of(names: Iterable[str]) -> str:
-    listed = ", ".join(sorted(names))
-    return f"one of: {listed}" if listed else "a name that is defined (none is)"
+def _rule(file: CorrelateFile) -> Rule:
+    window = parse_duration(file.window)
+    equal = _once(file.equal)
+    if file.by is not None:
+        return ByLabels(name=file.name, matchers=_matchers(file.matchers), by=_once(file.by), window=window)
+    if file.depends_on_label is not None:
+        return Downstream(name=file.name, label=file.depends_on_label, equal=equal, window=window)
+    if file.sequence is not None:
+        return Sequence(
+            name=file.name,
+            steps=tuple(map(_matchers, file.sequence)),
+            equal=equal,
+            window=window,
+            severity=file.severity or "critical",
+            title=file.title or "",
+        )
+    return CauseAndSymptom(
+        name=file.name, cause=_matchers(file.cause), symptom=_matchers(file.symptom), equal=equal, window=window
+    )
 
 
-def _names(value: object) -> list[str]:
-    return [name for name, _ in _items(value)]
+def _depends_on(topology: TopologyFile | None) -> dict[str, tuple[str, ...]]:
+    services = topology.services if topology else {}
+    return {name: _once(services[name].depends_on) for name in sorted(services)}
 
 
-def _items(value: object) -> list[tuple[str, object]]:
-    return [(name, item) for name, item in value.items() if isinstance(name, str)] if isinstance(value, dict) else []
+def _maintenance(file: MaintenanceFile) -> Iterator[Maintenance]:
+    """One for each day of a weekly window."""
+    windows: Iterable[Window] = ()
+    if file.weekly is not None:
+        windows = parse_weekly(file.weekly, time_zone=file.time_zone)
+    elif file.starts is not None and file.ends is not None:
+        windows = (parse_once(file.starts, file.ends, time_zone=file.time_zone),)
+    for window in windows:
+        yield Maintenance(name=file.name, matchers=_matchers(file.matchers), window=window)
 
 
-def _list(value: object) -> list[object]:
-    return value if isinstance(value, list) else []
+def _matchers(texts: Iterable[str] | None) -> tuple[Matcher, ...]:
+    return tuple(map(parse_matcher, texts or ()))
+
+
+def _once(names: Iterable[str] | None) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names or ()))

@@ -70,4 +70,7 @@ def _value(written: str) -> str:
 
 
 def matches_all(matchers: tuple[Matcher, ...], labels: Mapping[str, str]) -> bool:
-    return all(matcher.matches(labels) for matcher in matchers)
+    for matcher in matchers:  # noqa: SIM110 - asked for every alert and rule: twice as fast as all() over a generator
+        if not matcher.matches(labels):
+            return False
+    return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -32,13 +32,116 @@ class Route(msgspec.Struct, frozen=True):
         return ", ".join(str(matcher) for matcher in self.matchers) or "everything"
 
 
+class ByLabels(msgspec.Struct, frozen=True, tag="by_labels"):
+    """One incident for all alerts with the same values of `by`, while it was active within the window."""
+
+    name: str
+    matchers: tuple[Matcher, ...]
+    by: tuple[str, ...]
+    window: timedelta
+
+
+class CauseAndSymptom(msgspec.Struct, frozen=True, tag="cause_and_symptom"):
+    """A symptom joins the incident of a cause with the same `equal`; a late cause adopts the symptoms before it."""
+
+    name: str
+    cause: tuple[Matcher, ...]
+    symptom: tuple[Matcher, ...]
+    equal: tuple[str, ...]
+    window: timedelta
+
+
+class Downstream(msgspec.Struct, frozen=True, tag="downstream"):
+    """An alert of a service joins the incident of a service that it depends on. `label` holds the service's name."""
+
+    name: str
+    label: str
+    equal: tuple[str, ...]
+    window: timedelta
+
+
+class Sequence(msgspec.Struct, frozen=True, tag="sequence"):
+    """Alerts that are harmless alone and an attack in this order, with the same `equal`, within the time."""
+
+    name: str
+    steps: tuple[tuple[Matcher, ...], ...]
+    equal: tuple[str, ...]
+    window: timedelta
+    severity: str = "critical"
+    title: str = ""  # {label} is filled in from `equal`
+
+
+Rule = ByLabels | CauseAndSymptom | Downstream | Sequence
+
+
+class Storms(msgspec.Struct, frozen=True):
+    """So many messages to one channel in so long; the rest is held for a digest. A limit of 0 holds nothing.
+    What matches any of `never_hold` is not held."""
+
+    limit: int = 10
+    per: timedelta = timedelta(minutes=1)
+    never_hold: tuple[Matcher, ...] = (Matcher("severity", "=", "critical"),)
+
+
+class Window(msgspec.Struct, frozen=True):
+    """When: once, from one moment to another, or weekly by the clock on the wall of a time zone."""
+
+    starts: datetime | None = None
+    ends: datetime | None = None
+    weekday: int = 0  # Monday is 0
+    from_minute: int = 0  # of the day
+    minutes: int = 0  # how long, by the clock on the wall
+    time_zone: str = "UTC"
+
+
+class Maintenance(msgspec.Struct, frozen=True):
+    """Alerts that match are shown, and nobody is told before the window ends."""
+
+    name: str
+    matchers: tuple[Matcher, ...]
+    window: Window
+
+
+class Cooldown(msgspec.Struct, frozen=True):
+    """An alert that matches and fires again so soon after it began is not told again before that."""
+
+    matchers: tuple[Matcher, ...]
+    duration: timedelta
+
+
+class Watchdog(msgspec.Struct, frozen=True):
+    """The alert that always fires. A source that does not send it for so long is silent."""
+
+    matchers: tuple[Matcher, ...]
+    late_after: timedelta
+
+
+class Flapping(msgspec.Struct, frozen=True):
+    """An incident that was opened again so often is over only when nothing of it has fired for `calm`. 0: never."""
+
+    after: int = 3
+    calm: timedelta = timedelta(minutes=10)
+
+
 class Policy(msgspec.Struct, frozen=True):
-    """`digest` is that of the whole file, so that a change of a channel's address is a new policy as well."""
+    """`digest` is that of the whole file, so that a change of a channel's address is a new policy as well. What came
+    later has a default: the journal keeps policies that older versions wrote."""
 
     digest: str
     routes: tuple[Route, ...]
     escalations: dict[str, Escalation]
     channels: tuple[str, ...]
+    correlate: tuple[Rule, ...] = ()
+    depends_on: dict[str, tuple[str, ...]] = {}  # service -> what it needs itself
+    needed_by: dict[str, tuple[str, ...]] = {}  # the same the other way
+    storms: Storms = Storms()
+    maintenance: tuple[Maintenance, ...] = ()
+    cooldowns: tuple[Cooldown, ...] = ()
+    watchdogs: dict[str, Watchdog] = {}  # source -> the alert that it always sends
+    flapping: Flapping = Flapping()
+    reopen_within: timedelta = timedelta(minutes=5)  # what fires again so soon after its resolve opens nothing new
+    stale_after: timedelta = timedelta(hours=24)  # an incident of which nothing was heard for so long is over; 0: never
+    incident_alerts_max: int = 25_000
 
     def route(self, labels: Mapping[str, str]) -> Route | None:
         """The first route whose matchers all hold."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,21 +15,27 @@ import msgspec
 
 from receiver.entry import Entry, EntrySetAside, write
 from receiver.incident import AlertRecord, Incident, Status, Step
+from receiver.known import Known, name_of
 from receiver.message import Message
 from receiver.policy.policy import NO_POLICY, Policy
 from receiver.state import (
     AlertChanged,
     Change,
+    CutMended,
     IncidentChanged,
     IncidentForgotten,
+    KnownChanged,
     MessageSettled,
     PolicyInForce,
     SetAsideTold,
+    SourceForgotten,
     State,
     StepTaken,
 )
-from receiver.store import Draft, Loaded, SetAside, Size
+from receiver.store import Anchor, Delivery, Draft, Loaded, SetAside, Size, Walked
 from receiver.store import journal as chain_of
+from receiver.store.packing import Packing
+from receiver.store.removal import Removal
 from receiver.store.schema import MIGRATIONS, TABLES, VERSION
 
 SET_ASIDE_MAX = 100
@@ -45,8 +52,26 @@ class Commit(msgspec.Struct, frozen=True):
     position: int
 
 
+class Trim(msgspec.Struct, frozen=True):
+    """Some of the entries up to the anchor are to go."""
+
+    anchor: Anchor
+
+
+class Forget(msgspec.Struct, frozen=True):
+    """Some of what belongs to an incident is to go."""
+
+    incident: str
+
+
+Work = Draft | Commit | SetAside | Trim | Forget
+Result = Entry | int | None
+
+
 class Database:
     """One SQLite file. `connect` is handed in, so that a simulation can fail any statement it likes."""
+
+    removes_with = Removal
 
     def __init__(
         self, path: Path, *, connect: Callable[[Path], sqlite3.Connection], new_name: Callable[[], str]
@@ -55,21 +80,26 @@ class Database:
         self._path = path
         self._prepare(new_name)
         self._journal = chain_of.Journal(self._connection)
+        self.removal = self.removes_with(self._connection, self._journal)
         self.journal = self._journal.name
         self._position, self._hash = self._head()
+        self._packing = Packing(self._connection)
+        self._messages = self._last_message()
 
     def close(self) -> None:
         self._connection.close()
 
     # --- writing -------------------------------------------------------------------------------------------
 
-    def write(self, work: Sequence[Draft | Commit | SetAside]) -> list[Entry | None]:
-        """All of `work` in one transaction, in its order. An append gives its entry, the rest gives None."""
+    def write(self, work: Sequence[Work]) -> list[Result]:
+        """All of `work` in one transaction, in its order. An append gives its entry, what takes out how much."""
+        self._packing.renew()
         position, chain = self._position, self._hash
         run = self._connection.execute
         run("BEGIN IMMEDIATE")
         try:
-            results: list[Entry | None] = []
+            results: list[Result] = []
+            rows: list[tuple[object, ...]] = []
             for item in work:
                 match item:
                     case Draft(at, fact):
@@ -77,10 +107,8 @@ class Database:
                         written = write(fact)
                         micros = chain_of.micros(at)
                         chain = chain_of.link(chain, position, micros, written)
-                        run(
-                            "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?)",
-                            (position, micros, written.kind, written.source, written.body, chain),
-                        )
+                        packed, body = self._packing.pack(written.body)
+                        rows.append((position, micros, written.kind, written.source, body, chain, packed))
                         results.append(Entry(position, at, fact))
                     case Commit():
                         self._commit(item)
@@ -88,6 +116,11 @@ class Database:
                     case SetAside():
                         self._set_aside(item)
                         results.append(None)
+                    case Trim(anchor):
+                        results.append(self.removal.trim(anchor))
+                    case Forget(incident):
+                        results.append(self.removal.forget(incident))
+            self._connection.executemany("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
             run("COMMIT")
         except BaseException:
             if self._connection.in_transaction:
@@ -108,20 +141,23 @@ class Database:
                 if isinstance(change, StepTaken)
             ],
         )
-        self._connection.executemany(
-            "INSERT INTO outbox (id, data) VALUES (?, ?)",
-            [(message.id, _encode(message)) for message in commit.messages],
-        )
+        self._put_messages(commit.messages)
         for change in commit.changes:
             match change:
-                case MessageSettled(message):
-                    run("DELETE FROM outbox WHERE id = ?", (message,))
+                case MessageSettled():
+                    self._settle(change)
                 case IncidentForgotten(incident):
                     run("UPDATE incidents SET in_memory = 0 WHERE id = ?", (incident,))
                 case PolicyInForce(policy):
                     self._put_meta("policy", _encode(policy))
                 case EntrySetAside(position):
                     run("INSERT INTO entries_set_aside VALUES (?, 0, ?)", (position, _encode(change)))
+                case KnownChanged(known):
+                    run("INSERT OR REPLACE INTO known VALUES (?, ?)", (name_of(known), _encode(known)))
+                case CutMended(group):
+                    run("DELETE FROM known WHERE name = ?", (f"cut {group.index}",))
+                case SourceForgotten(name):
+                    run("DELETE FROM known WHERE name = ?", (f"source {name}",))
                 case SetAsideTold(positions):
                     for position in positions:
                         run("UPDATE entries_set_aside SET told = 1 WHERE position = ?", (position,))
@@ -154,6 +190,25 @@ class Database:
             ],
         )
 
+    def _put_messages(self, messages: Sequence[Message]) -> None:
+        rows = []
+        for message in messages:
+            self._messages += 1  # a gap, should the transaction fail, does no harm
+            written = message.created_at.isoformat()
+            about = (message.id, message.channel, message.incident, message.kind.value, written)
+            rows.append((self._messages, *about, _encode(message)))
+        self._connection.executemany("INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def _settle(self, settled: MessageSettled) -> None:
+        """It moves from what is owed to what was sent."""
+        at = settled.at.isoformat() if settled.at else None
+        self._connection.execute(
+            "INSERT OR REPLACE INTO deliveries "
+            "SELECT number, id, channel, incident, kind, created_at, ?, ?, ?, ?, ? FROM outbox WHERE id = ?",
+            (at, settled.outcome, settled.attempts, settled.seconds, settled.answer, settled.message),
+        )
+        self._connection.execute("DELETE FROM outbox WHERE id = ?", (settled.message,))
+
     def _set_aside(self, body: SetAside) -> None:
         self._connection.execute("INSERT INTO set_aside (data) VALUES (?)", (_encode(body),))
         self._connection.execute(
@@ -167,6 +222,7 @@ class Database:
         state = State.restored(
             journal=self.journal,
             policy=msgspec.json.decode(policy, type=Policy) if policy else NO_POLICY,
+            known=self._known(),
             incidents=self._structs(Incident, "SELECT data FROM incidents WHERE in_memory = 1 ORDER BY position, id"),
             alerts=self._structs(
                 AlertRecord,
@@ -176,8 +232,39 @@ class Database:
         )
         return Loaded(state=state, position=int(self._meta("position", 0)))
 
+    def _known(self) -> list[Known]:
+        decoder: msgspec.json.Decoder[Known] = msgspec.json.Decoder(Known)
+        return [decoder.decode(data) for (data,) in self._connection.execute("SELECT data FROM known ORDER BY name")]
+
     def owed(self) -> list[Message]:
         return self._structs(Message, "SELECT data FROM outbox ORDER BY number")
+
+    def deliveries(self, limit: int, channel: str, incident: str, outcome: str) -> list[Delivery]:
+        """Newest first. An empty text is every one; `outcome` is owed, delivered or refused."""
+        columns = "number, id, channel, incident, kind, created_at"
+        where = "(:channel = '' OR channel = :channel) AND (:incident = '' OR incident = :incident)"
+        rows = self._connection.execute(
+            f"SELECT {columns}, NULL, 'owed', NULL, NULL, '' FROM outbox "  # noqa: S608 - from the lines above
+            f"WHERE {where} AND :outcome IN ('', 'owed') UNION ALL "
+            f"SELECT {columns}, settled_at, outcome, attempts, seconds, answer FROM deliveries "
+            f"WHERE {where} AND :outcome IN ('', outcome) ORDER BY number DESC LIMIT :limit",
+            {"channel": channel, "incident": incident, "outcome": outcome, "limit": limit},
+        )
+        return [
+            Delivery(
+                message=message,
+                channel=to,
+                incident=about,
+                kind=kind,
+                created_at=datetime.fromisoformat(created_at),
+                settled_at=datetime.fromisoformat(settled_at) if settled_at else None,
+                outcome=became,
+                attempts=attempts,
+                seconds=seconds,
+                answer=answer,
+            )
+            for _, message, to, about, kind, created_at, settled_at, became, attempts, seconds, answer in rows
+        ]
 
     def entries(self, after: int, limit: int) -> list[Entry]:
         return list(self._journal.entries(after=after, limit=limit))
@@ -233,7 +320,17 @@ class Database:
         (undecided,) = self._connection.execute("SELECT count(*) FROM entries_set_aside").fetchone()
         (aside,) = self._connection.execute("SELECT coalesce(max(number), 0) FROM set_aside").fetchone()
         files = (self._path, self._path.with_name(self._path.name + "-wal"))
-        return Size(entries, aside, undecided, sum(file.stat().st_size for file in files if file.exists()))
+        anchor = self._journal.anchor()
+        return Size(
+            entries=entries,
+            trimmed=anchor.position if anchor else 0,
+            set_aside=aside,
+            entries_set_aside=undecided,
+            bytes=sum(file.stat().st_size for file in files if file.exists()),
+        )
+
+    def walk_on(self, walked: Walked | None) -> Walked:
+        return self._journal.walk_on(walked)
 
     def verify(self, last: int | None) -> str | None:
         known = 0 if last is None else max(0, self._journal.head()[0] - last)
@@ -261,6 +358,12 @@ class Database:
 
     def _head(self) -> tuple[int, bytes]:
         return self._journal.head()
+
+    def _last_message(self) -> int:
+        """Numbers are not used again: they are the order of what is owed and of what was sent."""
+        query = "SELECT max(number) FROM (SELECT number FROM outbox UNION ALL SELECT number FROM deliveries)"
+        (last,) = self._connection.execute(query).fetchone()
+        return int(last or 0)
 
     def _meta(self, key: str, default: Any) -> Any:
         row = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()

@@ -16,22 +16,32 @@ from typing import Any
 
 import msgspec
 
-from receiver.entry import Entry, Written, read
-from receiver.store import StoreUnusable
-from receiver.store.schema import VERSION
+from receiver.entry import Entry, Fact, JournalTrimmed, Unreadable, Written, read
+from receiver.store import Anchor, StoreUnusable, Walked
+from receiver.store.packing import CannotUnpack, Unpacking
+from receiver.store.schema import PACKED_SINCE, VERSION
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _ROWS_AT_ONCE = 1000
-_PART_BYTES = 16 * 1024 * 1024
+_PART_BYTES = 4 * 1024 * 1024
+_TELLS_OF_ANCHOR = "journal_trimmed"
 
 
-class Walked(msgspec.Struct, frozen=True):
-    """How far the chain holds, and the first place where it does not."""
+_Row = tuple[int, int, str, str, bytes, int]  # position, time, kind, source, body, packed
 
-    position: int
-    hash: bytes
-    problem: str | None
+
+class Choice(msgspec.Struct, frozen=True):
+    """Which entries: an empty kind is every kind; `until` is not among them."""
+
+    kind: str = ""
+    after: int = 0
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+class Damaged(sqlite3.DatabaseError):
+    """What the store holds about the journal is not what Tocsin wrote."""
 
 
 class Journal:
@@ -39,68 +49,145 @@ class Journal:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._run = connection.execute
+        self._unpack = Unpacking(connection).unpack
+        # The audit reads stores as they are, also those that an older version wrote and none has brought forward.
+        version = int(self._run("PRAGMA user_version").fetchone()[0])
+        self._columns = f"position, at, kind, source, body, {'packed' if version >= PACKED_SINCE else '0'}"
         self.name = str(self._meta("journal", ""))
 
     def head(self) -> tuple[int, bytes]:
         """The last position and its hash."""
         row = self._run("SELECT position, hash FROM journal ORDER BY position DESC LIMIT 1").fetchone()
-        return (int(row[0]), bytes(row[1])) if row else (0, genesis(self.name))
+        if row:
+            return int(row[0]), bytes(row[1])
+        begin = self.begin()
+        return begin.position, begin.hash
+
+    def anchor(self) -> Anchor | None:
+        """Where the journal begins, once entries were taken out."""
+        kept = self._meta("anchor", None)
+        if kept is None:
+            return None
+        try:
+            anchor = msgspec.json.decode(kept, type=Anchor)
+            bytes.fromhex(anchor.hash)
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise Damaged(f"what is kept about the beginning of the journal cannot be read: {error}") from None
+        return anchor
+
+    def decided(self) -> int:
+        return int(self._meta("position", 0))
 
     def entries(self, *, after: int, limit: int) -> Iterator[Entry]:
         rows = self._run(
-            "SELECT position, at, kind, source, body FROM journal WHERE position > ? ORDER BY position LIMIT ?",
+            f"SELECT {self._columns} FROM journal WHERE position > ? ORDER BY position LIMIT ?",  # noqa: S608
             (after, limit),
         )
-        return (_entry(*row) for row in rows)
+        return (self._entry(*row) for row in rows)
 
-    def of_kind(self, kind: str, *, after: int, limit: int) -> Iterator[Entry]:
-        """An empty kind is every kind."""
-        rows = self._run(
-            "SELECT position, at, kind, source, body FROM journal "
-            "WHERE position > ? AND (kind = ? OR ? = '') ORDER BY position LIMIT ?",
-            (after, kind, kind, limit),
-        )
-        return (_entry(*row) for row in rows)
+    def forwards(self, choice: Choice) -> Iterator[Entry]:
+        """From the oldest on, read in parts, so that the receiver is not held up however long it takes."""
+        after = choice.after
+        while rows := self._chosen(choice, "position > ?", after, "ASC"):
+            yield from (self._entry(*row) for row in rows)
+            after = rows[-1][0]
 
-    def position_before_last(self, limit: int, kind: str) -> int:
-        """After which position the last `limit` entries of a kind are."""
-        rows = self._run(
-            "SELECT position FROM journal WHERE kind = ? OR ? = '' ORDER BY position DESC LIMIT ?",
-            (kind, kind, limit),
-        )
-        return min((position - 1 for (position,) in rows), default=0)
+    def backwards(self, choice: Choice) -> Iterator[Entry]:
+        """From the newest back."""
+        before = 2**63 - 1
+        while rows := self._chosen(choice, "position < ?", before, "DESC"):
+            yield from (self._entry(*row) for row in rows)
+            before = rows[-1][0]
+
+    def rows(self, after: int) -> Iterator[tuple[int, int, Written, bytes]]:
+        """What the hashes cover, and the hashes: position, time, what is written, hash."""
+        while part := self._part(after):
+            for position, at, kind, source, body, packed, stored in part:
+                try:
+                    yield position, at, Written(kind, source, self._unpack(packed, body)), stored
+                except CannotUnpack as error:
+                    raise Damaged(f"entry {position} is not what was written: {error}") from None
+            after = part[-1][0]
 
     def walk(self, *, known: int, on_progress: Callable[[int], None]) -> Walked:
         """Walks the chain, from the entry `known` on, which is taken as it is; 0 is the beginning."""
-        decided = int(self._meta("position", 0))  # before the walk: the end may move on meanwhile
-        chain = genesis(self.name)
-        if known:
-            before = self._run("SELECT hash FROM journal WHERE position = ?", (known,)).fetchone()
-            if before is None:
-                return Walked(known, chain, f"entry {known} is missing")
-            (chain,) = before
-        position = known
-        while rows := self._part(position):
-            for found, at, kind, source, body, stored in rows:
-                expected = position + 1
-                if found != expected:
-                    return Walked(position, chain, f"entry {expected} is missing (the next one is {found})")
-                if link(chain, found, at, Written(kind, source, body)) != stored:
-                    problem = f"entry {found} is not what was written, or the one before it"
-                    return Walked(position, chain, problem)
-                position, chain = found, stored
-            on_progress(position)
-        if position < decided:
-            problem = f"entry {position + 1} is missing (the end is cut off: {decided} entries were decided)"
-            return Walked(position, chain, problem)
-        return Walked(position, chain, None)
+        walked = self._known(known) if known else None
+        while walked is None or not walked.done:
+            walked = self.walk_on(walked)
+            on_progress(walked.position)
+        return walked
 
-    def _part(self, after: int) -> list[tuple[int, int, str, str, bytes, bytes]]:
+    def walk_on(self, walked: Walked | None) -> Walked:
+        """One part of the way."""
+        try:
+            begin = walked or self.begin()
+        except Damaged as error:
+            return Walked(0, b"", str(error), done=True)
+        decided = self.decided()  # before the part is read: the end may move on meanwhile
+        rows = self._part(begin.position)
+        anchor = self.anchor()  # after the part was read: what was taken out before that is not missing
+        if anchor is not None and anchor.position > begin.position:
+            return self.begin()
+        if not rows:
+            return self._end(begin, decided)
+        position, chain, waited = begin.position, begin.hash, begin.anchor
+        for found, at, kind, source, body, packed, stored in rows:
+            if found != position + 1:
+                problem = f"entry {position + 1} is missing (the next one is {found})"
+                return Walked(position, chain, problem, done=True)
+            try:
+                written = Written(kind, source, self._unpack(packed, body))
+            except CannotUnpack as error:
+                return Walked(position, chain, f"entry {found} is not what was written: {error}", done=True)
+            if link(chain, found, at, written) != stored:
+                problem = f"entry {found} is not what was written, or the one before it"
+                return Walked(position, chain, problem, done=True)
+            position, chain = found, stored
+            if waited is not None and kind == _TELLS_OF_ANCHOR and _tells_of(read(written), waited):
+                waited = None
+        return Walked(position, chain, anchor=waited)
+
+    def begin(self) -> Walked:
+        """Where the chain begins: at its genesis, or at the anchor."""
+        anchor = self.anchor()
+        if anchor is None:
+            return Walked(0, genesis(self.name))
+        return Walked(anchor.position, bytes.fromhex(anchor.hash), anchor=anchor)
+
+    def _known(self, known: int) -> Walked:
+        begin = self.begin()
+        if known <= begin.position:
+            return begin
+        before = self._run("SELECT hash FROM journal WHERE position = ?", (known,)).fetchone()
+        if before is None:
+            return Walked(known, begin.hash, f"entry {known} is missing", done=True)
+        return Walked(known, bytes(before[0]))
+
+    def _end(self, walked: Walked, decided: int) -> Walked:
+        problem = None
+        if walked.position < decided:
+            problem = f"entry {walked.position + 1} is missing (the end is cut off: {decided} entries were decided)"
+        elif walked.anchor is not None:
+            problem = (
+                f"the entries up to {walked.anchor.position} are missing, and no entry says that they were taken out"
+            )
+        return Walked(walked.position, walked.hash, problem, done=True)
+
+    def _chosen(self, choice: Choice, where: str, bound: int, order: str) -> list[_Row]:
+        low = micros(choice.since) if choice.since else -(2**63)
+        high = micros(choice.until) - 1 if choice.until else 2**63 - 1
+        return self._run(
+            f"SELECT {self._columns} FROM journal WHERE {where} AND position > ? AND (kind = ? OR ? = '') "  # noqa: S608
+            f"AND at BETWEEN ? AND ? ORDER BY position {order} LIMIT ?",
+            (bound, choice.after, choice.kind, choice.kind, low, high, _ROWS_AT_ONCE),
+        ).fetchall()
+
+    def _part(self, after: int) -> list[tuple[int, int, str, str, bytes, int, bytes]]:
         """Some rows, as many as a few bodies of the largest size leave room for, in a transaction of their own."""
         size = 0
         part = []
         for row in self._run(
-            "SELECT position, at, kind, source, body, hash FROM journal WHERE position > ? ORDER BY position LIMIT ?",
+            f"SELECT {self._columns}, hash FROM journal WHERE position > ? ORDER BY position LIMIT ?",  # noqa: S608
             (after, _ROWS_AT_ONCE),
         ):
             part.append(row)
@@ -108,6 +195,16 @@ class Journal:
             if size > _PART_BYTES:
                 break
         return part
+
+    def _entry(self, position: int, at: int, kind: str, source: str, body: bytes, packed: int) -> Entry:
+        try:
+            fact = read(Written(kind, source, self._unpack(packed, body)))
+        except CannotUnpack as error:
+            fact = Unreadable(kind, source, body, f"cannot be unpacked: {error}")
+        try:
+            return Entry(position, moment(at), fact)
+        except OverflowError:
+            return Entry(position, _EPOCH, Unreadable(kind, source, body, f"its time cannot be read: {at}"))
 
     def _meta(self, key: str, default: Any) -> Any:
         row = self._run("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
@@ -152,9 +249,14 @@ def link(before: bytes, position: int, at: int, written: Written) -> bytes:
     return hashlib.sha256(b"".join((before, head.encode(), written.body))).digest()
 
 
+def _tells_of(fact: Fact, anchor: Anchor) -> bool:
+    told = (anchor.position, anchor.hash, anchor.entries)
+    return isinstance(fact, JournalTrimmed) and (fact.position, fact.hash, fact.entries) == told
+
+
 def micros(at: datetime) -> int:
     return (at - _EPOCH) // _MICROSECOND
 
 
-def _entry(position: int, at: int, kind: str, source: str, body: bytes) -> Entry:
-    return Entry(position, _EPOCH + at * _MICROSECOND, read(Written(kind, source, body)))
+def moment(at: int) -> datetime:
+    return _EPOCH + at * _MICROSECOND

@@ -8,13 +8,48 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-VERSION = 2
+VERSION = 3
+PACKED_SINCE = 3  # the version whose journal may hold compressed bodies
 
 _ENTRIES_SET_ASIDE = """CREATE TABLE entries_set_aside (
         position INTEGER PRIMARY KEY,   -- of the entry about which nothing could be decided
         told INTEGER NOT NULL,          -- 1 when it is in an incident of Tocsin's own
         data BLOB NOT NULL
     ) STRICT"""
+
+_KNOWN = """CREATE TABLE known (
+        name TEXT PRIMARY KEY,          -- of a source, a group that was cut, a channel
+        data BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID"""
+_DICTIONARIES = """CREATE TABLE dictionaries (
+        number INTEGER PRIMARY KEY,
+        data BLOB NOT NULL              -- what bodies of the journal are compressed with
+    ) STRICT"""
+
+_OUTBOX = """CREATE TABLE outbox (
+        number INTEGER PRIMARY KEY,     -- the order in which they were decided
+        id TEXT NOT NULL UNIQUE,
+        channel TEXT NOT NULL,
+        incident TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        created_at TEXT NOT NULL,
+        data BLOB NOT NULL
+    ) STRICT"""
+
+_DELIVERIES = """CREATE TABLE deliveries (
+        number INTEGER PRIMARY KEY,     -- what it was in the outbox
+        id TEXT NOT NULL UNIQUE,
+        channel TEXT NOT NULL,
+        incident TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        created_at TEXT NOT NULL,
+        settled_at TEXT,
+        outcome TEXT NOT NULL,
+        attempts INTEGER,
+        seconds REAL,
+        answer TEXT NOT NULL
+    ) STRICT"""
+_DELIVERIES_BY_INCIDENT = "CREATE INDEX deliveries_by_incident ON deliveries (incident)"
 
 TABLES = (
     """CREATE TABLE meta (
@@ -27,7 +62,8 @@ TABLES = (
         kind TEXT NOT NULL,
         source TEXT NOT NULL,
         body BLOB NOT NULL,
-        hash BLOB NOT NULL              -- SHA-256 over the hash before and this row
+        hash BLOB NOT NULL,             -- SHA-256 over the hash before and this row, its body as it came
+        packed INTEGER NOT NULL DEFAULT 0  -- 0: the body is as it came; else the dictionary it is compressed with
     ) STRICT""",
     """CREATE TABLE incidents (
         id TEXT PRIMARY KEY,
@@ -53,17 +89,32 @@ TABLES = (
         data BLOB NOT NULL,
         PRIMARY KEY (incident, number)
     ) STRICT, WITHOUT ROWID""",
-    """CREATE TABLE outbox (
-        number INTEGER PRIMARY KEY,     -- the order in which they were decided
-        id TEXT NOT NULL UNIQUE,
-        data BLOB NOT NULL
-    ) STRICT""",
     """CREATE TABLE set_aside (
         number INTEGER PRIMARY KEY,
         data BLOB NOT NULL
     ) STRICT""",
     _ENTRIES_SET_ASIDE,
+    _KNOWN,
+    _DICTIONARIES,
+    _OUTBOX,
+    _DELIVERIES,
+    _DELIVERIES_BY_INCIDENT,
 )
 
 # What brings a store of that version to the next one.
-MIGRATIONS: Mapping[int, tuple[str, ...]] = {1: (_ENTRIES_SET_ASIDE,)}
+MIGRATIONS: Mapping[int, tuple[str, ...]] = {
+    1: (_ENTRIES_SET_ASIDE,),
+    2: (
+        "ALTER TABLE journal ADD COLUMN packed INTEGER NOT NULL DEFAULT 0",
+        _KNOWN,
+        _DICTIONARIES,
+        "ALTER TABLE outbox RENAME TO outbox_of_2",
+        _OUTBOX,
+        """INSERT INTO outbox SELECT number, id, json_extract(text, '$.channel'), json_extract(text, '$.incident'),
+            json_extract(text, '$.kind'), json_extract(text, '$.created_at'), data
+            FROM (SELECT *, CAST(data AS TEXT) AS text FROM outbox_of_2)""",
+        "DROP TABLE outbox_of_2",
+        _DELIVERIES,
+        _DELIVERIES_BY_INCIDENT,
+    ),
+}

@@ -13,18 +13,29 @@ import secrets
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
-from typing import Protocol, TextIO, TypeVar
+from typing import Protocol, TextIO, TypeVar, cast
 
 from receiver.entry import Entry, EntrySetAside
 from receiver.incident import AlertRecord, Incident, Step
 from receiver.message import Message
 from receiver.state import Change
-from receiver.store import Draft, Loaded, SetAside, Size, StoreFailed, StoreUnusable
-from receiver.store.database import Commit, Database, connect
+from receiver.store import (
+    Anchor,
+    Delivery,
+    Draft,
+    Loaded,
+    SetAside,
+    Size,
+    StoreFailed,
+    StoreRefused,
+    StoreUnusable,
+    Walked,
+)
+from receiver.store.database import Commit, Database, Forget, Result, Trim, Work, connect
 
 T = TypeVar("T")
-Work = Draft | Commit | SetAside
 
 
 class Background(Protocol):
@@ -50,15 +61,13 @@ class SqliteStore:
         self._reader = reader
         self._read = read
         self._on_close = on_close
-        self._waiting: list[tuple[Work, asyncio.Future[Entry | None]]] = []
+        self._waiting: list[tuple[Work, asyncio.Future[Result]]] = []
         self._pump: asyncio.Task[None] | None = None
 
     # --- writing -------------------------------------------------------------------------------------------
 
-    async def append(self, draft: Draft) -> Entry:
-        entry = await self._enqueue(draft)
-        assert entry is not None
-        return entry
+    def append(self, draft: Draft) -> asyncio.Future[Entry]:
+        return cast("asyncio.Future[Entry]", self._enqueue(draft))  # a draft always gives an entry
 
     async def commit(self, changes: Sequence[Change], messages: Sequence[Message], position: int) -> None:
         await self._enqueue(Commit(changes, messages, position))
@@ -66,7 +75,18 @@ class SqliteStore:
     async def set_aside(self, body: SetAside) -> None:
         await self._enqueue(body)
 
-    def _enqueue(self, work: Work) -> asyncio.Future[Entry | None]:
+    async def trim(self, anchor: Anchor) -> int:
+        return await self._taken_out(Trim(anchor))
+
+    async def forget(self, incident: str) -> int:
+        return await self._taken_out(Forget(incident))
+
+    async def _taken_out(self, work: Trim | Forget) -> int:
+        gone = await self._enqueue(work)
+        assert isinstance(gone, int)
+        return gone
+
+    def _enqueue(self, work: Work) -> asyncio.Future[Result]:
         done = asyncio.get_running_loop().create_future()
         self._waiting.append((work, done))
         if self._pump is None or self._pump.done():
@@ -78,27 +98,28 @@ class SqliteStore:
             batch, self._waiting = self._waiting, []
             await self._write_batch(batch)
 
-    async def _write_batch(self, batch: list[tuple[Work, asyncio.Future[Entry | None]]]) -> None:
+    async def _write_batch(self, batch: list[tuple[Work, asyncio.Future[Result]]]) -> None:
         work = [item for item, _ in batch]
         try:
             results = await self._write(lambda: self._writer.write(work))
-        except sqlite3.OperationalError as error:  # the disk: all of it failed, all of it may be tried again
-            self._fail(batch, error)
-        except sqlite3.Error as error:  # one of them cannot be written: the others must not suffer for it
-            if len(batch) == 1:
-                self._fail(batch, error)
-                return
-            for item in batch:
-                await self._write_batch([item])
+        except Exception as error:  # noqa: BLE001 - whoever waits must hear of it, whatever it is
+            if _of_the_disk(error):  # all of it failed, all of it may be tried again
+                self._fail(batch, StoreFailed(str(error)))
+            elif len(batch) == 1:
+                self._fail(batch, StoreRefused(f"{type(error).__name__}: {error}"))
+            else:  # one of them cannot be written: the others must not suffer for it
+                half = len(batch) // 2
+                await self._write_batch(batch[:half])
+                await self._write_batch(batch[half:])
         else:
             for (_, done), result in zip(batch, results, strict=True):
                 if not done.done():
                     done.set_result(result)
 
-    def _fail(self, batch: list[tuple[Work, asyncio.Future[Entry | None]]], error: sqlite3.Error) -> None:
+    def _fail(self, batch: list[tuple[Work, asyncio.Future[Result]]], error: StoreFailed) -> None:
         for _, done in batch:
             if not done.done():
-                done.set_exception(StoreFailed(str(error)))
+                done.set_exception(error)
 
     # --- reading -------------------------------------------------------------------------------------------
 
@@ -132,11 +153,28 @@ class SqliteStore:
     async def untold(self) -> list[EntrySetAside]:
         return await self._asked(self._reader.untold)
 
+    async def deliveries(
+        self, *, limit: int, channel: str = "", incident: str = "", outcome: str = ""
+    ) -> list[Delivery]:
+        return await self._asked(lambda: self._reader.deliveries(limit, channel, incident, outcome))
+
     async def size(self) -> Size:
         return await self._asked(self._reader.size)
 
     async def verify(self, *, last: int | None = None) -> str | None:
         return await self._asked(lambda: self._reader.verify(last))
+
+    async def walk_on(self, walked: Walked | None) -> Walked:
+        return await self._asked(lambda: self._reader.walk_on(walked))
+
+    async def anchor(self) -> Anchor | None:
+        return await self._asked(self._reader.removal.anchor)
+
+    async def trimmable(self, before: datetime) -> Anchor | None:
+        return await self._asked(lambda: self._reader.removal.trimmable(before))
+
+    async def forgettable(self, before: datetime, limit: int) -> list[str]:
+        return await self._asked(lambda: self._reader.removal.forgettable(before, limit))
 
     async def _asked(self, function: Callable[[], T]) -> T:
         try:
@@ -150,6 +188,12 @@ class SqliteStore:
         await self._read(self._reader.close)
         await self._write(self._writer.close)
         self._on_close()
+
+
+def _of_the_disk(error: Exception) -> bool:
+    """Full, locked, failing, broken; everything else is about what was to be written."""
+    about_values = sqlite3.IntegrityError | sqlite3.DataError | sqlite3.InterfaceError | sqlite3.ProgrammingError
+    return isinstance(error, sqlite3.Error | OSError | MemoryError) and not isinstance(error, about_values)
 
 
 def path_of(url: str) -> Path:

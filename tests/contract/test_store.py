@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,8 +22,9 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from msgspec.structs import replace
 
-from receiver.entry import Entry, EntrySetAside, TimePassed, Unreadable
+from receiver.entry import Entry, EntrySetAside, JournalTrimmed, TimePassed, Unreadable
 from receiver.incident import AlertRecord, Incident, Status
 from receiver.message import Message
 from receiver.state import (
@@ -33,7 +36,7 @@ from receiver.state import (
     SetAsideTold,
     StepTaken,
 )
-from receiver.store import Draft, SetAside, Store, StoreFailed, StoreUnusable
+from receiver.store import Anchor, Delivery, Draft, SetAside, Store, StoreFailed, StoreRefused, StoreUnusable
 from receiver.store.sqlite import open_sqlite
 from tests.contract.values import alert, at, fact, incident, message, step
 from tests.stories.story import POLICY, policy_from
@@ -57,6 +60,12 @@ class Harness:
 
         return self._loop.run_until_complete(wait())
 
+    def append(self, draft: Draft) -> Entry:
+        async def wait() -> Entry:
+            return await self.store.append(draft)
+
+        return self.do(wait())
+
     def reopen(self) -> None:
         self.do(self.store.close())
         self.store = self._make(self._folder)
@@ -74,7 +83,7 @@ def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Harness]
 
 
 def test_what_is_appended_is_read_back_in_order_after_a_restart(harness: Harness) -> None:
-    written = [harness.do(harness.store.append(Draft(at(number), fact(number)))) for number in range(9)]
+    written = [harness.append(Draft(at(number), fact(number))) for number in range(9)]
     assert [entry.position for entry in written] == list(range(1, 10))
     harness.reopen()
     assert harness.do(harness.store.entries(0, 100)) == written
@@ -98,7 +107,7 @@ def test_a_commit_moves_everything_together(harness: Harness) -> None:
         StepTaken(step(1, 1)),
         PolicyInForce(policy_from(POLICY)),
     )
-    harness.do(harness.store.append(Draft(at(0), TimePassed())))
+    harness.append(Draft(at(0), TimePassed()))
     harness.do(harness.store.commit(changes, (message(1),), 1))
     harness.reopen()
     loaded = harness.do(harness.store.load())
@@ -129,14 +138,73 @@ def test_a_commit_that_cannot_be_written_does_not_spoil_its_neighbours(harness: 
         return list(await asyncio.gather(*good[:1], bad, *good[1:], return_exceptions=True))
 
     first, failed, *rest = harness.do(all_at_once())
-    assert isinstance(failed, StoreFailed)
+    assert isinstance(failed, StoreRefused)
     assert [entry.position for entry in (first, *rest)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("odd", [message(1), replace(message(9), channel="\udc80")])
+def test_what_can_never_be_written_is_refused_whatever_the_reason(harness: Harness, odd: Message) -> None:
+    harness.do(harness.store.commit((), (message(1),), 1))
+    with pytest.raises(StoreRefused):
+        harness.do(harness.store.commit((), (odd,), 2))
+    with pytest.raises(StoreRefused):
+        harness.append(Draft(at(1), Unreadable("kind", "\udc80", b"", "")))
+    assert harness.do(harness.store.load()).position == 1
+    assert harness.append(Draft(at(1), fact(1))).position == 1
 
 
 def test_a_settled_message_is_owed_no_longer(harness: Harness) -> None:
     harness.do(harness.store.commit((), (message(1), message(2), message(3)), 1))
     harness.do(harness.store.commit((MessageSettled("m2"),), (), 2))
     assert harness.do(harness.store.owed()) == [message(1), message(3)]
+
+
+def test_what_was_sent_stays_visible_beside_what_is_owed_newest_first(harness: Harness) -> None:
+    other = replace(message(3, incident=2), channel="pager")
+    harness.do(harness.store.commit((), (message(1), message(2), other, message(4)), 1))
+    took = MessageSettled("m2", "delivered", 3, 0.25, "ok \u2603", at(9))
+    harness.do(harness.store.commit((MessageSettled("m4"), MessageSettled("nobody knows it"), took), (), 2))
+    harness.do(harness.store.commit((MessageSettled("m3", "refused", 1, None, "no", at(10)),), (), 3))
+    harness.reopen()
+    harness.do(harness.store.commit((MessageSettled("m1"),), (message(5),), 4))
+
+    def found(**which: Any) -> list[str]:
+        return [each.message for each in harness.do(harness.store.deliveries(**{"limit": 10, **which}))]
+
+    assert found() == ["m5", "m4", "m3", "m2", "m1"]
+    assert found(limit=2) == ["m5", "m4"]
+    assert found(channel="pager") == found(incident="T-2") == found(outcome="refused") == ["m3"]
+    assert found(outcome="owed") == ["m5"]
+    assert found(channel="pager", outcome="delivered") == []
+    kept = {each.message: each for each in harness.do(harness.store.deliveries(limit=10))}
+    assert kept["m2"] == Delivery(
+        "m2", "chat", "T-1", "opened", at(2), at(9), "delivered", attempts=3, seconds=0.25, answer="ok \u2603"
+    )
+    assert kept["m5"] == Delivery("m5", "chat", "T-1", "opened", at(5), None, "owed", None, None, "")
+    assert [each.id for each in harness.do(harness.store.owed())] == ["m5"]
+
+
+def test_large_bodies_are_read_back_as_they_came_and_take_less_room(tmp_path: Path) -> None:
+    harness = Harness(STORES["sqlite"], tmp_path)
+    bodies = [b"\x00" * 70_000, os.urandom(5_000), *(b'{"alertname": "Down", "n": %d}' % n * 60 for n in range(600))]
+    for body in bodies:
+        harness.append(Draft(at(1), Unreadable("kind", "am", body, "")))
+        if len(body) == 5_000:
+            harness.reopen()
+    facts = [entry.fact for entry in harness.do(harness.store.entries(0, 10_000))]
+    assert [fact.body for fact in facts if isinstance(fact, Unreadable)] == bodies
+    assert harness.do(harness.store.verify()) is None
+    with closing(sqlite3.connect(tmp_path / "receiver.db")) as connection:
+        (kept,) = connection.execute("SELECT sum(length(body)) FROM journal").fetchone()
+        connection.execute("UPDATE dictionaries SET data = CAST(upper(data) AS BLOB)")
+        connection.commit()
+    assert kept < sum(map(len, bodies)) / 5
+    harness.reopen()
+    problem = harness.do(harness.store.verify())
+    assert problem is not None
+    assert "is not what was written" in problem
+    assert len(harness.do(harness.store.entries(0, 10_000))) == len(bodies)
+    harness.close()
 
 
 def test_a_forgotten_incident_leaves_the_state_and_stays_readable(harness: Harness) -> None:
@@ -178,7 +246,7 @@ def test_an_alert_that_moved_on_belongs_to_its_newer_incident(harness: Harness) 
 def test_a_changed_entry_is_noticed(tmp_path: Path) -> None:
     harness = Harness(STORES["sqlite"], tmp_path)
     for number in range(5):
-        harness.do(harness.store.append(Draft(at(number), fact(number))))
+        harness.append(Draft(at(number), fact(number)))
     assert harness.do(harness.store.verify()) is None
     harness.close()
     for change, expected in (
@@ -201,7 +269,7 @@ def test_a_changed_entry_is_noticed(tmp_path: Path) -> None:
 
 def test_the_end_of_the_chain_can_be_checked_alone(harness: Harness) -> None:
     for number in range(6):
-        harness.do(harness.store.append(Draft(at(number), fact(number))))
+        harness.append(Draft(at(number), fact(number)))
     assert harness.do(harness.store.verify(last=2)) is None
     assert harness.do(harness.store.verify(last=100)) is None
 
@@ -232,13 +300,142 @@ def test_an_entry_that_was_set_aside_moves_with_the_position_and_is_kept(harness
 def test_an_entry_that_cannot_be_read_keeps_its_place(harness: Harness) -> None:
     odd = Unreadable("of_tomorrow", "am", b"\xff{", "")
     for each in (fact(1), odd, fact(3)):
-        harness.do(harness.store.append(Draft(at(1), each)))
+        harness.append(Draft(at(1), each))
     first, second, third = (entry.fact for entry in harness.do(harness.store.entries(0, 10)))
     assert (first, third) == (fact(1), fact(3))
     assert isinstance(second, Unreadable)
     assert (second.kind, second.source, second.body) == (odd.kind, odd.source, odd.body)
     assert second.problem.startswith("cannot be read")
     assert harness.do(harness.store.verify()) is None
+
+
+def trimmed(harness: Harness, *, before: int) -> Anchor:
+    """What the retention does, with one entry that tells of it."""
+    anchor = harness.do(harness.store.trimmable(at(before)))
+    assert anchor is not None
+    harness.append(Draft(at(before), JournalTrimmed(anchor.position, anchor.hash, anchor.entries)))
+    while harness.do(harness.store.trim(anchor)):
+        pass
+    return anchor
+
+
+def test_only_decided_entries_that_are_old_can_go_and_only_from_the_beginning(harness: Harness) -> None:
+    for number in (1, 2, 9, 3, 4):
+        harness.append(Draft(at(number), fact(number)))
+    assert harness.do(harness.store.trimmable(at(100))) is None
+    harness.do(harness.store.commit((), (), 4))
+    assert harness.do(harness.store.trimmable(at(1))) is None
+    young = harness.do(harness.store.trimmable(at(5)))
+    assert young is not None
+    assert (young.position, young.entries, young.at) == (2, 2, at(2))  # the third one is younger
+    every = harness.do(harness.store.trimmable(at(100)))
+    assert every is not None
+    assert every.position == 4
+    for wrong in (replace(every, position=5), replace(every, hash="00"), replace(every, position=99)):
+        with pytest.raises(StoreRefused):
+            harness.do(harness.store.trim(wrong))
+    assert len(harness.do(harness.store.entries(0, 10))) == 5
+    assert harness.do(harness.store.anchor()) is None
+
+
+def test_what_was_taken_out_is_gone_and_the_chain_begins_at_its_anchor(harness: Harness) -> None:
+    aside = EntrySetAside(2, at(2), "alerts_received", "am", "error")
+    for number in range(1, 1300):
+        harness.append(Draft(at(number), TimePassed()))
+    harness.do(harness.store.commit((aside,), (), 1250))
+    first = trimmed(harness, before=1101)
+    assert (first.position, first.entries) == (1100, 1100)
+    assert [entry.position for entry in harness.do(harness.store.entries(0, 2000))] == list(range(1101, 1301))
+    assert harness.do(harness.store.verify()) is None
+    assert harness.do(harness.store.verify(last=1000)) is None
+    harness.reopen()
+    second = trimmed(harness, before=1201)
+    assert (second.position, second.entries) == (1200, 100)
+    assert harness.do(harness.store.anchor()) == second
+    assert harness.do(harness.store.verify()) is None
+    assert harness.do(harness.store.trim(second)) == 0
+    with pytest.raises(StoreRefused):
+        harness.do(harness.store.trim(first))
+    assert harness.do(harness.store.entries_set_aside(10)) == [aside]
+    size = harness.do(harness.store.size())
+    assert (size.entries, size.trimmed) == (1301, 1200)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (
+            "UPDATE meta SET value = replace(value, ':2,', ':3,') WHERE key = 'anchor'",
+            "entry 4 is not what was written",
+        ),
+        ("DELETE FROM journal WHERE position < 6", "entry 3 is missing (the next one is 6)"),
+        (
+            "UPDATE meta SET value = replace(value, '\"entries\":2', '\"entries\":1') WHERE key = 'anchor'",
+            "the entries up to 2 are missing, and no entry says that they were taken out",
+        ),
+        ("DELETE FROM meta WHERE key = 'anchor'", "entry 1 is missing (the next one is 3)"),
+        ("UPDATE meta SET value = 'x' WHERE key = 'anchor'", "what is kept about the beginning of the journal"),
+    ],
+)
+def test_a_beginning_that_is_not_what_was_taken_out_is_noticed(change: str, problem: str, tmp_path: Path) -> None:
+    harness = Harness(STORES["sqlite"], tmp_path)
+    for number in range(1, 8):
+        harness.append(Draft(at(number), fact(number)))
+    harness.do(harness.store.commit((), (), 7))
+    trimmed(harness, before=3)
+    assert harness.do(harness.store.verify()) is None
+    harness.close()
+    with closing(sqlite3.connect(tmp_path / "receiver.db")) as connection:
+        connection.execute("UPDATE meta SET value = CAST(value AS TEXT) WHERE key = 'anchor'")
+        connection.execute(change)
+        connection.execute("UPDATE meta SET value = CAST(value AS BLOB) WHERE key = 'anchor'")
+        connection.commit()
+    other = Harness(STORES["sqlite"], tmp_path)
+    found = other.do(other.store.verify())
+    other.close()
+    assert found is not None
+    assert found.startswith(problem)
+
+
+def test_the_chain_can_be_walked_in_parts_while_entries_come_and_go(harness: Harness) -> None:
+    for number in range(1, 2500):
+        harness.append(Draft(at(number), TimePassed()))
+    harness.do(harness.store.commit((), (), 2400))
+    walked = harness.do(harness.store.walk_on(None))
+    assert 0 < walked.position < 2400
+    trimmed(harness, before=2001)  # also entries that are not walked yet
+    parts = 1
+    while not walked.done:
+        walked = harness.do(harness.store.walk_on(walked))
+        parts += 1
+    assert (walked.position, walked.problem) == (2500, None)
+    assert parts > 2
+
+
+def test_an_incident_that_is_over_long_enough_goes_with_all_that_belongs_to_it(harness: Harness) -> None:
+    values = [
+        replace(incident(n, status=Status.RESOLVED), resolved_at=at(over)) for n, over in ((1, 50), (2, 70), (3, 40))
+    ]
+    alerts = [alert(n, incident=1 + n % 3, changed=n) for n in range(1, 7)]
+    steps = [step(n % 3 + 1, n) for n in range(1, 7)]
+    changes = [*map(IncidentChanged, (*values, incident(4))), *map(AlertChanged, alerts), *map(StepTaken, steps)]
+    sent = [message(n, incident=n) for n in (1, 2, 3)]
+    harness.do(harness.store.commit(changes, sent, 1))
+    assert harness.do(harness.store.forgettable(at(60), 10)) == []  # they are in the state
+    left = [IncidentForgotten(each.id) for each in values]
+    harness.do(harness.store.commit((*left, *(MessageSettled(each.id) for each in sent)), (), 2))
+    assert harness.do(harness.store.forgettable(at(60), 10)) == ["T-1", "T-3"]
+    assert harness.do(harness.store.forgettable(at(60), 1)) == ["T-1"]
+    while harness.do(harness.store.forget("T-1")):
+        pass
+    assert harness.do(harness.store.incident("T-1")) is None
+    assert harness.do(harness.store.alerts(limit=10, incident="T-1")) == []
+    assert harness.do(harness.store.steps("T-1", 10)) == []
+    assert [each.message for each in harness.do(harness.store.deliveries(limit=10))] == ["m3", "m2"]
+    assert harness.do(harness.store.forgettable(at(60), 10)) == ["T-3"]
+    for other in ("T-2", "T-3"):
+        assert len(harness.do(harness.store.alerts(limit=10, incident=other))) == 2
+        assert len(harness.do(harness.store.steps(other, 10))) == 2
 
 
 def test_a_second_receiver_is_told_that_it_is_the_second(tmp_path: Path) -> None:
@@ -262,8 +459,10 @@ class Model(RuleBasedStateMachine):
         self.forgotten: set[str] = set()
         self.alerts: dict[tuple[str, str], AlertRecord] = {}
         self.owed: dict[str, Message] = {}
+        self.outcomes: dict[str, str] = {}
         self.steps: dict[str, int] = {}
         self.position = 0
+        self.trimmed = 0
         self.messages = 0
 
     @rule(numbers=st.lists(st.integers(0, 50), min_size=1, max_size=5))
@@ -295,6 +494,7 @@ class Model(RuleBasedStateMachine):
             self.messages += 1
             messages.append(message(self.messages))
             self.owed[f"m{self.messages}"] = messages[-1]
+            self.outcomes[f"m{self.messages}"] = "owed"
         self.harness.do(self.harness.store.commit(changes, messages, self.position))
 
     @precondition(lambda self: self.owed)
@@ -302,7 +502,26 @@ class Model(RuleBasedStateMachine):
     def settle(self, data: st.DataObject) -> None:
         identifier = data.draw(st.sampled_from(sorted(self.owed)))
         del self.owed[identifier]
-        self.harness.do(self.harness.store.commit((MessageSettled(identifier),), (), self.position))
+        outcome = self.outcomes[identifier] = data.draw(st.sampled_from(["delivered", "refused"]))
+        self.harness.do(self.harness.store.commit((MessageSettled(identifier, outcome),), (), self.position))
+
+    @precondition(lambda self: self.trimmed < self.position)
+    @rule(data=st.data())
+    def trim(self, data: st.DataObject) -> None:
+        store, do = self.harness.store, self.harness.do
+        before = data.draw(st.integers(0, 60))
+        old = self.trimmed
+        while old < self.position and self.entries[old].at < at(before):
+            old += 1
+        anchor = do(store.trimmable(at(before)))
+        assert (anchor.position if anchor else self.trimmed) == old
+        if anchor is None:
+            return
+        told = JournalTrimmed(anchor.position, anchor.hash, anchor.entries)
+        self.entries.append(self.harness.append(Draft(at(before), told)))
+        while do(store.trim(anchor)):
+            pass
+        self.trimmed = old
 
     @rule()
     def reopen(self) -> None:
@@ -318,7 +537,9 @@ class Model(RuleBasedStateMachine):
         assert loaded.state.incidents == self.incidents
         assert loaded.state.alerts == self.alerts
         assert do(store.owed()) == list(self.owed.values())
-        assert do(store.entries(0, 10_000)) == self.entries
+        sent = do(store.deliveries(limit=1000))
+        assert [(each.message, each.outcome) for each in sent] == list(self.outcomes.items())[::-1]
+        assert do(store.entries(0, 10_000)) == self.entries[self.trimmed :]
         assert do(store.verify()) is None
         for name, count in self.steps.items():
             assert [each.number for each in do(store.steps(name, 1000))] == list(range(1, count + 1))

@@ -10,11 +10,12 @@ import msgspec
 import pytest
 
 from receiver.entry import EntrySetAside, write
-from receiver.store import StoreUnusable
+from receiver.state import MessageSettled
+from receiver.store import Draft, StoreUnusable
 from receiver.store.journal import genesis, link, micros, open_journal
 from receiver.store.schema import MIGRATIONS, TABLES, VERSION
 from receiver.store.sqlite import open_sqlite
-from tests.contract.values import at, fact, incident
+from tests.contract.values import at, fact, incident, message
 
 # As version 1 had them, word for word.
 TABLES_OF_1 = (
@@ -34,9 +35,16 @@ TABLES_OF_1 = (
 )
 
 
-def store_of_version_1(path: Path, *, entries: int) -> None:
+# What version 2 had besides.
+ENTRIES_SET_ASIDE_OF_2 = """CREATE TABLE entries_set_aside (position INTEGER PRIMARY KEY, told INTEGER NOT NULL,
+    data BLOB NOT NULL) STRICT"""
+TABLES_OF: dict[int, tuple[str, ...]] = {1: TABLES_OF_1, 2: (*TABLES_OF_1, ENTRIES_SET_ASIDE_OF_2)}
+OWED = msgspec.structs.replace(message(7), body=b"\x00\xff")
+
+
+def store_of(version: int, path: Path, *, entries: int) -> None:
     with sqlite3.connect(path) as connection:
-        for statement in TABLES_OF_1:
+        for statement in TABLES_OF[version]:
             connection.execute(statement)
         connection.execute("INSERT INTO meta VALUES ('journal', 'old')")
         connection.execute("INSERT INTO meta VALUES ('position', ?)", (entries,))
@@ -48,7 +56,9 @@ def store_of_version_1(path: Path, *, entries: int) -> None:
             connection.execute("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?)", row)
         data = msgspec.json.encode(incident(1), order="deterministic")
         connection.execute("INSERT INTO incidents VALUES ('T-1', 1, 'open', 1, 't-1', ?)", (data,))
-        connection.execute("PRAGMA user_version = 1")
+        owed = msgspec.json.encode(OWED, order="deterministic")
+        connection.execute("INSERT INTO outbox VALUES (70, 'm7', ?)", (owed,))
+        connection.execute(f"PRAGMA user_version = {version}")
     connection.close()
 
 
@@ -61,21 +71,34 @@ def tables(path: Path) -> dict[str, list[str]]:
     return found
 
 
-def test_a_store_of_version_1_is_brought_forward_with_all_that_is_in_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", TABLES_OF)
+def test_a_store_of_an_earlier_version_is_brought_forward_with_all_that_is_in_it(version: int, tmp_path: Path) -> None:
     async def test() -> None:
         path = tmp_path / "old.db"
-        store_of_version_1(path, entries=7)
+        store_of(version, path, entries=7)
+        journal, close = open_journal(path)  # the audit reads it as it is
+        assert journal.walk(known=0, on_progress=lambda _: None).problem is None
+        assert [entry.fact for entry in journal.entries(after=0, limit=100)] == [fact(n) for n in range(1, 8)]
+        close()
         for _ in range(2):  # the second start finds it brought forward
             store = open_sqlite(path)
             loaded = await store.load()
             assert (loaded.position, loaded.state.journal, loaded.state.incidents) == (7, "old", {"T-1": incident(1)})
             assert [entry.fact for entry in await store.entries(0, 100)] == [fact(number) for number in range(1, 8)]
             assert await store.verify() is None
+            assert await store.owed() == [OWED]
+            (owed,) = await store.deliveries(limit=10, channel="chat", incident="T-1", outcome="owed")
+            assert (owed.message, owed.kind, owed.created_at) == ("m7", "opened", OWED.created_at)
             await store.close()
         store = open_sqlite(path)
         aside = EntrySetAside(7, at(7), "delivered", "", "KeyError: 'x'")
-        await store.commit((aside,), (), 7)
+        await store.commit((aside, MessageSettled("m7")), (message(8),), 7)
         assert await store.untold() == [aside]
+        assert [each.message for each in await store.deliveries(limit=10)] == ["m8", "m7"]
+        for number in range(8, 30):
+            await store.append(Draft(at(number), fact(number)))
+        assert [entry.fact for entry in await store.entries(0, 100)] == [fact(number) for number in range(1, 30)]
+        assert await store.verify() is None
         await store.close()
         fresh = open_sqlite(tmp_path / "fresh.db")
         await fresh.close()
@@ -91,7 +114,7 @@ def test_there_is_a_way_from_every_earlier_version() -> None:
 
 def test_a_store_that_a_newer_version_wrote_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "new.db"
-    store_of_version_1(path, entries=1)
+    store_of(2, path, entries=1)
     with sqlite3.connect(path) as connection:
         connection.execute(f"PRAGMA user_version = {VERSION + 1}")
     connection.close()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from guard.tokens import FILE_BYTES_MAX, TokenFile, Unreadable
+from guard.tokens import FILE_BYTES_MAX, TokenFile, Unreadable, first_token
 
 
 def token_file(folder: Path, text: str) -> Path:
@@ -91,3 +91,26 @@ def test_a_file_that_disappears_raises_rather_than_letting_anybody_in_or_refusin
     path.unlink()
     with pytest.raises(Unreadable):
         tokens.accepts("Bearer sesame")
+
+
+def test_the_token_that_is_shown_to_others_is_the_first_one_as_it_is_now(tmp_path: Path) -> None:
+    path = tmp_path / "t"
+    path.write_text("# theirs\n\n first \nsecond\n")
+    assert first_token(path) == "first"
+    path.write_text("third\n")
+    assert first_token(path) == "third"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("", "no token in it"), ("a b", "white space inside a token"), ("tökèn", "a character in the token")],
+)
+def test_a_file_without_a_token_to_show_says_why_and_not_what(tmp_path: Path, text: str, reason: str) -> None:
+    path = tmp_path / "t"
+    path.write_text(text)
+    with pytest.raises(Unreadable, match=reason) as caught:
+        first_token(path)
+    assert not text or text not in str(caught.value)
+    path.unlink()
+    with pytest.raises(Unreadable, match="No such file"):
+        first_token(path)

@@ -177,7 +177,14 @@ def exporter(folder: Path, *, port: int) -> Iterator[Server]:
 
 
 @contextmanager
-def alertmanager(program: str, folder: Path, *, configuration: str, port: int | None = None) -> Iterator[Server]:
+def alertmanager(
+    program: str,
+    folder: Path,
+    *,
+    configuration: str,
+    port: int | None = None,
+    cluster: Sequence[str] = ("--cluster.listen-address=",),
+) -> Iterator[Server]:
     chosen = port or free_port()
     (folder / "alertmanager.yml").write_text(configuration)
     command = [
@@ -185,7 +192,7 @@ def alertmanager(program: str, folder: Path, *, configuration: str, port: int | 
         f"--config.file={folder}/alertmanager.yml",
         f"--storage.path={folder}/alertmanager",
         f"--web.listen-address=127.0.0.1:{chosen}",
-        "--cluster.listen-address=",
+        *cluster,
     ]
     with started(command, url=f"http://127.0.0.1:{chosen}", log=folder / "alertmanager.log") as server:
         yield server

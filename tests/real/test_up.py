@@ -105,7 +105,7 @@ def test_incidents_are_listed_and_shown(tmp_path: Path) -> None:
         (incident,) = until(running.server.incidents, what="the incident is there")
         listed = tocsin("incident", running.url, "list", folder=tmp_path)
         head, row = listed.stdout.splitlines()
-        assert head.split() == ["ID", "STATUS", "SEVERITY", "OPENED", "FIRING", "TITLE"]
+        assert head.split() == ["ID", "STATUS", "SEVERITY", "AGE", "WHO", "FIRING", "TITLE"]
         assert row.split()[:3] == [incident["id"], "open", "critical"]
         documents = tocsin("incident", "list", "--output=json", running.url, folder=tmp_path)
         assert json.loads(documents.stdout)["incidents"][0]["id"] == incident["id"]
@@ -115,7 +115,7 @@ def test_incidents_are_listed_and_shown(tmp_path: Path) -> None:
         )
         shown = tocsin("incident", "show", incident["id"], running.url, folder=tmp_path)
         assert shown.returncode == 0
-        for part in ("Demo", "alertname=Demo, severity=critical, team=db", "story", "opened", "routed", "told here"):
+        for part in ("Demo", "alertname=Demo, severity=critical, team=db", "story", "opened", "routed", "stage 1 of"):
             assert part in shown.stdout
         whole = json.loads(
             tocsin("incident", "show", incident["id"], "--output=json", running.url, folder=tmp_path).stdout

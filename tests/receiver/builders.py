@@ -12,6 +12,7 @@ from receiver.message import Kind, Message, compose
 AT = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 # How long a test waits for something that must happen, before it fails instead of hanging.
 SURELY = 20.0
+_STATUSES = {Kind.ACKNOWLEDGED: Status.ACKNOWLEDGED, Kind.RESOLVED: Status.RESOLVED}
 
 
 class Clock:
@@ -77,6 +78,8 @@ def message(
     annotations: Mapping[str, str] | None = None,
     title: str = "Down",
     firing: int = 1,
+    acknowledged_by: str | None = None,
+    assigned_to: str | None = None,
 ) -> Message:
     """A message about an incident with alerts that all look alike."""
     shown = dict(labels if labels is not None else {"alertname": "Down", "severity": "critical"})
@@ -84,7 +87,7 @@ def message(
         id=incident,
         position=1,
         group=Group("am", "tocsin", "key"),
-        status=Status.RESOLVED if kind is Kind.RESOLVED else Status.OPEN,
+        status=_STATUSES.get(kind, Status.OPEN),
         severity=shown.get("severity", "none"),
         title=title,
         labels=shown,
@@ -95,6 +98,8 @@ def message(
         why="a test",
         firing=0 if kind is Kind.RESOLVED else firing,
         resolved=firing if kind is Kind.RESOLVED else 0,
+        acknowledged_by=acknowledged_by,
+        assigned_to=assigned_to,
     )
     alerts = [
         AlertRecord(

@@ -8,13 +8,20 @@ import threading
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 
 from receiver.channels import Unreachable
 from receiver.channels.terminal import Terminal, render
-from receiver.message import Kind
-from tests.receiver.builders import SURELY, message
+from receiver.incident import Incident, Status
+from receiver.message import Kind, Message, compose_digest
+from tests.contract.values import incident
+from tests.receiver.builders import AT, SURELY, message
 
 NASTY = "\x1b[2J\x1b]0;owned\x07 line\nbreak\r \u202e\u2066 \x9b31m \u2028 \ufeff end"
+
+
+def digest(*incidents: Incident, left_out: int = 0) -> Message:
+    return compose_digest(journal="j", channel="chat", incidents=incidents, left_out=left_out, position=9, at=AT)
 
 
 def test_messages_read_as_they_were_reviewed(golden: Callable[[str, str], None]) -> None:
@@ -22,7 +29,13 @@ def test_messages_read_as_they_were_reviewed(golden: Callable[[str, str], None])
         message(kind=Kind.OPENED, annotations={"summary": "the shop is down", "description": "longer"}),
         message(kind=Kind.UPDATED, firing=8, annotations={"description": "only a description"}),
         message(kind=Kind.ESCALATED, labels={"alertname": "Down"}, title="Down (cluster=eu1)"),
+        message(kind=Kind.ACKNOWLEDGED, firing=2, acknowledged_by="ana"),
+        message(kind=Kind.ACKNOWLEDGED, firing=2, acknowledged_by=NASTY),
+        message(kind=Kind.UPDATED, assigned_to="ben"),
         message(kind=Kind.RESOLVED, firing=2),
+        digest(incident(7), incident(2, title=NASTY), incident(5, status=Status.RESOLVED)),
+        digest(incident(7)),
+        digest(replace(incident(7), reopened=1), replace(incident(8), reopened=3), left_out=21),
         message(kind=Kind.OPENED, labels={"alertname": "Ünïcödé 警報"}, title="Ünïcödé 警報"),
         message(kind=Kind.OPENED, labels={"alertname": NASTY, "severity": NASTY}, title=NASTY),
         message(kind=Kind.OPENED, labels={"alertname": "x" * 1000}, title="y" * 1000),
@@ -44,6 +57,12 @@ def test_color_is_the_only_escape_sequence_and_only_where_it_is_asked_for() -> N
     assert colored.count("\x1b") == 2
     assert colored.replace("\x1b[1;31m", "").replace("\x1b[0m", "") == render(message())
     assert "\x1b" not in render(message())
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_every_kind_of_message_has_a_color(kind: Kind) -> None:
+    shown = digest(incident(7)) if kind is Kind.DIGEST else message(kind=kind)
+    assert render(shown, color=True).count("\x1b") == 2
 
 
 def test_what_is_sent_is_on_the_stream_when_the_answer_comes() -> None:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 
+from receiver.doors.acts import ACT_BYTES_MAX, SPLIT_ALERTS_MAX, Acts
+from receiver.entry import VIAS
 from tests.receiver.builders import webhook
 from tests.receiver.world import World, receiver, run
 
@@ -50,7 +57,7 @@ def test_each_act_is_answered_with_the_incident_as_it_is_then(tmp_path: Path) ->
         ("acknowledge", b"", "body: "),
         ("acknowledge", b"{}", "body: "),
         ("acknowledge", b'{"by": 1}', "by: "),
-        ("acknowledge", b'{"by": "  "}', "by: "),
+        ("acknowledge", b'{"by": "  "}', "by: expected a text that is not blank"),
         ("acknowledge", b'{"by": "' + b"x" * 101 + b'"}', "by: "),
         ("resolve", b'{"by": "ana", "why": "x"}', "body: "),
         ("snooze", b'{"by": "ana"}', "body: "),
@@ -58,6 +65,15 @@ def test_each_act_is_answered_with_the_incident_as_it_is_then(tmp_path: Path) ->
         ("snooze", b'{"by": "ana", "for": "0s"}', "for: "),
         ("snooze", b'{"by": "ana", "for": "31d"}', "for: "),
         ("note", b'{"by": "ana", "text": ""}', "text: "),
+        ("assign", b'{"by": "ana"}', "body: "),
+        ("assign", b'{"by": "ana", "to": " "}', "to: "),
+        ("merge", b'{"by": "ana"}', "body: "),
+        ("merge", b'{"by": "ana", "into": ""}', "into: "),
+        ("split", b'{"by": "ana"}', "body: expected either `alerts` or `merged`"),
+        ("split", b'{"by": "ana", "alerts": ["a"], "merged": "T-1"}', "body: expected either `alerts` or `merged`"),
+        ("split", b'{"by": "ana", "alerts": []}', "alerts: "),
+        ("split", b'{"by": "ana", "alerts": [""]}', "alerts[0]: "),
+        ("split", json.dumps({"by": "ana", "alerts": ["a"] * (SPLIT_ALERTS_MAX + 1)}).encode(), "alerts: "),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(tmp_path: Path, verb: str, body: bytes, place: str) -> None:
@@ -76,7 +92,93 @@ def test_other_refusals_are_told_apart(tmp_path: Path) -> None:
             identifier = await opened(world)
             assert (await act(world, "T-999", "resolve", by="ana"))[0] == 404
             assert (await act(world, identifier, "note", by="ana", text="x" * 70_000))[0] == 413
+            for verb, word in (("merge", "into"), ("split", "merged")):
+                status, answer = await act(world, identifier, verb, by="ana", **{word: "T-998"})
+                assert (status, answer) == (404, {"error": "there is no incident 'T-998'"})
             world.disk.full = True
             assert (await act(world, identifier, "acknowledge", by="ana"))[0] == 503
+
+    run(test())
+
+
+def test_the_most_alerts_that_one_split_may_name_fit_into_its_body() -> None:
+    fingerprints = [f"{number:016x}" for number in range(SPLIT_ALERTS_MAX)]
+    assert len(json.dumps({"by": "ana", "alerts": fingerprints})) < ACT_BYTES_MAX
+
+
+@pytest.mark.parametrize("via", [None, *VIAS])
+def test_the_story_says_by_which_way_somebody_acted(tmp_path: Path, via: str | None) -> None:
+    async def test() -> None:
+        async with receiver(tmp_path) as world:
+            path = f"/api/v1/incidents/{await opened(world)}/note"
+            headers = {} if via is None else {"X-Tocsin-Via": via}
+            status, incident = await world.ask("POST", path, json={"by": "ana", "text": "a disk"}, headers=headers)
+            assert (status, incident["timeline"][-1]["by"]) == (200, "ana")
+            assert incident["timeline"][-1]["via"] == (via or "api")
+            assert "via" not in incident["timeline"][0]  # nobody did that
+
+    run(test())
+
+
+@pytest.mark.parametrize("via", ["", "telepathy", "API", "command,api"])
+def test_a_way_that_nobody_knows_is_refused(tmp_path: Path, via: str) -> None:
+    async def test() -> None:
+        async with receiver(tmp_path) as world:
+            path = f"/api/v1/incidents/{await opened(world)}/acknowledge"
+            status, answer = await world.ask("POST", path, json={"by": "ana"}, headers={"X-Tocsin-Via": via})
+            assert status == 400
+            assert answer["error"].startswith("the header X-Tocsin-Via: found ")
+
+    run(test())
+
+
+class From(asyncio.Transport):
+    """A connection from there."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__({"peername": (address, 50_000)})
+
+
+class Body:
+    """What arrives on it, all at once."""
+
+    def __init__(self, **body: object) -> None:
+        self._body = json.dumps(body).encode()
+
+    async def iter_chunked(self, _: int) -> AsyncIterator[bytes]:
+        yield self._body
+
+
+VERBS = ("acknowledge", "resolve", "snooze", "note", "assign", "merge", "split")
+
+
+async def noted_from(world: World, address: str, verb: str) -> int:
+    """The status of a request with the body of a note; with any other act its refusal would be a 400."""
+    acts = Acts(store=world.disk, runner=world.runner)  # type: ignore[arg-type]
+    note = Body(by="ana", text="a disk")
+    match = {"id": await opened(world)}
+    request = make_mocked_request("POST", "/", match_info=match, transport=From(address), payload=note)
+    try:
+        return int((await getattr(acts, verb)(request)).status)
+    except web.HTTPException as refused:
+        return refused.status
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("address", ["192.0.2.7", "2001:db8::7", "::ffff:192.0.2.7"])
+def test_another_machine_may_do_nothing(tmp_path: Path, verb: str, address: str) -> None:
+    async def test() -> None:
+        async with receiver(tmp_path) as world:
+            assert await noted_from(world, address, verb) == 403
+            assert world.runner.position == 3  # the policy, the webhook, its delivery
+
+    run(test())
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"])
+def test_this_machine_may(tmp_path: Path, address: str) -> None:
+    async def test() -> None:
+        async with receiver(tmp_path) as world:
+            assert await noted_from(world, address, "note") == 200
 
     run(test())

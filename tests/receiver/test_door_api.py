@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,14 @@ from guard.configfile import Fault, InvalidConfig
 from receiver.channels import Refused, Unreachable
 from receiver.message import Message
 from receiver.store import StoreFailed
-from tests.receiver.builders import alert, named, webhook
-from tests.receiver.world import Quiet, World, receiver, run
+from tests.receiver.builders import SURELY, alert, named, webhook
+from tests.receiver.world import POLICY, Quiet, World, receiver, run
+
+EVERYBODY = """
+escalations: {all: {stages: [{notify: [chat, hook, pager]}]}}
+channels: {chat: {type: terminal}, hook: {type: terminal}, pager: {type: terminal}}
+"""
+STORMY = POLICY + "storms: {per_channel: {limit: 1, per: 1h}, never_hold: []}\n"
 
 
 class Broken(Quiet):
@@ -32,6 +39,41 @@ class Broken(Quiet):
 async def fire(world: World, name: str, **changes: object) -> None:
     status, _ = await world.post(webhook([named(name, **changes)], groupKey=name, groupLabels={}))
     assert status == 200
+
+
+def test_what_was_sent_and_what_is_owed_is_listed_newest_first(tmp_path: Path) -> None:
+    async def test() -> None:
+        channels = {"chat": Quiet(), "pager": Broken(Refused("nobody there")), "hook": Broken(Unreachable("no wire"))}
+        async with receiver(tmp_path, policy=EVERYBODY, channels=channels) as world:
+            await fire(world, "Down")
+            await world.until(lambda: world.runner.position >= 2)  # the policy, and this
+            (incident,) = (await world.get("/api/v1/incidents"))[1]["incidents"]
+
+            async def found(query: str = "") -> list[tuple[str, str]]:
+                status, answer = await world.get(f"/api/v1/deliveries{query}")
+                assert (status, list(answer)) == (200, ["deliveries"])
+                return [(each["channel"], each["outcome"]) for each in answer["deliveries"]]
+
+            async with asyncio.timeout(SURELY):
+                while len(await found("?outcome=owed")) > 1:  # noqa: ASYNC110 - the store knows nothing of tests
+                    await asyncio.sleep(0.01)
+            assert await found() == [("pager", "refused"), ("hook", "owed"), ("chat", "delivered")]
+            assert await found("?limit=1") == [("pager", "refused")]
+            assert await found("?channel=chat") == await found("?outcome=delivered") == [("chat", "delivered")]
+            assert len(await found(f"?incident={incident['id']}")) == 3
+            assert await found("?incident=T-99") == []
+            refused, owed, delivered = (await world.get("/api/v1/deliveries"))[1]["deliveries"]
+            assert (refused["answer"], refused["attempts"], refused["seconds"]) == ("nobody there", 1, None)
+            assert (owed["settled_at"], owed["attempts"], owed["incident"]) == (None, None, incident["id"])
+            assert delivered["message"] == channels["chat"].messages[0].id
+            assert (delivered["kind"], delivered["attempts"], delivered["answer"]) == ("opened", 1, "ok")
+            assert delivered["seconds"] >= 0
+            assert delivered["created_at"] <= delivered["settled_at"]
+            status, answer = await world.get("/api/v1/deliveries?outcome=lost")
+            assert status == 400
+            assert answer["error"] == "outcome: found 'lost', expected one of: owed, delivered, refused"
+
+    run(test())
 
 
 def test_incidents_are_listed_newest_first_and_resolved_ones_on_request(tmp_path: Path) -> None:
@@ -77,7 +119,7 @@ def test_one_incident_comes_with_its_alerts_and_the_reason_for_each_step(tmp_pat
             assert [each["labels"]["alertname"] for each in whole["alerts"]] == ["Down", "Slow"]
             assert {key: whole[key] for key in listed if key != "alerts"} | {"alerts": listed["alerts"]} == listed
             assert all(step["at"] and step["what"] and step["why"] and step["by"] for step in whole["timeline"])
-            assert [step["what"] for step in whole["timeline"]] == ["opened", "routed", "told chat", "delivered"]
+            assert [step["what"] for step in whole["timeline"]] == ["opened", "routed", "stage 1 of 1", "delivered"]
 
     run(test())
 
@@ -172,6 +214,29 @@ def test_a_message_that_is_refused_is_in_the_story_and_in_the_metrics(tmp_path: 
             assert whole["timeline"][-1]["what"] == "not delivered"
             assert "no such room" in whole["timeline"][-1]["why"]
             assert 'tocsin_receiver_messages_refused_total{channel="chat"} 1.0' in (await world.get("/metrics"))[1]
+
+    run(test())
+
+
+def test_what_a_storm_holds_back_is_in_the_status_the_incident_and_the_metrics(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with receiver(tmp_path, policy=STORMY, channels={"chat": Quiet()}) as world:
+            status = (await world.get("/api/v1/status"))[1]
+            assert status["channels"]["chat"]["held"] == {"incidents": 0, "since": None, "digest_at": None}
+            for name in ("Down", "Slow", "Late"):
+                await fire(world, name)
+            await world.decided()
+            held = (await world.get("/api/v1/status"))[1]["channels"]["chat"]["held"]
+            found = (await world.get("/api/v1/incidents"))[1]["incidents"]
+            late, slow, down = found
+            assert [each["held_from"] for each in found] == [["chat"], ["chat"], []]
+            assert (held["incidents"], held["since"]) == (2, slow["opened_at"])
+            assert held["digest_at"][14:] == down["opened_at"][14:]  # an hour later
+            story = (await world.get(f"/api/v1/incidents/{late['id']}"))[1]["timeline"]
+            assert story[-1]["what"] == "held back from chat"
+            page = (await world.get("/metrics"))[1]
+            assert 'tocsin_receiver_messages_held{channel="chat"} 2.0' in page
+            assert "tocsin_receiver_messages_held_back_total 2.0" in page
 
     run(test())
 

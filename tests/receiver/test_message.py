@@ -27,7 +27,9 @@ def test_the_same_decision_made_again_is_the_same_message_byte_for_byte() -> Non
 
 def test_the_document_holds_what_the_contract_promises() -> None:
     shown = json.loads(message(firing=2).body)
-    assert set(shown) == {"version", "id", "kind", "incident", "alerts", "alerts_left_out"}
+    assert set(shown) == {
+        "version", "id", "kind", "incident", "alerts", "alerts_left_out", "incidents", "incidents_left_out",
+    }  # fmt: skip
     assert (shown["version"], shown["id"], shown["kind"]) == ("1", "j-T-1-1-chat", "opened")
     assert set(shown["incident"]) >= {
         "id", "status", "severity", "title", "opened_at", "updated_at", "resolved_at", "acknowledged_by",

@@ -145,6 +145,7 @@ def test_stages_that_go_back_in_time_are_refused(load: Callable[..., Settings]) 
         ("channels: {c: {type: webhook, url: 'http://a:99999/'}}", "channels.c.url: found 'http://a:99999/'"),
         ("channels: {c: {type: webhook, url: 'http://a/', secret_file: no}}", "channels.c.secret_file: found"),
         ("sources: {a: {token_file: nowhere}}", "sources.a.token_file: found 'nowhere'"),
+        ("sources: {a: {alertmanager_url: 'am:9093'}}", "sources.a.alertmanager_url: found 'am:9093'"),
         ("sourcs: {}", "sourcs: found an unknown key"),
     ],
 )
@@ -154,9 +155,10 @@ def test_each_fault_names_its_place(load: Callable[..., Settings], text: str, fa
 
 def test_a_token_file_without_a_token_is_a_fault_of_the_policy(load: Callable[..., Settings], tmp_path: Path) -> None:
     (tmp_path / "empty.token").write_text("# nothing yet\n")
-    (fault,) = faults(load, "sources: {eu1: {token_file: empty.token}}")
-    assert fault.startswith("sources.eu1.token_file: found ")
-    assert "no token in it" in fault
+    for key in ("token_file", "alertmanager_token_file"):
+        (fault,) = faults(load, f"sources: {{eu1: {{{key}: empty.token, alertmanager_url: 'http://am/'}}}}")
+        assert fault.startswith(f"sources.eu1.{key}: found ")
+        assert "no token in it" in fault
 
 
 def test_every_change_of_the_file_is_another_policy_and_no_secret_is_in_it(load: Callable[..., Settings]) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from receiver.metrics import ALERT_OUTCOMES, REFUSALS
+from receiver.metrics import ALERT_OUTCOMES, COUNTED, REFUSALS
 from tests.receiver.builders import webhook
-from tests.receiver.world import receiver, run
+from tests.receiver.world import POLICY, receiver, run
 
 PAGE = (Path(__file__).parents[2] / "docs" / "metrics-receiver.md").read_text()
 ROW = re.compile(r"^\| `(\w+)` \| (gauge|counter|histogram) \|([^|]*)\|", re.MULTILINE)
@@ -21,7 +21,9 @@ def documented() -> dict[str, tuple[str, set[str]]]:
 
 def test_every_metric_is_documented_with_its_type_and_labels_and_nothing_else_is(tmp_path: Path) -> None:
     async def test() -> None:
-        async with receiver(tmp_path) as world:
+        # Nothing listens there: that is a failure, and the metrics of a source whose Alertmanager is asked.
+        policy = POLICY + "sources: {am: {alertmanager_url: 'http://127.0.0.1:1/'}}\n"
+        async with receiver(tmp_path, policy=policy) as world:
             await world.post(webhook())
             await world.decided()
             found = {}
@@ -40,6 +42,13 @@ def test_every_reason_and_every_outcome_is_documented() -> None:
     assert sorted(OUTCOME.findall(PAGE.partition("## What an alert")[2])) == sorted(ALERT_OUTCOMES)
 
 
+def test_every_word_that_a_decision_may_count_has_its_metric() -> None:
+    counted = set()
+    for path in sorted((Path(__file__).parents[2] / "receiver").rglob("*.py")):
+        counted |= set(re.findall(r'\.counts\["(\w+)"\]', path.read_text()))
+    assert counted - set(ALERT_OUTCOMES) == set(COUNTED)
+
+
 def test_every_series_with_fixed_labels_is_there_at_zero(tmp_path: Path) -> None:
     async def test() -> None:
         async with receiver(tmp_path) as world:
@@ -48,7 +57,15 @@ def test_every_series_with_fixed_labels_is_there_at_zero(tmp_path: Path) -> None
                 assert f'tocsin_receiver_webhooks_refused_total{{reason="{reason}"}} 0.0' in page
             for outcome in ALERT_OUTCOMES:
                 assert f'tocsin_receiver_alerts_total{{outcome="{outcome}"}} 0.0' in page
-            for name in ("messages_owed", "messages_delivered_total", "messages_refused_total"):
+            for name, _ in COUNTED.values():
+                assert f"\n{name} " in page
+            for name in (
+                "messages_held",
+                "oldest_held_seconds",
+                "messages_owed",
+                "messages_delivered_total",
+                "messages_refused_total",
+            ):
                 assert f'tocsin_receiver_{name}{{channel="chat"}} 0.0' in page
 
     run(test())

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from receiver.alert import parse
 from receiver.clock import SystemClock
-from receiver.entry import AlertsReceived, EntriesSetAside, Entry, PolicyLoaded, TimePassed, Unreadable
+from receiver.entry import AlertsReceived, Delivered, EntriesSetAside, Entry, PolicyLoaded, TimePassed, Unreadable
 from receiver.ledger import Decision
+from receiver.message import Kind, Message
 from receiver.runner import ERROR_CHARACTERS_MAX, Runner
-from receiver.store import Draft
+from receiver.store import Draft, StoreRefused
 from receiver.store.sqlite import open_sqlite
 from tests.contract.values import at
 from tests.receiver.builders import SURELY, named, webhook
@@ -135,6 +137,52 @@ def test_time_that_cannot_be_decided_is_not_asked_for_again_at_once(tmp_path: Pa
         await store.close()
 
     asyncio.run(test())
+
+
+class SendsWhatIsOwed(Runner):
+    """Decides a message that is owed already whenever a channel answers."""
+
+    def _decide(self, entry: Entry) -> Decision:
+        decision = super()._decide(entry)
+        if not isinstance(entry.fact, Delivered):
+            return decision
+        return replace(decision, messages=(Message("there", "chat", "T-1", Kind.OPENED, entry.at, b"{}"),))
+
+
+def test_what_the_store_refuses_is_set_aside_and_its_neighbours_in_the_batch_are_not(tmp_path: Path) -> None:
+    async def test() -> None:
+        store = open_sqlite(tmp_path / "r.db")
+        await store.commit((), (Message("there", "chat", "T-1", Kind.OPENED, at(0), b"{}"),), 0)
+        answer = Delivered("m", "T-1", "chat", 1, 0.1, "ok")
+        for number, fact in enumerate((AlertsReceived("am", *_parsed()), answer, TimePassed())):
+            await store.append(Draft(at(number), fact))
+        runner = SendsWhatIsOwed(store, clock=SystemClock(), on_decided=lambda *_: None, messages_owed=lambda: 0)
+        owed = await runner.start(policy_from(POLICY))
+        assert runner.failing is None
+        (aside,) = await store.entries_set_aside(10)
+        assert (aside.position, aside.kind) == (2, "delivered")
+        assert aside.error == "StoreRefused: IntegrityError: UNIQUE constraint failed: outbox.id"
+        assert [each.group.source for each in runner.state.incidents.values()] == ["am", "tocsin"]
+        assert "there" in {message.id for message in owed}
+        assert (await store.load()).position == runner.position == 5
+        await store.close()
+
+    asyncio.run(test())
+
+
+def test_a_fact_that_cannot_be_written_is_refused_and_the_store_stays_writable(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with receiver(tmp_path) as world:
+            good = [AlertsReceived("am", *_parsed()) for _ in range(4)]
+            odd = Unreadable("of_tomorrow", "\udc80", b"", "")  # half a character: no text for a database
+            facts = [*good[:2], odd, *good[2:]]
+            results = await asyncio.gather(*map(world.runner.submit, facts), return_exceptions=True)
+            assert [type(each) for each in results] == [int, int, StoreRefused, int, int]
+            assert world.runner.failing is None
+            await world.decided()
+            assert (await world.get("/-/ready"))[0] == 200
+
+    run(test())
 
 
 def _parsed() -> tuple[bytes, Any]:

@@ -16,9 +16,11 @@ from types import MappingProxyType
 from typing import Any
 
 import aiohttp
+from aiohttp import web
 
 from guard.listen import listening, parse_address
 from receiver import settings
+from receiver.chaincheck import ChainCheck
 from receiver.channels import Channel
 from receiver.clock import SystemClock
 from receiver.doors.acts import Acts
@@ -26,11 +28,13 @@ from receiver.doors.api import Api
 from receiver.doors.app import application
 from receiver.doors.health import Health
 from receiver.doors.page import Page
+from receiver.doors.quick import Quick
 from receiver.doors.webhook import WebhookDoor
-from receiver.entry import Fact
+from receiver.entry import Entry, Fact
 from receiver.message import Message
 from receiver.metrics import Metrics
 from receiver.outbox import Outbox
+from receiver.reconcile import Reconciliation
 from receiver.runner import Runner
 from receiver.settings import Settings
 from receiver.sources import Sources
@@ -69,12 +73,15 @@ class FullDisk:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
-    async def append(self, draft: Draft) -> object:
-        self._check()
+    def append(self, draft: Draft) -> asyncio.Future[Entry]:
+        if self.full:
+            refused: asyncio.Future[Entry] = asyncio.get_running_loop().create_future()
+            refused.set_exception(StoreFailed("database or disk is full"))
+            return refused
         if self.appends_left is not None:
             self.appends_left -= 1
             self.full = self.appends_left == 0
-        return await self._store.append(draft)
+        return self._store.append(draft)
 
     async def commit(self, changes: Sequence[Any], messages: Sequence[Message], position: int) -> None:
         self._check()
@@ -100,6 +107,9 @@ class World:
     outbox: Outbox
     metrics: Metrics
     channels: Mapping[str, Channel]
+    door: WebhookDoor
+    app: web.Application
+    chain: ChainCheck
 
     async def post(self, body: bytes, *, source: str = "am", **headers: str) -> tuple[int, Any]:
         return await self.ask("POST", f"/webhook/{source}", data=io.BytesIO(body), headers=headers)
@@ -173,6 +183,7 @@ async def _running(
 
     def decided(messages: Sequence[Message], counts: Mapping[str, int]) -> None:
         outbox.add(messages)
+        reconciliation.stir()
         metrics.count_decisions(messages, counts)
 
     async def report(fact: Fact) -> int:
@@ -181,6 +192,9 @@ async def _running(
     store: Any = disk
     outbox = Outbox(report=report, clock=clock)
     runner = Runner(store, clock=clock, on_decided=decided, messages_owed=lambda: outbox.owed)
+    reconciliation = Reconciliation(known=lambda: runner.state, perform=runner.perform, clock=clock)
+    reconciliation.replace_sources(loaded.sources or {})
+    chain = ChainCheck(store, on_checked=lambda intact: metrics.chain_checked(intact=intact))
     door = WebhookDoor(runner=runner, store=store, metrics=metrics, clock=clock, **limits)
     door.sources = Sources(loaded.sources)
     outbox.replace_channels(known)
@@ -188,9 +202,18 @@ async def _running(
     metrics.chain_checked(intact=True)
     metrics.policy_read(successful=True)
     metrics.observe(runner, outbox)
+    metrics.observe_reconciliation(reconciliation)
     app = application(
         webhook=door,
-        api=Api(store=store, runner=runner, outbox=outbox, clock=clock, started_at=clock.now()),
+        api=Api(
+            store=store,
+            runner=runner,
+            outbox=outbox,
+            clock=clock,
+            started_at=clock.now(),
+            reconciliation=reconciliation,
+            chain=chain,
+        ),
         acts=Acts(store=store, runner=runner, **acts),
         health=Health(store=store, runner=runner, outbox=outbox, metrics=metrics, reload=reload),
         page=Page(store=store, runner=runner, clock=clock, external_url=None),
@@ -198,14 +221,16 @@ async def _running(
     )
     deciding = asyncio.create_task(runner.run())
     outbox.start()
+    reconciliation.start()
     try:
         async with (
-            listening(app, [parse_address("127.0.0.1:0")], grace_seconds=1.0) as (url,),
+            listening(app, [parse_address("127.0.0.1:0")], grace_seconds=1.0, front=Quick(door)) as (url,),
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=SURELY)) as client,
         ):
-            yield World(url, client, disk, runner, outbox, metrics, known)
+            yield World(url, client, disk, runner, outbox, metrics, known, door, app, chain)
     finally:
         disk.full = False
+        await reconciliation.stop()
         await outbox.stop(grace_seconds=1.0)
         runner.stop()
         await deciding

@@ -1,109 +1,442 @@
-"""What must never happen. Each checker is named for what it holds, and says what it saw instead."""
+"""What must never happen. Each checker is named for what it holds, and says what it saw instead.
+
+There are three kinds: those that look at the state after every decision, those that look at one decision after the
+other, and those that look at what is left in the end. An exception to a rule is derived from the evidence: from the
+entry, the policy in force, and how things were before.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from receiver import engine
-from receiver.entry import Act, AlertsReceived, EntriesSetAside, Entry, ResolvedByHand, Undeliverable
-from receiver.incident import Incident, Status, severity_rank
-from receiver.ledger import Decision
-from receiver.message import Kind, Message
-from receiver.own import GROUP as OWN_GROUP
-from receiver.policy.policy import Policy
-from receiver.state import State
-from receiver.store.database import Database
-from tests.simulation.world import History, encoded, fresh_store_of
+from receiver.alert import fingerprint_of
+from receiver.entry import (
+    Acknowledged,
+    AlertsReceived,
+    EntriesSetAside,
+    Merged,
+    PolicyLoaded,
+    ResolvedByHand,
+    Snoozed,
+    Split,
+    TimePassed,
+    Undeliverable,
+)
+from receiver.incident import AlertCounts, AlertRecord, Incident, Status, severity_rank
+from receiver.message import Kind
+from receiver.own import SOURCE as OWN_SOURCE
+from receiver.policy.matcher import matches_all
+from receiver.policy.policy import Maintenance, Sequence, Storms
+from receiver.quiet import cooldown_of
+from receiver.state import IncidentForgotten, State, StepTaken
+from receiver.storm import DIGEST_INCIDENTS_MAX
+from tests.simulation.evidence import PAGES, Broken, Evidence, Moment, expect
+from tests.simulation.world import Decide, History, encoded
+
+WATCHDOG = fingerprint_of({"alertname": "Watchdog", "severity": "none"})
+
+__all__ = ["Broken", "Evidence", "check_all", "fingerprint"]
+
+# --- after every decision: what is known adds up -------------------------------------------------------------
 
 
-class Broken(AssertionError):
-    """Something happened that must never happen."""
+def every_alert_that_a_body_shows_is_known(moment: Moment, state: State) -> None:
+    """As firing, or as one that perhaps came back."""
+    if not isinstance(moment.entry.fact, AlertsReceived):
+        return
+    seen: set[str] = set()
+    for alert in moment.entry.fact.notification.alerts:
+        if alert.identity in seen or alert.status != "firing":
+            continue
+        seen.add(alert.identity)
+        known = state.alerts.get((moment.entry.fact.source, alert.identity))
+        expect(known is not None, f"{moment}: {alert.identity} fires and is not known")
+        if known is not None:
+            expect(known.firing or known.doubted_until is not None, f"{moment}: {alert.identity} fires, not here")
 
 
-class Page(NamedTuple):
-    """Somebody is called: by which entry, and how the incident was before and is after that decision."""
-
-    message: Message
-    entry: Entry
-    before: Incident | None
-    after: Incident
+def the_counts_of_an_incident_are_those_of_its_alerts(moment: Moment, state: State) -> None:
+    for incident in moment.after.values():
+        _counts_hold(incident, state, str(moment))
 
 
-PAGES = (Kind.OPENED, Kind.ESCALATED)
-POISON = "poison"  # what the error says about entries that a world's engine cannot decide on purpose
+def _counts_hold(incident: Incident, state: State, where: str) -> None:
+    mine = list(state.alerts_of(incident))
+    firing = sum(1 for alert in mine if alert.firing)
+    left = len(state._members.get(incident.id, ())) - len(mine)  # they went to other incidents, some as resolved ones
+    over = len(mine) - firing
+    expect(incident.firing == firing, f"{where}: {incident.id} counts {incident.firing} firing and holds {firing}")
+    most = over if incident.merged_into else over + left
+    expect(
+        over <= incident.resolved <= most, f"{where}: {incident.id} counts {incident.resolved} resolved, holds {over}"
+    )
 
 
-class Evidence:
-    """What the world left behind, and what replaying its journal gives."""
+def every_firing_alert_is_in_one_open_incident(moment: Moment, state: State) -> None:
+    """Or in one that a person resolved."""
+    for alert in moment.alerts_after.values():
+        _has_its_place(alert, state, str(moment))
+    for incident in moment.after.values():
+        if incident.status is Status.RESOLVED and incident.resolved_by is None:
+            expect(incident.firing == 0, f"{moment}: {incident.id} is over with {incident.firing} firing")
 
-    def __init__(self, history: History, *, decide: Callable[[State, Entry, Policy], Decision] = engine.decide) -> None:
-        self.history = history
-        self.database: Database = fresh_store_of(history.database)
-        self.loaded = self.database.load()
-        self.entries: list[Entry] = self.database.entries(0, 10**9)
-        self.replayed = State(journal=self.database.journal)
-        self.decided: dict[str, Message] = {}
-        self.pages: list[Page] = []
-        self.outcomes: Counter[tuple[Act, str | None]] = Counter()  # of what people did, as the journal has it
-        aside = self.database.entries_set_aside(10**9)
-        self.aside = {each.position: each for each in aside}  # nothing was decided about these: replaying skips them
-        for entry in self.entries:
-            if entry.position in self.aside:
+
+def _has_its_place(alert: AlertRecord, state: State, where: str) -> None:
+    incident = state.incidents.get(alert.incident)
+    expect(incident is not None, f"{where}: {alert.fingerprint} is in {alert.incident}, which is not known")
+    if incident is not None and alert.firing and incident.status is Status.RESOLVED:
+        expect(incident.resolved_by is not None, f"{where}: {alert.fingerprint} fires in {incident.id}, which is over")
+
+
+def no_incident_is_open_in_which_nothing_fires(moment: Moment, state: State) -> None:
+    """But one of Tocsin's own, one that flaps (for the policy's `calm`), and one that waits for a group to be whole."""
+    for incident in moment.after.values():
+        if incident.status is Status.RESOLVED or incident.firing or is_own(incident):
+            continue
+        if incident.calm_at is not None:
+            bound = moment.entry.at + moment.policy.flapping.calm
+            known = moment.before.get(incident.id)
+            kept = known is not None and known.calm_at == incident.calm_at
+            expect(kept or incident.calm_at <= bound, f"{moment}: {incident.id} is calm until {incident.calm_at}")
+            continue
+        expect(incident.awaits in state.cut, f"{moment}: {incident.id} is {incident.status} with nothing firing")
+        bounded = incident.stale_at is not None or not moment.policy.stale_after
+        expect(bounded, f"{moment}: {incident.id} waits for its group for ever")
+
+
+def the_story_of_an_incident_has_every_step_once(moment: Moment, state: State) -> None:
+    written: dict[str, list[int]] = defaultdict(list)
+    for change in moment.decision.changes:
+        if isinstance(change, StepTaken):
+            written[change.step.incident].append(change.step.number)
+    for identifier, numbers in written.items():
+        before, after = moment.before.get(identifier), moment.after.get(identifier)
+        first = 1 if before is None else before.steps + 1
+        expect(numbers == list(range(first, first + len(numbers))), f"{moment}: {identifier} has the steps {numbers}")
+        expect(after is None or after.steps == numbers[-1], f"{moment}: {identifier} counts other steps than it has")
+
+
+def what_is_merged_is_where_it_says(moment: Moment, state: State) -> None:
+    for incident in moment.after.values():
+        if incident.merged_into is None:
+            continue
+        expect(incident.status is Status.RESOLVED, f"{moment}: {incident.id} was merged and is {incident.status}")
+        expect(not list(state.alerts_of(incident)), f"{moment}: {incident.id} was merged and has alerts")
+        into = state.incidents.get(incident.merged_into)
+        expect(into is None or incident.id in into.merged, f"{moment}: {incident.merged_into} does not know of it")
+    if isinstance(moment.entry.fact, Merged | Split):
+        firing = {key for key, alert in moment.alerts_before.items() if alert.firing}
+        still = {key for key, alert in moment.alerts_after.items() if alert.firing}
+        expect(firing == still, f"{moment}: {len(firing - still)} alerts were lost on the way")
+
+
+# --- decision by decision ------------------------------------------------------------------------------------
+
+
+def nobody_is_paged_about_what_somebody_has_or_put_off(evidence: Evidence) -> None:
+    """Unless the severity rose above what they knew, the snooze or the silence is over, or it was over and is open
+    again."""
+    for moment in evidence.moments:
+        for message in moment.decision.messages:
+            if message.kind not in PAGES:
                 continue
-            before = dict(self.replayed.incidents)
-            decision = decide(self.replayed, entry, engine.policy_for(self.replayed, entry))
-            self.replayed.apply(decision.changes)
-            if isinstance(entry.fact, Act):
-                self.outcomes[entry.fact, decision.refused] += 1
-            for message in decision.messages:
-                if message.id in self.decided:
-                    raise Broken(f"two decisions gave the message {message.id}")
-                self.decided[message.id] = message
-                if message.kind in PAGES:
-                    after = self.replayed.incidents[message.incident]
-                    self.pages.append(Page(message, entry, before.get(message.incident), after))
+            before, after = moment.before.get(message.incident), moment.after[message.incident]
+            expect(after.status is Status.OPEN, f"{message.id} pages about an incident that is {after.status}")
+            if before is None or before.status in (Status.OPEN, Status.RESOLVED):
+                continue
+            rose = severity_rank(after.severity) > severity_rank(before.severity)
+            ended = before.snoozed_until is not None and before.snoozed_until <= moment.entry.at
+            shown = before.muted and not after.muted
+            completed = after.named and not before.named  # the last step of a sequence was seen
+            expect(rose or ended or shown or completed, f"{message.id} pages although it was {before.status}")
+
+
+def nobody_is_paged_twice_for_one_stage(evidence: Evidence) -> None:
+    """A channel is paged again only for another stage, or when the escalation began anew."""
+    paged: dict[tuple[str, str], tuple[datetime | None, int, str | None]] = {}
+    for moment in evidence.moments:
+        for message in moment.decision.messages:
+            if message.kind in PAGES:
+                after = moment.after[message.incident]
+                stage = (after.escalates_from, after.stage, after.escalation)
+                before = paged.get((message.incident, message.channel))
+                expect(before != stage, f"{message.id} pages {message.channel} again for stage {after.stage}")
+                paged[message.incident, message.channel] = stage
+
+
+def only_who_may_changes_the_state_of_an_incident(evidence: Evidence) -> None:
+    """People acknowledge and snooze; what a person resolved or merged is opened again by nobody but a person."""
+    for moment in evidence.moments:
+        fact = moment.entry.fact
+        for identifier, after in moment.after.items():
+            before = moment.before.get(identifier)
+            if before is None or before.status is after.status:
+                continue
+            if after.status is Status.ACKNOWLEDGED:
+                again = isinstance(fact, Split) and fact.merged == identifier and before.acknowledged_by is not None
+                expect(isinstance(fact, Acknowledged) or again, f"{moment}: {identifier} is acknowledged by nobody")
+            if after.status is Status.SNOOZED:
+                expect(isinstance(fact, Snoozed) or after.muted, f"{moment}: {identifier} is snoozed by nobody")
+            if before.status is Status.RESOLVED:
+                taken_back = isinstance(fact, Split) and fact.merged == identifier
+                expect(before.resolved_by is None, f"{moment}: {identifier} was resolved by {before.resolved_by}")
+                expect(before.merged_into is None or taken_back, f"{moment}: {identifier} was merged, and is open")
+                within = before.resolved_at is not None and (
+                    moment.entry.at - before.resolved_at < moment.policy.reopen_within
+                    or _goes_on(before, moment, since=before.resolved_at)
+                    or "came back" in moment.steps
+                )
+                expect(within or taken_back, f"{moment}: {identifier} was over since {before.resolved_at}")
+
+
+def _goes_on(incident: Incident, moment: Moment, *, since: datetime) -> bool:
+    """Whether a sequence of which it has a step may have gone on in it."""
+    return any(
+        moment.entry.at - since <= rule.window
+        and any(key.startswith(f"rule\x1f{rule.name}\x1fstep ") for key in incident.found_by)
+        for rule in moment.policy.correlate
+        if isinstance(rule, Sequence)
+    )
+
+
+def no_resolve_of_a_silent_source_is_believed(evidence: Evidence) -> None:
+    """Silent is, by the journal alone: its watchdog was due since the last time that it was heard, and time told so."""
+    heard: dict[str, datetime] = {}
+    silent: dict[str, None] = {}
+    for moment in evidence.moments:
+        fact, at = moment.entry.fact, moment.entry.at
+        watchdogs = moment.policy.watchdogs
+        if isinstance(fact, PolicyLoaded):  # a source that is watched from now on is given its time
+            heard = {source: max(at, heard.get(source, at)) for source in watchdogs}
+            silent = {source: None for source in silent if source in watchdogs}
+        elif isinstance(fact, TimePassed):
+            silent.update((source, None) for source in watchdogs if at - heard[source] >= watchdogs[source].late_after)
+        elif isinstance(fact, AlertsReceived) and fact.source in watchdogs:
+            mine = [
+                each for each in fact.notification.alerts if matches_all(watchdogs[fact.source].matchers, each.labels)
+            ]
+            if any(alert.status == "firing" for alert in mine):
+                heard[fact.source] = at
+                silent.pop(fact.source, None)
+            elif fact.source in silent:
+                for key, before in moment.alerts_before.items():
+                    over = before.firing and not moment.alerts_after[key].firing
+                    expect(not over, f"{moment}: {key[1]} is over because {key[0]} said so, and {key[0]} is silent")
+
+
+def nothing_is_over_while_its_group_is_not_known_whole(evidence: Evidence) -> None:
+    """A body that left alerts out does not end an incident; a person may, and so may silence for long."""
+    for moment in evidence.moments:
+        for identifier in sorted(moment.cut_after):
+            before, after = moment.before.get(identifier), moment.after[identifier]
+            if after.status is not Status.RESOLVED or (before is not None and before.status is Status.RESOLVED):
+                continue
+            by_person = after.resolved_by is not None or after.merged_into is not None
+            in_time = isinstance(moment.entry.fact, TimePassed) and before is not None
+            bound = in_time and any(
+                at is not None and at <= moment.entry.at for at in (before.stale_at, before.calm_at)
+            )
+            expect(by_person or bound, f"{moment}: {identifier} is over, and its group was cut")
+
+
+def nobody_is_paged_in_a_maintenance_window(evidence: Evidence) -> None:
+    """When all that fires is in one. What was held back before it began may still come."""
+    for moment in evidence.moments:
+        for message in moment.decision.messages:
+            before = moment.before.get(message.incident)
+            held = before is not None and message.channel in before.held
+            firing = moment.firing_after.get(message.incident, ())
+            if message.kind not in PAGES or held or not firing:
+                continue
+            quiet = all(
+                any(_in_window(each, moment.entry.at) and matches_all(each.matchers, alert.labels)
+                    for each in moment.policy.maintenance)
+                for alert in firing
+            )  # fmt: skip
+            expect(not quiet, f"{message.id} pages in a maintenance window")
+
+
+def nobody_is_paged_about_what_only_cools_down(evidence: Evidence) -> None:
+    """An alert that began, and began again before its cooldown was over, is quiet until then."""
+    cools: dict[tuple[str, str], datetime] = {}
+    quiet: dict[tuple[str, str], datetime] = {}
+    for moment in evidence.moments:
+        at = moment.entry.at
+        for key, after in moment.alerts_after.items():
+            before = moment.alerts_before.get(key)
+            if before is not None and before.episode == after.episode:
+                continue
+            quiet.pop(key, None)
+            if before is not None and key in cools and cools[key] > at:
+                quiet[key] = cools[key]
+                continue
+            cooldown = cooldown_of(moment.policy, after.labels)
+            cools.pop(key, None)
+            if cooldown is not None:
+                cools[key] = at + cooldown
+        for message in moment.decision.messages:
+            known = moment.before.get(message.incident)
+            held = known is not None and message.channel in known.held
+            firing = moment.firing_after.get(message.incident, ())
+            if message.kind not in PAGES or held or not firing:
+                continue
+            ends = [quiet.get((alert.source, alert.fingerprint)) for alert in firing]
+            expect(
+                not all(end is not None and end > at for end in ends),
+                f"{message.id} pages about alerts that all cool down",
+            )
+
+
+def _in_window(maintenance: Maintenance, at: datetime) -> bool:
+    """A second opinion, for windows of the worlds' kind: weekly, within a day, by the clock on the wall."""
+    window = maintenance.window
+    wall = at.astimezone(ZoneInfo(window.time_zone))
+    minute = wall.hour * 60 + wall.minute
+    return wall.weekday() == window.weekday and window.from_minute <= minute < window.from_minute + window.minutes
+
+
+def no_channel_gets_more_than_its_limit(evidence: Evidence) -> None:
+    """In its period; but for lanes that are never held, and for what was held and comes as a digest, or alone."""
+    sent: dict[str, deque[datetime]] = defaultdict(deque)
+    in_force: Storms | None = None
+    for moment in evidence.moments:
+        storms = moment.policy.storms
+        if storms != in_force:  # how much of the past counts depends on the limit
+            sent.clear()
+            in_force = storms
+        if not storms.limit:
+            continue
+        for message, document in moment.documents:
+            lately = sent[message.channel]
+            full = len(lately) >= storms.limit and all(moment.entry.at - at < storms.per for at in lately)
+            labels = {**document.incident.labels, "severity": document.incident.severity}
+            lane = any(matcher.matches(labels) for matcher in storms.never_hold)
+            before = moment.before.get(message.incident)
+            held = before is not None and message.channel in before.held and isinstance(moment.entry.fact, TimePassed)
+            expect(
+                not full or lane or held or message.kind is Kind.DIGEST,
+                f"{message.id} is more than {storms.limit} in {storms.per}",
+            )
+            lately.append(moment.entry.at)
+            while len(lately) > storms.limit:
+                lately.popleft()
+
+
+def a_digest_lists_everything_that_was_held(evidence: Evidence) -> None:
+    """But what the channel has not answered about yet, and what is more than a digest holds: those stay held."""
+    for moment in evidence.moments:
+        for message, document in moment.documents:
+            if message.kind is not Kind.DIGEST:
+                continue
+            waits = {
+                each.id: each for each in moment.held_before[message.channel]
+                if message.channel not in each.owed.values()
+            }  # fmt: skip
+            listed = [each.id for each in document.incidents]
+            expect(len(set(listed)) == len(listed), f"{message.id} lists an incident twice")
+            extra = [each for each in listed if each not in waits and message.channel not in moment.after[each].told]
+            expect(not extra, f"{message.id} lists {extra[:3]}, which nobody held")
+            missing = [each for each in waits if each not in listed]
+            full = len(listed) == DIGEST_INCIDENTS_MAX
+            told = {each.incident for each in moment.decision.messages if each.channel == message.channel}
+            forgotten = [each for each in missing if not full and each not in told]
+            expect(not forgotten, f"{message.id} does not list {forgotten[:3]}")
+
+
+def nothing_that_is_held_is_forgotten(evidence: Evidence) -> None:
+    """It is told, alone or in a digest, or its channel is gone from the policy."""
+    for moment in evidence.moments:
+        told = {(message.channel, message.incident) for message in moment.decision.messages}
+        told |= {(message.channel, each.id) for message, document in moment.documents for each in document.incidents}
+        for identifier, before in moment.before.items():
+            after = moment.after.get(identifier)
+            for channel in before.held:
+                if after is not None and channel in after.held:
+                    continue
+                gone = channel not in moment.policy.channels
+                expect(gone or (channel, identifier) in told, f"{moment}: {channel} never hears of {identifier}")
+
+
+def who_was_told_hears_how_it_ended(evidence: Evidence) -> None:
+    """Each channel that takes an incident for open is told, or will be, that it is over; unless the policy lost it."""
+    last: dict[tuple[str, str], str] = {}
+    for moment in evidence.moments:
+        now = [
+            (message, each) for message, document in moment.documents
+            for each in document.incidents or [document.incident]
+        ]  # fmt: skip
+        told = {(message.channel, each.id) for message, each in now}
+        for identifier, after in moment.after.items():
+            before = moment.before.get(identifier)
+            if before is None or before.status is Status.RESOLVED or after.status is not Status.RESOLVED:
+                continue
+            for channel in before.told:
+                spared = channel not in moment.policy.channels or last.get((channel, identifier)) == Status.RESOLVED
+                heard = (channel, identifier) in told or channel in after.held or spared
+                expect(heard, f"{moment}: {channel} does not hear that {identifier} is over")
+        last.update({(message.channel, each.id): each.status for message, each in now})
+
+
+def only_what_is_done_with_is_forgotten(evidence: Evidence) -> None:
+    for moment in evidence.moments:
+        for change in moment.decision.changes:
+            if isinstance(change, IncidentForgotten) and change.incident in moment.before:
+                before = moment.before[change.incident]
+                expect(before.status is Status.RESOLVED and not before.firing, f"{moment}: forgets {before.id}")
+                expect(not before.held and not before.owed, f"{moment}: {before.id} was owed")
+
+
+# --- in the end ----------------------------------------------------------------------------------------------
 
 
 def nothing_failed_unexpectedly(evidence: Evidence) -> None:
-    _expect(not evidence.history.failures, "unexpected: " + "; ".join(evidence.history.failures[:3]))
+    expect(not evidence.history.failures, "unexpected: " + "; ".join(evidence.history.failures[:3]))
 
 
 def no_accepted_alert_is_lost(evidence: Evidence) -> None:
     held = {entry.position: entry.fact.body for entry in evidence.entries if isinstance(entry.fact, AlertsReceived)}
     for position, body in evidence.history.accepted:
-        _expect(held.get(position) == body, f"entry {position} was answered 200 and is not in the journal")
+        expect(held.get(position) == body, f"entry {position} was answered 200 and is not in the journal")
 
 
 def everything_is_decided(evidence: Evidence) -> None:
     last = evidence.entries[-1].position if evidence.entries else 0
-    _expect(evidence.loaded.position == last, f"decided up to {evidence.loaded.position} of {last}")
+    expect(evidence.loaded.position == last, f"decided up to {evidence.loaded.position} of {last}")
 
 
 def the_chain_holds(evidence: Evidence) -> None:
     problem = evidence.database.verify(None)
-    _expect(problem is None, f"the chain: {problem}")
+    expect(problem is None, f"the chain: {problem}")
 
 
 def replaying_the_journal_decides_the_same(evidence: Evidence) -> None:
-    _expect(_values(evidence.loaded.state) == _values(evidence.replayed), "the stored state is not the replayed one")
+    """All of the state: as it is stored, as the process had it when it ended, and as the replay has it."""
+    replayed, stored, live = (
+        values_of(each) for each in (evidence.replayed, evidence.loaded.state, evidence.history.live)
+    )
+    for name, value in replayed.items():
+        expect(stored[name] == value, f"the stored state is not the replayed one: {name}")
+        expect(live[name] == value, f"the state in memory is not the replayed one: {name}")
 
 
 def no_message_without_a_decision(evidence: Evidence) -> None:
     for arrival in evidence.history.arrived:
         decided = evidence.decided.get(arrival.message.id)
-        _expect(decided == arrival.message, f"{arrival.message.id} arrived and was not decided so")
+        expect(decided == arrival.message, f"{arrival.message.id} arrived and was not decided so")
 
 
 def every_message_arrives_or_is_refused(evidence: Evidence) -> None:
     arrived = {arrival.message.id for arrival in evidence.history.arrived}
     refused = {entry.fact.message for entry in evidence.entries if isinstance(entry.fact, Undeliverable)}
     missing = [identifier for identifier in evidence.decided if identifier not in arrived | refused]
-    _expect(not missing, f"decided and neither taken nor refused: {missing[:3]}")
+    expect(not missing, f"decided and neither taken nor refused: {missing[:3]}")
     owed = [message.id for message in evidence.database.owed()]
-    _expect(not owed, f"still owed: {owed[:3]}")
+    expect(not owed, f"still owed: {owed[:3]}")
 
 
 def nothing_is_sent_twice_without_a_reason(evidence: Evidence) -> None:
@@ -113,87 +446,167 @@ def nothing_is_sent_twice_without_a_reason(evidence: Evidence) -> None:
         before = seen.get(arrival.message.id)
         if before is not None:
             life, lost = before
-            _expect(lost or arrival.life > life, f"{arrival.message.id} was sent twice")
+            expect(lost or arrival.life > life, f"{arrival.message.id} was sent twice")
         seen[arrival.message.id] = (arrival.life, arrival.answer_lost)
     repeats = sum(Counter(arrival.message.id for arrival in evidence.history.arrived).values()) - len(seen)
     lost = sum(arrival.answer_lost for arrival in evidence.history.arrived)
     in_flight = 7 * evidence.history.crashes + 7  # as many as all channels together have under way
-    _expect(repeats <= lost + in_flight, f"{repeats} repeats for {lost} lost answers")
+    expect(repeats <= lost + in_flight, f"{repeats} repeats for {lost} lost answers")
 
 
 def messages_of_an_incident_keep_their_order(evidence: Evidence) -> None:
+    """Digests that list it included; but a message that is never held does not wait for one."""
     order = {identifier: number for number, identifier in enumerate(evidence.decided)}
-    last: dict[tuple[str, str], int] = defaultdict(lambda: -1)
+    passes: set[str] = set()
+    about: dict[str, tuple[str, ...]] = {}
+    for moment in evidence.moments:
+        for message, document in moment.documents:
+            labels = {**document.incident.labels, "severity": document.incident.severity}
+            if any(matcher.matches(labels) for matcher in moment.policy.storms.never_hold):
+                passes.add(message.id)
+            about[message.id] = tuple(each.id for each in document.incidents) or (message.incident,)
+    last: dict[tuple[str, str], tuple[int, str]] = defaultdict(lambda: (-1, ""))
     for arrival in evidence.history.arrived:
-        lane = (arrival.message.incident, arrival.message.channel)
         number = order.get(arrival.message.id, -1)
-        _expect(number >= last[lane], f"{arrival.message.id} came after a later one")
-        last[lane] = number
+        for incident in about.get(arrival.message.id, ()):
+            lane = (incident, arrival.message.channel)
+            latest, later = last[lane]
+            overtaken = arrival.message.kind is Kind.DIGEST and later in passes
+            expect(number >= latest or overtaken, f"{arrival.message.id} came after a later one, {later}")
+            last[lane] = max(last[lane], (number, arrival.message.id))
 
 
-def no_incident_is_open_without_a_firing_alert(evidence: Evidence) -> None:
+def what_fires_in_alertmanager_fires_here_and_nothing_else(evidence: Evidence) -> None:
+    """Where it can be asked, and after a calm time: then nothing that was late or hidden is left to excuse."""
+    state, at = evidence.loaded.state, evidence.history.true_seconds
+    aside = {entry.position for entry in evidence.entries} & set(evidence.aside)
+    for alertmanager in evidence.history.script.alertmanagers:
+        if not alertmanager.asked or aside:
+            continue
+        for name in alertmanager.known():
+            there = alertmanager.is_firing(name, at)
+            known = state.alerts.get((alertmanager.source, name))
+            if there and known is None and alertmanager.silenced(name, at) is not None:
+                continue  # it was never shown
+            here = known is not None and known.firing
+            expect(here == there, f"{name} {'fires' if there else 'is over'} in {alertmanager.source}, and not here")
+
+
+def nothing_is_held_for_ever(evidence: Evidence) -> None:
+    """When it is calm: neither held, nor owed, nor quiet or muted past its time, nor unconfirmed."""
+    state, now = evidence.loaded.state, evidence.history.now
+    for incident in state.incidents.values():
+        expect(not incident.held, f"{incident.id} is held back from {list(incident.held)}")
+        expect(not incident.owed, f"{incident.id} is owed to {list(incident.owed.values())}")
+        expect(not incident.stale, f"{incident.stale} do not know the latest about {incident.id}")
+        quiet = incident.quiet_until
+        expect(quiet is None or quiet > now, f"{incident.id} is quiet past {quiet}")
+        expect(not incident.muted or incident.status is Status.SNOOZED, f"{incident.id} is muted and not snoozed")
+        if incident.muted:
+            _is_hidden(incident, evidence)
+        for waits in (incident.snoozed_until, incident.calm_at, incident.doubted_until, incident.due_at):
+            expect(waits is None or waits > now, f"{incident.id} waits for {waits}")
+        if incident.awaits is not None:
+            expect(incident.awaits in state.cut, f"{incident.id} waits for a group that is known whole")
+    for alert in state.alerts.values():
+        source = state.sources.get(alert.source)
+        silent = source is not None and (source.silent_since is not None or source.confirm_at is not None)
+        expect(alert.unconfirmed is None or silent, f"{alert.fingerprint} is unconfirmed, and its source is back")
+        expect(alert.doubted_until is None or alert.doubted_until > now, f"{alert.fingerprint} is doubted for ever")
+    for channel in state.channels.values():
+        expect(not channel.digests, f"{channel.name} is owed digests")
+    asked = {each.source for each in evidence.history.script.alertmanagers if each.asked}
+    for group in state.cut:
+        expect(group.source not in asked, f"the group {group.key} is not known whole")
+
+
+def _is_hidden(incident: Incident, evidence: Evidence) -> None:
+    at = evidence.history.true_seconds
+    for alertmanager in evidence.history.script.alertmanagers:
+        mine = [
+            alert.fingerprint for alert in evidence.loaded.state.alerts_of(incident)
+            if alert.firing and alert.source == alertmanager.source
+        ]  # fmt: skip
+        shown = [each for each in mine if alertmanager.silenced(each, at) is None]
+        expect(not shown, f"{incident.id} is muted, and Alertmanager shows {shown[:3]}")
+
+
+def no_source_that_is_heard_is_silent(evidence: Evidence) -> None:
+    at = evidence.history.true_seconds
+    heard = {each.source for each in evidence.history.script.alertmanagers if each.is_firing(WATCHDOG, at)}
+    for name, source in evidence.loaded.state.sources.items():
+        silent = source.silent_since
+        expect(silent is None or name not in heard, f"{name} is silent since {silent}, and it is heard")
+
+
+def who_was_told_knows_the_latest(evidence: Evidence) -> None:
+    """Of what is not over when it is calm, each channel was last told how many fire; unless the channel refused that,
+    or was to be spared: of what flaps, and of what was quiet, nobody hears each move."""
+    last: dict[tuple[str, str], tuple[str, AlertCounts]] = {}
+    spared: set[str] = set()
+    flaps = [moment.policy.flapping.after for moment in evidence.moments if moment.policy.flapping.after]
+    for moment in evidence.moments:
+        for identifier, after in moment.after.items():
+            if after.reopened >= min(flaps, default=after.reopened + 1) or after.quiet_until is not None:
+                spared.add(identifier)
+        for message, document in moment.documents:
+            for each in document.incidents or [document.incident]:
+                last[message.channel, each.id] = message.id, each.alerts
+    refused = {entry.fact.message for entry in evidence.entries if isinstance(entry.fact, Undeliverable)}
     state = evidence.loaded.state
     for incident in state.incidents.values():
-        firing = sum(1 for alert in state.alerts_of(incident) if alert.firing)
-        _expect(firing == incident.firing, f"{incident.id} counts {incident.firing} and holds {firing}")
-        over = incident.status is Status.RESOLVED
-        own = incident.group == OWN_GROUP  # holds no alert, and is over when a person says so
-        _expect(over or own or firing > 0, f"{incident.id} is {incident.status} with nothing firing")
-        _expect(not over or firing == 0 or by_hand(evidence, incident), f"{incident.id} is over with {firing} firing")
-
-
-def every_firing_alert_is_in_an_open_incident(evidence: Evidence) -> None:
-    state = evidence.loaded.state
-    for alert in state.alerts.values():
-        if alert.firing:
-            incident = state.incidents.get(alert.incident)
-            _expect(incident is not None, f"{alert.fingerprint} fires nowhere")
-            if incident is not None and incident.status is Status.RESOLVED:
-                _expect(by_hand(evidence, incident), f"{alert.fingerprint} fires in {incident.id}, which is over")
-
-
-def by_hand(evidence: Evidence, incident: Incident) -> bool:
-    """Whether the journal has a person who resolved it. Alerts in it may then fire on."""
-    by = incident.resolved_by
-    return by is not None and evidence.outcomes[ResolvedByHand(incident.id, by), None] > 0
-
-
-def nobody_is_paged_about_what_somebody_has_or_put_off(evidence: Evidence) -> None:
-    """Unless the severity rose above what they knew, or the snooze is over."""
-    for message, entry, before, after in evidence.pages:
-        _expect(after.status is Status.OPEN, f"{message.id} pages about an incident that is {after.status}")
-        if before is None or before.status is Status.OPEN:
+        if incident.status is Status.RESOLVED or incident.id in spared:
             continue
-        rose = severity_rank(after.severity) > severity_rank(before.severity)
-        ended = before.snoozed_until is not None and before.snoozed_until <= entry.at
-        _expect(rose or ended, f"{message.id} pages although it was {before.status}")
+        for channel in incident.told:
+            identifier, told = last.get((channel, incident.id), ("", AlertCounts(0, 0)))
+            known = identifier in refused or channel not in state.policy.channels or told.firing == incident.firing
+            expect(known, f"{channel} knows of {told.firing} alerts that fire in {incident.id}: {incident.firing} do")
 
 
 def people_are_told_what_became_of_what_they_did(evidence: Evidence) -> None:
     for told, count in Counter(evidence.history.performed).items():
-        _expect(evidence.outcomes[told] >= count, f"{told} was answered, and the journal says otherwise")
+        expect(evidence.outcomes[told] >= count, f"{told} was answered, and the journal says otherwise")
 
 
 def only_what_cannot_be_decided_is_set_aside(evidence: Evidence) -> None:
     for position, aside in evidence.aside.items():
-        _expect(POISON in aside.error, f"entry {position} was set aside: {aside.error}")
+        expect(evidence.history.set_aside_for in aside.error, f"entry {position} was set aside: {aside.error}")
 
 
 def what_is_set_aside_is_told(evidence: Evidence) -> None:
     facts = [entry.fact for entry in evidence.entries if isinstance(entry.fact, EntriesSetAside)]
     told = Counter(each.position for fact in facts for each in fact.entries)
-    _expect(
-        told == Counter(list(evidence.aside)), f"set aside {sorted(evidence.aside)}, told {sorted(told.elements())}"
-    )
-    _expect(not evidence.database.untold(), "some are marked as not told")
+    expect(told == Counter(list(evidence.aside)), f"set aside {sorted(evidence.aside)}, told {sorted(told.elements())}")
+    expect(not evidence.database.untold(), "some are marked as not told")
 
 
 def nothing_is_overdue(evidence: Evidence) -> None:
     due = evidence.loaded.state.next_due()
-    _expect(due is None or due > evidence.history.now, f"due at {due}, and it is {evidence.history.now}")
+    expect(due is None or due > evidence.history.now, f"due at {due}, and it is {evidence.history.now}")
 
+
+def everything_that_is_left_adds_up(evidence: Evidence) -> None:
+    state = evidence.loaded.state
+    for incident in state.incidents.values():
+        _counts_hold(incident, state, "in the end")
+        by = incident.resolved_by
+        if by is not None:
+            expect(evidence.outcomes[ResolvedByHand(incident.id, by), None] > 0, f"{incident.id}: {by} did not do it")
+    for alert in state.alerts.values():
+        _has_its_place(alert, state, "in the end")
+
+
+AFTER_EVERY_DECISION: tuple[Callable[[Moment, State], None], ...] = (
+    every_alert_that_a_body_shows_is_known,
+    the_counts_of_an_incident_are_those_of_its_alerts,
+    every_firing_alert_is_in_one_open_incident,
+    no_incident_is_open_in_which_nothing_fires,
+    what_is_merged_is_where_it_says,
+    the_story_of_an_incident_has_every_step_once,
+)
 
 CHECKERS: tuple[Callable[[Evidence], None], ...] = (
+    only_what_cannot_be_decided_is_set_aside,
     nothing_failed_unexpectedly,
     no_accepted_alert_is_lost,
     everything_is_decided,
@@ -203,21 +616,44 @@ CHECKERS: tuple[Callable[[Evidence], None], ...] = (
     every_message_arrives_or_is_refused,
     nothing_is_sent_twice_without_a_reason,
     messages_of_an_incident_keep_their_order,
-    no_incident_is_open_without_a_firing_alert,
-    every_firing_alert_is_in_an_open_incident,
     nobody_is_paged_about_what_somebody_has_or_put_off,
+    nobody_is_paged_twice_for_one_stage,
+    only_who_may_changes_the_state_of_an_incident,
+    no_resolve_of_a_silent_source_is_believed,
+    nothing_is_over_while_its_group_is_not_known_whole,
+    nobody_is_paged_in_a_maintenance_window,
+    nobody_is_paged_about_what_only_cools_down,
+    no_channel_gets_more_than_its_limit,
+    a_digest_lists_everything_that_was_held,
+    nothing_that_is_held_is_forgotten,
+    who_was_told_hears_how_it_ended,
+    only_what_is_done_with_is_forgotten,
+    what_fires_in_alertmanager_fires_here_and_nothing_else,
+    nothing_is_held_for_ever,
+    no_source_that_is_heard_is_silent,
+    who_was_told_knows_the_latest,
     people_are_told_what_became_of_what_they_did,
-    only_what_cannot_be_decided_is_set_aside,
     what_is_set_aside_is_told,
     nothing_is_overdue,
+    everything_that_is_left_adds_up,
 )
 
 
-def check_all(history: History, *, decide: Callable[[State, Entry, Policy], Decision] = engine.decide) -> Evidence:
-    evidence = Evidence(history, decide=decide)
+def check_all(history: History, *, decide: Decide = engine.decide) -> Evidence:
+    evidence = Evidence(history, decide=decide, each=_after_each)
     for checker in CHECKERS:
         checker(evidence)
     return evidence
+
+
+def _after_each(moment: Moment, state: State) -> None:
+    for checker in AFTER_EVERY_DECISION:
+        checker(moment, state)
+
+
+def is_own(incident: Incident) -> bool:
+    """It holds no alert, and is over when a person, or a source, says so."""
+    return incident.group.source == OWN_SOURCE
 
 
 def fingerprint(evidence: Evidence) -> str:
@@ -227,23 +663,35 @@ def fingerprint(evidence: Evidence) -> str:
         digest.update(encoded([entry.position, entry.at, type(entry.fact).__name__]))
     for arrival in evidence.history.arrived:
         digest.update(encoded(arrival.message))
-    digest.update(encoded(_values(evidence.loaded.state)))
+    digest.update(repr(sorted(values_of(evidence.loaded.state).items())).encode())
     return digest.hexdigest()
 
 
-def _values(state: State) -> Mapping[str, object]:
+def values_of(state: State) -> Mapping[str, object]:
+    """All of it, indexes included; the order of members is the order in which alerts joined, and means something."""
     return {
         "journal": state.journal,
         "policy": state.policy,
-        "incidents": state.incidents,
-        "alerts": {" ".join(key): alert for key, alert in sorted(state.alerts.items())},
+        "incidents": dict(sorted(state.incidents.items())),
+        "alerts": dict(sorted(state.alerts.items())),
+        "sources": dict(sorted(state.sources.items())),
+        "channels": dict(sorted(state.channels.items())),
+        "cut": _sorted(state.cut.items()),
         "members": {
             incident.id: [alert.fingerprint for alert in state.alerts_of(incident)]
-            for incident in state.incidents.values()
+            for _, incident in sorted(state.incidents.items())
         },
+        "ever in": {
+            incident.id: [alert.fingerprint for alert in state.ever_in(incident)]
+            for _, incident in sorted(state.incidents.items())
+        },
+        "found by": {key: sorted(those) for key, those in sorted(state._found_by.items())},
+        "firing of": _sorted((key, sorted(those)) for key, those in state._firing_of.items()),
+        "awaiting": _sorted((key, sorted(those)) for key, those in state._awaiting.items()),
+        "held on": {key: sorted(those) for key, those in sorted(state._held_on.items())},
+        "deadlines": dict(sorted(state._deadlines._when.items())),
     }
 
 
-def _expect(holds: bool, otherwise: str) -> None:
-    if not holds:
-        raise Broken(otherwise)
+def _sorted(pairs: Iterable[tuple[object, object]]) -> list[tuple[object, object]]:
+    return sorted(pairs, key=lambda pair: repr(pair[0]))

@@ -1,4 +1,4 @@
-"""What goes wrong: a crash at any SQL statement, a disk that is full for a while, channels that fail in every way."""
+"""What goes wrong: a crash at any SQL statement, a disk that is slow or full, channels that fail in every way."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from typing import Any
 from receiver.channels import Refused, Unreachable
 from receiver.message import Message
 
-STATEMENTS_MAX = 30_000  # of one life; a busy one has two thousand
+STATEMENTS_MAX = 200_000  # of one life; a busy one has twenty thousand
+HANG_SECONDS = 5.0  # until a channel's time-out
 
 
 class Crash(BaseException):
@@ -27,6 +28,7 @@ class Disk:
         self.crash_at: int | None = None
         self.crash_after = False
         self.full_between = (0, 0)
+        self.seconds = 0.0  # how long it takes, besides what any disk takes
         self.crashed = False
         self.on_crash: Callable[[], None] = lambda: None
 
@@ -65,7 +67,7 @@ class Disk:
 
 
 class SimulatedChannel:
-    """Takes messages, is down for a while, loses answers, refuses a few. Remembers every message that arrived."""
+    """Takes messages, is down, hangs, loses answers, refuses a few. Remembers every message that arrived."""
 
     retry_seconds_max = 24 * 3600.0
 
@@ -77,20 +79,26 @@ class SimulatedChannel:
         self._chance = chance
         self._arrived = arrived
         self._down_until = 0.0
+        self._hangs = False
 
     async def send(self, message: Message) -> str:
         await asyncio.sleep(self._chance.choice([0.0, 0.001, 0.05, 0.7]))
         now = asyncio.get_running_loop().time()
         fate = 1.0 if self.healthy else self._chance.random()
+        if not self.healthy and now >= self._down_until and fate < 0.05:
+            self._down_until = now + self._chance.choice([0.0, 3.0, 120.0, 4000.0])
+            self._hangs = self._chance.random() < 0.2
         if not self.healthy and (now < self._down_until or fate < 0.05):
-            self._down_until = max(self._down_until, now + self._chance.choice([0.0, 3.0, 120.0, 4000.0]))
+            if self._hangs:
+                await asyncio.sleep(HANG_SECONDS)
+                raise Unreachable("no answer within its time")
             raise Unreachable("down")
         if fate < 0.08:
             raise Refused("no")
         lost = fate < 0.16
         self._arrived.append(Arrival(message, self.life, answer_lost=lost))
         if lost:
-            await asyncio.sleep(5.0)
+            await asyncio.sleep(HANG_SECONDS)
             raise Unreachable("the answer was lost")
         return "ok"
 

@@ -5,25 +5,35 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Iterator, Sequence
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
-from receiver.entry import Delivered, Entry
+from receiver.engine import decide
+from receiver.entry import AlertsReceived, Delivered, Entry, Looked, Merged
+from receiver.incident import AlertRecord, Incident, Status
+from receiver.known import ChannelKnown, Known, SourceKnown
 from receiver.ledger import Decision
-from receiver.message import Message
+from receiver.message import Kind, Message
+from receiver.message import read as read_message
 from receiver.outbox import Outbox
+from receiver.policy.policy import Policy, Storms
 from receiver.runner import Runner
-from receiver.state import IncidentChanged, MessageSettled
+from receiver.state import AlertChanged, Change, IncidentChanged, KnownChanged, MessageSettled, State
 from receiver.store import Draft, StoreFailed
 from receiver.store.database import Commit, Database
 from receiver.store.sqlite import SqliteStore
 from tests.simulation.checkers import check_all
-from tests.simulation.world import Parts, World
+from tests.simulation.world import Decide, Parts, World
 
+ROOT = Path(__file__).parents[2]
 SEEDS = 60
 
 
@@ -37,15 +47,14 @@ def quiet() -> Iterator[None]:
 class AnswersBeforeTheDisk(SqliteStore):
     """200 first, written afterwards."""
 
-    async def append(self, draft: Draft) -> Entry:
-        done = self._enqueue(draft)
-        if not done.done() and self._writer._position:
-            entry = Entry(self._writer._position + len(self._waiting), draft.at, draft.fact)
-            done.add_done_callback(lambda each: each.cancelled() or each.exception())
-            return entry
-        entry_on_disk = await done
-        assert entry_on_disk is not None
-        return entry_on_disk
+    def append(self, draft: Draft) -> asyncio.Future[Entry]:
+        on_disk = super().append(draft)
+        if not self._writer._position:
+            return on_disk
+        on_disk.add_done_callback(lambda each: each.cancelled() or each.exception())
+        answered: asyncio.Future[Entry] = asyncio.get_running_loop().create_future()
+        answered.set_result(Entry(self._writer._position + len(self._waiting), draft.at, draft.fact))
+        return answered
 
 
 class WritesMessagesLater(Database):
@@ -154,6 +163,13 @@ class AsksAgainInsteadOfWriting(Outbox):
             super().add([message])
 
 
+class ForgetsWhatItKnows(Database):
+    """Sources, groups that were cut and channels are written, and not read."""
+
+    def _known(self) -> list[Known]:
+        return []
+
+
 class ReportsNothing(Outbox):
     """Sends, and tells nobody."""
 
@@ -169,6 +185,7 @@ BROKEN = {
     "writes messages later": Parts(database=WritesMessagesLater),
     "moves the position first": Parts(database=MovesThePositionFirst),
     "forgets the outbox": Parts(database=ForgetsTheOutbox),
+    "forgets what it knows": Parts(database=ForgetsWhatItKnows),
     "breaks the chain": Parts(database=BreaksTheChain),
     "draws identifiers": Parts(runner=DrawsIdentifiers),
     "sends before the commit": Parts(runner=SendsBeforeTheCommit),
@@ -179,6 +196,195 @@ BROKEN = {
     "asks again instead of writing": Parts(outbox=AsksAgainInsteadOfWriting),
     "reports nothing": Parts(outbox=ReportsNothing),
 }
+
+# --- engines that decide wrongly -----------------------------------------------------------------------------
+#
+# Each is the real one, given something else or changed in what it answers. The replay decides the same way: so what
+# notices is never that the two differ, but what follows.
+
+
+def other_policy(**parts: Any) -> Decide:
+    """Decides as if the policy were another one in these parts."""
+
+    def decides(state: State, entry: Entry, policy: Policy) -> Decision:
+        return decide(state, entry, replace(policy, **parts))
+
+    return decides
+
+
+def other_changes(change_of: Callable[[Entry, State, Change], Change | None]) -> Decide:
+    """What it changes is changed once more, or, None, left out."""
+
+    def decides(state: State, entry: Entry, policy: Policy) -> Decision:
+        decision = decide(state, entry, policy)
+        changes = (change_of(entry, state, each) for each in decision.changes)
+        return replace(decision, changes=tuple(each for each in changes if each is not None))
+
+    return decides
+
+
+def other_messages(message_of: Callable[[Message], Message | None]) -> Decide:
+    def decides(state: State, entry: Entry, policy: Policy) -> Decision:
+        decision = decide(state, entry, policy)
+        messages = (message_of(each) for each in decision.messages)
+        return replace(decision, messages=tuple(each for each in messages if each is not None))
+
+    return decides
+
+
+def other_incident(incident_of: Callable[[Entry, Incident], Incident]) -> Decide:
+    def change_of(entry: Entry, state: State, change: Change) -> Change:
+        return IncidentChanged(incident_of(entry, change.incident)) if isinstance(change, IncidentChanged) else change
+
+    return other_changes(change_of)
+
+
+def other_alert(alert_of: Callable[[Entry, AlertRecord], AlertRecord | None]) -> Decide:
+    def change_of(entry: Entry, state: State, change: Change) -> Change | None:
+        if not isinstance(change, AlertChanged) or change.alert.moved_on:
+            return change
+        alert = alert_of(entry, change.alert)
+        return None if alert is None else AlertChanged(alert)
+
+    return other_changes(change_of)
+
+
+def takes_a_cut_body_for_whole(state: State, entry: Entry, policy: Policy) -> Decision:
+    fact = entry.fact
+    if isinstance(fact, AlertsReceived):
+        fact = AlertsReceived(fact.source, fact.body, replace(fact.notification, truncated_alerts=0))
+    return decide(state, Entry(entry.position, entry.at, fact), policy)
+
+
+def does_not_look(state: State, entry: Entry, policy: Policy) -> Decision:
+    if isinstance(entry.fact, Looked):
+        return Decision(changes=(), messages=(), counts={})
+    return decide(state, entry, policy)
+
+
+def pages_what_somebody_has(message: Message) -> Message:
+    document = read_message(message)
+    had = document.incident.status == "acknowledged" and message.kind is Kind.UPDATED
+    return replace(message, kind=Kind.ESCALATED) if had else message
+
+
+def leaves_one_out_of_a_digest(message: Message) -> Message:
+    document = read_message(message)
+    fewer = replace(document, incidents=document.incidents[:-1])
+    return replace(message, body=msgspec.json.encode(fewer)) if document.incidents else message
+
+
+def loses_one_in_a_merge(entry: Entry, alert: AlertRecord) -> AlertRecord | None:
+    lost = isinstance(entry.fact, Merged) and int(alert.fingerprint, 16) % 2
+    return None if lost else alert
+
+
+def loses_one_in_a_storm(entry: Entry, alert: AlertRecord) -> AlertRecord | None:
+    many = isinstance(entry.fact, AlertsReceived) and len(entry.fact.notification.alerts) > 3
+    return None if many and int(alert.fingerprint, 16) % 7 == 0 else alert
+
+
+def leaves_it_open(entry: Entry, incident: Incident) -> Incident:
+    nobody = incident.resolved_by is None and incident.merged_into is None
+    return replace(incident, status=Status.OPEN) if incident.status is Status.RESOLVED and nobody else incident
+
+
+def reopens_what_a_person_resolved(entry: Entry, incident: Incident) -> Incident:
+    by_alerts = isinstance(entry.fact, AlertsReceived)
+    again = by_alerts and incident.status is Status.RESOLVED and incident.resolved_by is not None
+    return replace(incident, status=Status.OPEN) if again else incident
+
+
+def never_believes_a_source_again(entry: Entry, state: State, change: Change) -> Change:
+    if isinstance(change, KnownChanged) and isinstance(change.known, SourceKnown):
+        return KnownChanged(replace(change.known, confirm_at=None))
+    return change
+
+
+def never_sends_the_digest(entry: Entry, state: State, change: Change) -> Change:
+    if isinstance(change, KnownChanged) and isinstance(change.known, ChannelKnown):
+        return KnownChanged(replace(change.known, due_at=None))
+    return change
+
+
+def forgets_the_calm(entry: Entry, incident: Incident) -> Incident:
+    return replace(incident, calm_at=None)
+
+
+def forgets_that_it_is_owed(entry: Entry, state: State, change: Change) -> Change:
+    """A channel that is not told the latest yet, because it has not answered: it never is."""
+    return IncidentChanged(replace(change.incident, stale=())) if isinstance(change, IncidentChanged) else change
+
+
+def goes_by_hash(state: State, entry: Entry, policy: Policy) -> Decision:
+    decision = decide(state, entry, policy)
+    return replace(decision, messages=tuple(sorted(decision.messages, key=lambda each: hash(each.id))))
+
+
+# Each with the workload that shows it soonest.
+DECIDES_WRONGLY: dict[str, tuple[str, Decide]] = {
+    "pages what somebody has": ("everyday", other_messages(pages_what_somebody_has)),
+    "pages again for the same stage": ("everyday", other_incident(lambda _, each: replace(each, stage=0))),
+    "reopens what a person resolved": ("everyday", other_incident(reopens_what_a_person_resolved)),
+    "forgets which person resolved it": ("everyday", other_incident(lambda _, each: replace(each, resolved_by=None))),
+    "leaves it open when all is over": ("everyday", other_incident(leaves_it_open)),
+    "tells nobody that it is over": (
+        "everyday",
+        other_messages(lambda each: None if each.kind is Kind.RESOLVED else each),
+    ),
+    "forgets what a channel does not know yet": ("storm", other_changes(forgets_that_it_is_owed)),
+    "loses an alert in a storm": ("storm", other_alert(loses_one_in_a_storm)),
+    "tells a channel over its limit": ("storm", other_policy(storms=Storms(limit=0))),
+    "forgets what it held back": ("storm", other_incident(lambda _, each: replace(each, held={}))),
+    "never sends the digest": ("storm", other_changes(never_sends_the_digest)),
+    "leaves one out of a digest": ("storm", other_messages(leaves_one_out_of_a_digest)),
+    "forgets when what flaps is calm": ("flapping", other_incident(forgets_the_calm)),
+    "drops what came late": ("pairs", other_alert(lambda _, each: replace(each, doubted_until=None))),
+    "takes a cut body for whole": ("truncated", takes_a_cut_body_for_whole),
+    "believes a silent source": ("silent_source", other_policy(watchdogs={})),
+    "never believes a source again": ("silent_source", other_changes(never_believes_a_source_again)),
+    "does not look at what Alertmanager says": ("silences", does_not_look),
+    "loses an alert in a merge": ("correlated", other_alert(loses_one_in_a_merge)),
+    "tells people in a maintenance window": ("maintenance", other_policy(maintenance=())),
+    "tells people of what cools down": ("maintenance", other_alert(lambda _, each: replace(each, quiet_until=None))),
+}
+
+
+@pytest.mark.parametrize("mistake", DECIDES_WRONGLY)
+def test_an_engine_that_decides_wrongly_is_noticed(mistake: str, tmp_path: Path) -> None:
+    workload, wrong = DECIDES_WRONGLY[mistake]
+    for seed in range(SEEDS):
+        try:
+            world = World(seed, tmp_path / str(seed), Parts(decide=wrong), workload=workload)
+            check_all(world.run(), decide=wrong)
+        except Exception:  # noqa: BLE001 - noticed, in whatever way
+            return
+    pytest.fail(f"{SEEDS} seeds did not notice an engine that {mistake}")
+
+
+def test_an_engine_that_goes_by_hash_tells_another_story_in_another_process() -> None:
+    program = (
+        "import logging, pathlib, sys, tempfile; logging.disable();"
+        "from tests.simulation.checkers import check_all, fingerprint;"
+        "from tests.simulation.test_simulation_notices import goes_by_hash;"
+        "from tests.simulation.world import Parts, World;"
+        "folder = pathlib.Path(tempfile.mkdtemp(dir=sys.argv[1]));"
+        "history = World(0, folder, Parts(decide=goes_by_hash)).run();"
+        "print(fingerprint(check_all(history, decide=goes_by_hash)))"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        told = {
+            subprocess.run(
+                [sys.executable, "-c", program, folder],
+                cwd=ROOT,
+                env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)},
+                check=True,
+                capture_output=True,
+                text=True,
+            ).stdout
+            for hash_seed in ("0", "1", "2")
+        }
+    assert len(told) > 1
 
 
 @pytest.mark.parametrize("promise", BROKEN)

@@ -1,4 +1,5 @@
-"""A receiver whose engine raises about some webhooks: they are set aside and told of, and all else holds as ever."""
+"""A receiver whose engine raises about some webhooks, or decides what cannot be stored: they are set aside and told of,
+and all else holds as ever."""
 
 from __future__ import annotations
 
@@ -9,13 +10,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from receiver.entry import AlertsReceived, Entry
 from receiver.ledger import Decision
+from receiver.message import Kind, Message
 from receiver.own import GROUP
 from receiver.runner import Runner
 from receiver.state import State
-from tests.simulation.checkers import POISON, Broken, check_all
+from tests.simulation.checkers import check_all
+from tests.simulation.evidence import Broken
 from tests.simulation.world import Parts, World
 
 
@@ -34,7 +38,7 @@ def poisoned(entry: Entry) -> bool:
 class CannotDecide(Runner):
     def _decide(self, entry: Entry) -> Decision:
         if poisoned(entry):
-            raise ValueError(POISON)
+            raise ValueError("poison")
         return super()._decide(entry)
 
 
@@ -49,8 +53,19 @@ class CannotApply(Runner):
         if self._poisoned:
             self._poisoned = False
             self.state.apply(decision.changes[: len(decision.changes) // 2 + 1])
-            raise ValueError(POISON)
+            raise ValueError("poison")
         super()._apply(decision)
+
+
+class CannotCommit(Runner):
+    """Decides the same message twice: the store must refuse it."""
+
+    def _decide(self, entry: Entry) -> Decision:
+        decision = super()._decide(entry)
+        if not poisoned(entry):
+            return decision
+        twin = Message("twin", "chat", "T-1", Kind.OPENED, entry.at, b"{}")
+        return replace(decision, messages=(*decision.messages, twin, twin))
 
 
 class GoesOnHalfMoved(CannotApply):
@@ -66,14 +81,17 @@ class SkipsWithoutAWord(CannotDecide):
             return Decision(changes=(), messages=(), counts={})
 
 
-@pytest.mark.parametrize("runner", [CannotDecide, CannotApply])
+@pytest.mark.parametrize(
+    ("runner", "why"),
+    [(CannotDecide, "poison"), (CannotApply, "poison"), (CannotCommit, "UNIQUE constraint failed: outbox.id")],
+)
 def test_what_cannot_be_decided_is_set_aside_and_all_else_holds(
-    runner: type[Runner], request: pytest.FixtureRequest, tmp_path: Path
+    runner: type[Runner], why: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     seen: Counter[str] = Counter()
     for seed in range(max(request.config.getoption("--seeds") // 4, 10)):
         try:
-            evidence = check_all(World(seed, tmp_path / str(seed), Parts(runner=runner)).run())
+            evidence = check_all(World(seed, tmp_path / str(seed), Parts(runner=runner, set_aside_for=why)).run())
         except Exception as error:  # noqa: BLE001 - whatever it is, the seed is what people need
             pytest.fail(f"seed {seed}: {error!r}")
         assert sorted(evidence.aside) == [entry.position for entry in evidence.entries if poisoned(entry)]

@@ -1,8 +1,8 @@
 """A receiver's life, and its next one: the real runner, outbox, engine and SQLite in simulated time.
 
-A seed decides everything: which alerts fire when, what Alertmanager posts twice or late, at which SQL
-statement the process dies, when the disk is full, how the channels fail. Afterwards nothing goes wrong any more
-for a while, and the checkers look at what is left.
+A seed decides everything: the workload (workloads.py), and what goes wrong (faults.py): at which SQL statement the
+process dies, when the disk is slow or full, how the channels fail. Afterwards nothing goes wrong any more for a while,
+and the checkers look at what is left.
 """
 
 from __future__ import annotations
@@ -11,57 +11,51 @@ import asyncio
 import random
 import shutil
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from receiver.alert import fingerprint_of, parse
-from receiver.entry import Acknowledged, Act, AlertsReceived, Noted, PolicyLoaded, ResolvedByHand, Snoozed
-from receiver.incident import Status
+from receiver import engine
+from receiver.alert import parse
+from receiver.entry import (
+    Acknowledged,
+    Act,
+    AlertsReceived,
+    Assigned,
+    Entry,
+    Merged,
+    Noted,
+    PolicyLoaded,
+    ResolvedByHand,
+    Snoozed,
+    Split,
+)
+from receiver.incident import Incident, Status
+from receiver.ledger import Decision
 from receiver.message import Message
 from receiver.outbox import Outbox
 from receiver.policy.policy import Policy
+from receiver.retention import Keep, Retention
 from receiver.runner import Runner
+from receiver.state import State
 from receiver.store import StoreFailed
 from receiver.store.database import Database
 from receiver.store.sqlite import SqliteStore
+from tests.simulation.alertmanager import BEGIN, Alertmanager
 from tests.simulation.faults import Arrival, Crash, Disk, SimulatedChannel
 from tests.simulation.loop import SimulatedLoop
-from tests.stories.story import policy_from, webhook
+from tests.simulation.policies import policy_named
+from tests.simulation.workloads import WORKLOADS, Script, name_for
 
-BEGIN = datetime(2026, 3, 28, 20, tzinfo=UTC)
-HOURS = 6.0
-CALM_HOURS = 3.0
 CRASHES_MAX = 4
+LOOK_SECONDS = 60.0
 
-POLICIES = (
-    """
-routes:
-  - {matchers: ['severity="critical"'], escalation: page}
-  - {escalation: chat}
-escalations:
-  page: {stages: [{notify: [chat, hook]}, {delay: 5m, notify: [pager]}, {delay: 2h, notify: [chat, pager]}]}
-  chat: {stages: [{notify: [chat]}]}
-channels: {chat: {type: terminal}, pager: {type: terminal}, hook: {type: terminal}}
-""",
-    """
-escalations:
-  all: {stages: [{notify: [hook]}, {delay: 20m, notify: [chat]}]}
-channels: {chat: {type: terminal}, hook: {type: terminal}}
-""",
-)
-
-
-@dataclass(frozen=True)
-class Post:
-    """What Alertmanager wants to say, and when it first tries."""
-
-    at: float
-    body: bytes
+Decide = Callable[[State, Entry, Policy], Decision]
 
 
 @dataclass(frozen=True)
@@ -72,43 +66,61 @@ class Parts:
     store: type[SqliteStore] = SqliteStore
     runner: type[Runner] = Runner
     outbox: type[Outbox] = Outbox
+    decide: Decide = engine.decide
+    keep: Keep | None = None  # how long; None: nothing is taken out
+    set_aside_for: str = "poison"  # what the error says about entries that are set aside on purpose
 
 
 @dataclass
 class History:
     """What is left when it is over: the evidence for the checkers."""
 
+    workload: str
+    script: Script
     accepted: list[tuple[int, bytes]] = field(default_factory=list)  # answered 200: position, body
     performed: list[tuple[Act, str | None]] = field(default_factory=list)  # what people did, and why it was refused
     arrived: list[Arrival] = field(default_factory=list)
     crashes: int = 0
     statements: int = 0
+    looks: int = 0  # facts from Alertmanager's API
     failures: list[str] = field(default_factory=list)  # exceptions that nobody expected
     database: Path = Path()
+    live: State = field(default_factory=lambda: State(journal=""))  # of the last process, when it ended
     now: datetime = BEGIN
+    true_seconds: float = 0.0  # by the clock that nobody sets
+    set_aside_for: str = ""
+    trimmed: dict[int, Entry] = field(default_factory=dict)  # what retention took out, for whoever replays
 
 
 class World:
-    def __init__(self, seed: int, folder: Path, parts: Parts = Parts()) -> None:
+    def __init__(self, seed: int, folder: Path, parts: Parts = Parts(), *, workload: str | None = None) -> None:
         self._chance = random.Random(seed)
         self._folder = folder
         self._parts = parts
         self._lives = 0
         self._time = 0.0
-        self._posts = deque(workload(self._chance))
+        name = workload or name_for(seed)
+        self._script = script = WORKLOADS[name](self._chance)
+        self._posts = deque(script.posts())
         self._people = random.Random(f"people {seed}")  # their own dice: they do not change what Alertmanager does
-        self._reload_at = self._chance.uniform(0, HOURS * 3600)
-        self._policy: Policy = policy_from(POLICIES[0], digest="first")
-        self.history = History()
+        self._reloads = deque(
+            zip(
+                sorted(self._chance.uniform(0, script.end) for _ in script.policies[1:]),
+                script.policies[1:],
+                strict=True,
+            )
+        )
+        self._policy = policy_named(script.policies[0])
+        self.history = History(name, script, set_aside_for=parts.set_aside_for)
         self._channels = {
             name: SimulatedChannel(name, self._chance, parallel=parallel, arrived=self.history.arrived)
             for name, parallel in (("chat", 1), ("pager", 2), ("hook", 4))
         }
 
     def run(self) -> History:
-        end = HOURS * 3600
+        script = self._script
         crashes = self._chance.randrange(CRASHES_MAX + 1)
-        while self._time < end:
+        while self._time < script.end:
             disk = Disk()
             if crashes:
                 crashes -= 1
@@ -117,12 +129,15 @@ class World:
             if self._chance.random() < 0.3:
                 begin = self._chance.randrange(20, 400)
                 disk.full_between = (begin, begin + self._chance.randrange(1, 40))
-            self._live(disk, until=end)
+            if self._chance.random() < 0.1:
+                disk.seconds = self._chance.choice([0.3, 4.0])
+            self._live(disk, until=script.end)
         for channel in self._channels.values():
             channel.healthy = True
-        self._live(Disk(), until=end + CALM_HOURS * 3600)
+        self._live(Disk(), until=script.calm_end)
         self.history.database = self._path
-        self.history.now = BEGIN + timedelta(seconds=self._time)
+        self.history.true_seconds = self._time
+        self.history.now = BEGIN + timedelta(seconds=self._time + _set_by(script, self._time))
         return self.history
 
     @property
@@ -171,11 +186,14 @@ class World:
         """The wiring of receiver/__main__.py, without sockets and signals."""
         loop = asyncio.get_running_loop()
         database = self._parts.database(self._path, connect=disk.connect, new_name=lambda: "simulated")
-        store = self._parts.store(
-            database, write=self._background, reader=database, read=self._background, on_close=lambda: None
-        )
-        clock = _Clock(loop)
-        runner = self._parts.runner(
+
+        async def background(function: Any, /) -> Any:
+            await asyncio.sleep(self._chance.choice([0.0, 0.0, 0.0002, 0.004]) + disk.seconds)
+            return function()
+
+        store = self._parts.store(database, write=background, reader=database, read=background, on_close=lambda: None)
+        clock = _Clock(loop, self._script)
+        runner = _with(self._parts.decide, self._parts.runner)(
             store,
             clock=clock,
             on_decided=lambda messages, _: outbox.add(messages),
@@ -187,17 +205,19 @@ class World:
         outbox.add(owed)
         deciding = asyncio.create_task(runner.run())
         outbox.start()
-        posting = asyncio.create_task(self._post_all(runner))
-        reloading = asyncio.create_task(self._reload(runner))
-        acting = asyncio.create_task(self._act(runner))
+        outside = [asyncio.create_task(each(runner)) for each in (self._post_all, self._reload, self._act, self._look)]
+        keep = self._parts.keep
+        if keep is not None:
+            retention = Retention(store, submit=runner.submit, clock=clock, keep=lambda: keep)
+            outside.append(asyncio.create_task(retention.run()))
         await asyncio.sleep(max(0.0, until - loop.time()))
-        posting.cancel()
-        reloading.cancel()
-        acting.cancel()
+        for task in outside:
+            task.cancel()
         await outbox.stop(grace_seconds=5.0)
         runner.stop()
         await asyncio.wait([deciding], timeout=5.0)
         deciding.cancel()
+        self.history.live = runner.state
         await store.close()
 
     async def _post_all(self, runner: Runner) -> None:
@@ -207,7 +227,7 @@ class World:
             post = self._posts[0]
             await asyncio.sleep(max(0.0, post.at - loop.time()))
             try:
-                position = await runner.submit(AlertsReceived("am", post.body, parse(post.body)))
+                position = await runner.submit(AlertsReceived(post.source, post.body, parse(post.body)))
             except StoreFailed:
                 await asyncio.sleep(self._chance.uniform(0.5, 2.0))
                 continue
@@ -216,43 +236,64 @@ class World:
 
     async def _reload(self, runner: Runner) -> None:
         loop = asyncio.get_running_loop()
-        await asyncio.sleep(max(0.0, self._reload_at - loop.time()))
-        if self._policy.digest == "first":
-            fresh = policy_from(POLICIES[1], digest="second")
-            await _until_written(lambda: runner.submit(PolicyLoaded(fresh)))
+        while self._reloads:
+            at, name = self._reloads[0]
+            await asyncio.sleep(max(0.0, at - loop.time()))
+            fresh = policy_named(name)
+            await _until_written(partial(runner.submit, PolicyLoaded(fresh)))
             self._policy = fresh
+            self._reloads.popleft()
+
+    async def _look(self, runner: Runner) -> None:
+        """Asks each Alertmanager that can be asked, now and then in vain."""
+        loop = asyncio.get_running_loop()
+        absent: dict[Alertmanager, dict[str, float]] = {each: {} for each in self._script.alertmanagers if each.asked}
+        while absent:
+            await asyncio.sleep(LOOK_SECONDS)
+            for each, since in absent.items():
+                if self._chance.random() < 0.1:
+                    continue
+                at = loop.time()
+                facts = [*each.fetched(runner.state, at), each.looked(runner.state, at, since)]
+                for fact in facts:
+                    if fact is not None:
+                        await _until_written(partial(runner.submit, fact))
+                        self.history.looks += 1
 
     async def _act(self, runner: Runner) -> None:
         """People: now and then one of them does something to an incident, mostly to one that is not resolved."""
         loop = asyncio.get_running_loop()
-        while loop.time() < HOURS * 3600:
-            await asyncio.sleep(self._people.expovariate(1 / 400))
-            known = sorted(runner.state.incidents.values(), key=lambda each: each.position)
+        while loop.time() < self._script.end:
+            await asyncio.sleep(self._people.expovariate(1 / self._script.people_seconds))
+            known = sorted(runner.state.incidents.values(), key=lambda each: (each.position, each.id))
             unresolved = [each for each in known if each.status is not Status.RESOLVED]
             among = unresolved if self._people.random() < 0.9 else known
             if not among:
                 continue
-            act = self._wanted(self._people.choice(among).id)
+            act = self._wanted(self._people.choice(among), among, runner.state)
             try:
                 refused = await runner.perform(act)
             except StoreFailed:
                 continue
             self.history.performed.append((act, refused))
 
-    def _wanted(self, incident: str) -> Act:
+    def _wanted(self, incident: Incident, among: Sequence[Incident], state: State) -> Act:
         by = self._people.choice(["ana", "ben"])
+        alerts = [alert.fingerprint for alert in state.alerts_of(incident)]
+        some = tuple(self._people.sample(alerts, min(len(alerts), self._people.randrange(1, 4))))
+        back = self._people.choice(incident.merged) if incident.merged and self._people.random() < 0.6 else None
         return self._people.choice(
             [
-                Acknowledged(incident, by),
-                Snoozed(incident, by, timedelta(seconds=self._people.choice([1, 600, 7200]))),
-                Noted(incident, by, "looking at it"),
-                ResolvedByHand(incident, by),
+                Acknowledged(incident.id, by),
+                Acknowledged(incident.id, by),
+                Snoozed(incident.id, by, timedelta(seconds=self._people.choice([1, 600, 7200]))),
+                Noted(incident.id, by, "looking at it"),
+                Assigned(incident.id, by, "cleo"),
+                ResolvedByHand(incident.id, by),
+                Merged(incident.id, by, self._people.choice(among).id),
+                Split(incident.id, by, () if back else some, back),
             ]
         )
-
-    async def _background(self, function: Any, /) -> Any:
-        await asyncio.sleep(self._chance.choice([0.0, 0.0, 0.0002, 0.004]))
-        return function()
 
     def _unexpected(self, disk: Disk, context: Mapping[str, Any]) -> None:
         error = context.get("exception")
@@ -261,11 +302,31 @@ class World:
 
 
 class _Clock:
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    """The clock of the machine. It is set now and then; the loop's is not."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, script: Script) -> None:
         self._loop = loop
+        self._script = script
 
     def now(self) -> datetime:
-        return BEGIN + timedelta(seconds=self._loop.time())
+        at = self._loop.time()
+        return BEGIN + timedelta(seconds=at + _set_by(self._script, at))
+
+
+def _set_by(script: Script, at: float) -> float:
+    return sum(seconds for when, seconds in script.steps if when <= at)
+
+
+def _with(decide: Decide, runner: type[Runner]) -> type[Runner]:
+    """A runner that decides so."""
+    if decide is engine.decide:
+        return runner
+
+    class Deciding(runner):  # type: ignore[valid-type,misc]
+        def _decide(self, entry: Entry) -> Decision:
+            return decide(self.state, entry, engine.policy_for(self.state, entry))
+
+    return Deciding
 
 
 async def _until_written(attempt: Any) -> Any:
@@ -284,53 +345,6 @@ def _abandon(loop: SimulatedLoop) -> None:
     if left:
         loop.run_until_complete(asyncio.wait(left, timeout=0))
     loop.close()
-
-
-def workload(chance: random.Random) -> list[Post]:
-    """Some groups of alerts that come and go, as Alertmanager would post them: snapshots, twice, and late."""
-    posts: list[Post] = []
-    for group in range(chance.randrange(1, 5)):
-        firing: dict[str, dict[str, object]] = {}
-        at = chance.uniform(0, 3600)
-        for _ in range(chance.randrange(1, 25)):
-            over = _change(chance, group, firing, at)
-            alerts = [*firing.values(), *over]
-            if alerts:
-                body = webhook(f"group {group}", alerts)
-                posts.append(Post(at, body))
-                if chance.random() < 0.3:  # the other Alertmanager of a pair, or a retry whose answer was lost
-                    posts.append(Post(at + chance.choice([0.0, 0.01, 15.0, 45.0]), body))
-            at += chance.choice([0.001, 1.0, 30.0, 300.0, 1800.0])
-    return sorted((post for post in posts if post.at < HOURS * 3600), key=lambda post: post.at)
-
-
-def _change(
-    chance: random.Random, group: int, firing: dict[str, dict[str, object]], at: float
-) -> list[dict[str, object]]:
-    """Some alerts of the group begin or end. Returns those that ended."""
-    over = []
-    for number in chance.sample(range(4), chance.randrange(1, 4)):
-        labels = {
-            "alertname": f"Alert{number}",
-            "group": str(group),
-            "severity": chance.choice(["warning", "critical"])
-            if chance.random() < 0.1
-            else ["warning", "critical"][number % 2],
-        }
-        name = str(number)
-        moment = (BEGIN + timedelta(seconds=at)).isoformat()
-        if name in firing and chance.random() < 0.6:
-            over.append({**firing.pop(name), "status": "resolved", "endsAt": moment})
-        elif name not in firing:
-            firing[name] = {
-                "status": "firing",
-                "labels": labels,
-                "annotations": {"value": str(chance.randrange(3))},
-                "startsAt": moment,
-                "endsAt": "0001-01-01T00:00:00Z",
-                "fingerprint": fingerprint_of(labels),
-            }
-    return over
 
 
 def encoded(value: object) -> bytes:

@@ -7,10 +7,11 @@
            -> chat   resolved   Down  0 firing, 1 resolved
            -> pager  resolved   Down  0 firing, 1 resolved
 
-Lines without an arrow are the script: a time (hours and minutes; `+2d03:00` for later days), a verb, and names.
+Lines without an arrow are the script: a time (hours, minutes and, where it matters, seconds; `+2d03:00` for later
+days), a verb, and names.
 Lines with an arrow are what follows. `check` runs the script and compares the whole. The story plays Alertmanager:
 it keeps who fires in which group (`Down@db` belongs to the group db, `Down` to a group of its own name) and posts
-the group's whole snapshot. Channels answer at once unless they are broken.
+the group's whole snapshot. `eu2/Down@db` comes from the source eu2. Channels answer at once unless they are broken.
 
     fires A B      these begin to fire                 resolves A    these are over
     repeats A      its group is posted again           hides A       silenced: its group is posted without it
@@ -19,17 +20,30 @@ the group's whole snapshot. Channels answer at once unless they are broken.
     refuses chat   it refuses what it is sent next     loads NAME    another policy of the test
     acks A ana     ana acknowledges A's incident      snoozes A 2h ana  and puts it off
     closes A ana   resolves it by hand                notes A ana       adds a line to its story
+    assigns A ben ana  says that it is ben's           merges A B ana    A's incident goes into B's
+    unmerges A ana what `merges A` did is taken back   splits A B ana    these alerts become an incident of their own
+    adopted A      a rule merged what A was in: `unmerges A` takes that back
+    acks-old A ana an act on the incident that A was in before it was merged; likewise `splits-old`
+    regroups db x  Alertmanager calls the group db x now, and posts it
+    looks A B      shows the incidents that these alerts are in
     waits          nothing; time passes
 
+A digest is told with how many incidents are in it, and the first few as they are: `3: Down open, Slow resolved, …`.
+
 A person's act is about the newest incident that A is in; `-> refused` and the reason follow where it is not possible.
+
+`check` tells each story twice: by a process that lives through it, and by one that is started anew before every entry
+and knows only what a real store kept. Both must do and write down the same.
 """
 
 from __future__ import annotations
 
 import re
+import sqlite3
 import textwrap
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import msgspec
 
@@ -39,27 +53,34 @@ from receiver.engine import decide, policy_for
 from receiver.entry import (
     Acknowledged,
     AlertsReceived,
+    Assigned,
     Delivered,
     Entry,
     Fact,
+    Merged,
     Noted,
     PolicyLoaded,
     ResolvedByHand,
     Snoozed,
+    Split,
     TimePassed,
     Undeliverable,
 )
 from receiver.incident import Incident, Step
-from receiver.message import Message
+from receiver.ledger import Decision
+from receiver.message import Document, Kind, Message
 from receiver.message import read as read_message
 from receiver.policy.duration import parse_duration
 from receiver.policy.file import policy_of
 from receiver.policy.policy import Policy
 from receiver.settings import KIND
 from receiver.state import State, StepTaken
+from receiver.store import Draft
+from receiver.store.database import Commit, Database
 
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
-_ALERT = re.compile(r"(\w+)(?:@(\w+))?(?:\{([^}]*)\})?")
+IN_A_DIGEST = 4  # are shown in the transcript
+_ALERT = re.compile(r"(?:(\w+)/)?(\w+)(?:@(\w+))?(?:\{([^}]*)\})?")
 
 POLICY = """
 routes:
@@ -77,22 +98,53 @@ channels:
 def check(script: str, policy: str = POLICY, **other_policies: str) -> None:
     """Runs the lines without arrows; the whole must be what was written."""
     expected = textwrap.dedent(script).strip("\n").rstrip()
-    story = Story(policy, other_policies)
-    for line in expected.splitlines():
-        if line.strip() and "->" not in line:
-            story.play(line)
+    story = played(Story(policy, other_policies), expected)
     happened = "\n".join(story.transcript)
     wanted = "\n".join(line.rstrip() for line in expected.splitlines() if line.strip())
     assert happened == wanted, f"what happened is:\n{happened}"
+    restarted = played(Story(policy, other_policies, store=Store()), expected)
+    again = "\n".join(restarted.transcript)
+    assert again == happened, f"with a restart before every entry what happened is:\n{again}"
+    assert restarted.steps == story.steps
+
+
+def played(story: Story, script: str) -> Story:
+    for line in script.splitlines():
+        if line.strip() and "->" not in line:
+            story.play(line)
+    return story
 
 
 def policy_from(text: str, digest: str = "story") -> Policy:
     return policy_of(configfile.read_text(text, "receiver.yml", KIND, environ={}), digest=digest)
 
 
+class Store:
+    """What a real store keeps, in memory; a process that starts knows nothing else."""
+
+    def __init__(self) -> None:
+        self._database = Database(Path("of-a-story"), connect=_connect, new_name=lambda: "story")
+
+    def entered(self, at: datetime, fact: Fact) -> Entry:
+        (entry,) = self._database.write([Draft(at, fact)])
+        assert entry is not None
+        return self._database.entries(after=entry.position - 1, limit=1)[0]
+
+    def decided(self, decision: Decision, position: int) -> None:
+        self._database.write([Commit(decision.changes, decision.messages, position)])
+
+    def state(self) -> State:
+        return self._database.load().state
+
+
+def _connect(_: Path) -> sqlite3.Connection:
+    return sqlite3.connect(":memory:", isolation_level=None)
+
+
 class Story:
-    def __init__(self, policy: str, others: Mapping[str, str]) -> None:
+    def __init__(self, policy: str, others: Mapping[str, str], *, store: Store | None = None) -> None:
         self.state = State(journal="story")
+        self._store = store
         self.transcript: list[str] = []
         self.now = BEGIN
         self._others = others
@@ -101,9 +153,11 @@ class Story:
         self._labels: dict[str, tuple[str, dict[str, str]]] = {}
         self._broken: set[str] = set()
         self._refusing: set[str] = set()
-        self._owed: list[Message] = []
+        self.owed: list[Message] = []
         self._said_at = BEGIN
         self._known: dict[str, Incident] = {}  # also those that left memory
+        self._in: dict[tuple[str, str], str] = {}  # alert -> incident
+        self._merged: dict[str, str] = {}
         self.steps: list[Step] = []
         self._enter(PolicyLoaded(policy_from(policy)))
 
@@ -112,7 +166,7 @@ class Story:
         self._wait_until(_at(time))
         self.transcript.append(line.rstrip())
         self._said_at = self.now
-        getattr(self, f"_{verb}")(names)
+        getattr(self, f"_{verb.replace('-', '_')}")(names)
 
     # --- verbs ---------------------------------------------------------------------------------------------
 
@@ -182,8 +236,76 @@ class Story:
     def _notes(self, names: list[str]) -> None:
         self._enter(Noted(self.incident_of(names[0]).id, names[1], "looking at it"))
 
+    def _assigns(self, names: list[str]) -> None:
+        self._enter(Assigned(self.incident_of(names[0]).id, names[2], names[1]))
+
+    def _merges(self, names: list[str]) -> None:
+        name, into, by = names
+        self._merged[name] = self.incident_of(name).id
+        self._enter(Merged(self._merged[name], by, self.incident_of(into).id))
+
+    def _adopted(self, names: list[str]) -> None:
+        (name,) = names
+        into = self.incident_of(name).id
+        self._merged[name] = next(each.id for each in self._known.values() if each.merged_into == into)
+
+    def _acks_old(self, names: list[str]) -> None:
+        self._enter(Acknowledged(self._merged[names[0]], names[1]))
+
+    def _splits_old(self, names: list[str]) -> None:
+        fingerprint = fingerprint_of(self._alert(names[0])[1])
+        self._enter(Split(self._merged[names[0]], names[1], alerts=(fingerprint,)))
+
+    def _unmerges(self, names: list[str]) -> None:
+        name, by = names
+        into = self.incident_of(name).id
+        self._enter(Split(into, by, merged=self._merged[name]))
+
+    def _splits(self, names: list[str]) -> None:
+        *alerts, by = names
+        fingerprints = tuple(fingerprint_of(self._alert(name)[1]) for name in alerts)
+        self._enter(Split(self.incident_of(alerts[0]).id, by, alerts=fingerprints))
+
+    def _regroups(self, names: list[str]) -> None:
+        before, after = names
+        self._firing[after] = self._firing.pop(before)
+        self._labels = {
+            key: (after if group == before else group, labels) for key, (group, labels) in self._labels.items()
+        }
+        self._post(after, list(self._firing[after].values()))
+
+    def _looks(self, names: list[str]) -> None:
+        for incident in {each.id: each for each in map(self.incident_of, names)}.values():
+            counts = f"{incident.firing} firing, {incident.resolved} resolved"
+            route = incident.escalation or "nobody"
+            self.transcript.append(
+                f"       -> {incident.id} {incident.status} {incident.severity} {route}  {incident.title}  {counts}"
+            )
+
+    def alert_json(self, name: str) -> dict[str, object]:
+        """An alert that begins now, for a body that comes when the test says so."""
+        return self._json(self._alert(name)[1], "firing", self.now)
+
+    def post(self, group: str, alerts: list[dict[str, object]]) -> None:
+        self._post(group, alerts)
+
+    def saw(self, decision: Decision) -> None:
+        """For whoever wants to look at every decision, after it is applied."""
+
+    def fingerprint(self, name: str) -> str:
+        return fingerprint_of(self._alert(name)[1])
+
+    def why(self, what: str) -> list[str]:
+        """The reasons of all steps of this kind."""
+        return [step.why for step in self.steps if step.what == what]
+
     def incident_of(self, name: str) -> Incident:
-        """The newest incident that an alert of this name was in, as it is now."""
+        """The incident that this alert is in, or the newest that an alert of this name was in; as it is now."""
+        if name in self._labels:
+            source = self._labels[name][0].rpartition("/")[0] or "am"
+            identifier = self._in.get((source, fingerprint_of(self._labels[name][1])))
+            if identifier is not None:
+                return self._known[identifier]
         mine = [each for each in self._known.values() if name in each.kinds]
         return max(mine, key=lambda each: each.position)
 
@@ -195,22 +317,28 @@ class Story:
     def _enter(self, fact: Fact) -> None:
         self._position += 1
         entry = Entry(self._position, self.now, fact)
+        if self._store is not None:
+            entry, self.state = self._store.entered(self.now, fact), self._store.state()
         decision = decide(self.state, entry, policy_for(self.state, entry))
         self.state.apply(decision.changes)
+        if self._store is not None:
+            self._store.decided(decision, entry.position)
+        self.saw(decision)
         self._known.update(self.state.incidents)
+        self._in.update({key: alert.incident for key, alert in self.state.alerts.items()})
         self.steps += [change.step for change in decision.changes if isinstance(change, StepTaken)]
         if decision.refused is not None:
             assert (decision.changes, decision.messages) == ((), ())
             self.transcript.append(f"       -> refused {decision.refused}")
-        self._owed += decision.messages
+        self.owed += decision.messages
         self._deliver()
 
     def _deliver(self) -> None:
         """The first message that can be delivered; its answer is an entry, whose decision goes on from there."""
-        for message in self._owed:
+        for message in self.owed:
             if message.channel in self._broken:
                 continue
-            self._owed.remove(message)
+            self.owed.remove(message)
             fact: Fact
             if message.channel in self._refusing:
                 self._refusing.discard(message.channel)
@@ -222,11 +350,10 @@ class Story:
             return
 
     def _tell(self, message: Message) -> None:
-        incident = read_message(message).incident
+        document = read_message(message)
         when = "" if self.now == self._said_at else _clock(self.now)
         self._said_at = self.now
-        counts = f"{incident.alerts.firing} firing, {incident.alerts.resolved} resolved"
-        self.transcript.append(f"{when:<5}  -> {message.channel:<6} {message.kind:<10} {incident.title}  {counts}")
+        self.transcript.append(f"{when:<5}  -> {message.channel:<6} {message.kind:<10} {_in_words(document)}")
 
     def _wait_until(self, at: datetime) -> None:
         while (due := self.state.next_due()) is not None and due <= at:
@@ -237,11 +364,12 @@ class Story:
     def _alert(self, written: str) -> tuple[str, dict[str, str]]:
         found = _ALERT.fullmatch(written)
         assert found is not None, written
-        name, group, more = found.groups()
+        source, name, group, more = found.groups()
         key = written.split("{")[0]
         if more is not None or key not in self._labels:
             pairs = dict(pair.split("=") for pair in (more or "").split(",") if pair)
-            self._labels[key] = (group or name, {"alertname": name, **pairs})
+            where = f"{source}/{group or name}" if source else group or name
+            self._labels[key] = (where, {"alertname": name, **pairs})
         return self._labels[key]
 
     def _json(self, labels: dict[str, str], status: str, began: datetime) -> dict[str, object]:
@@ -254,8 +382,9 @@ class Story:
         }
 
     def _post(self, group: str, alerts: list[dict[str, object]]) -> None:
-        body = webhook(group, alerts)
-        self._enter(AlertsReceived("am", body, parse(body)))
+        source, _, key = group.rpartition("/")
+        body = webhook(key, alerts)
+        self._enter(AlertsReceived(source or "am", body, parse(body)))
 
 
 def webhook(group: str, alerts: list[dict[str, object]]) -> bytes:
@@ -265,10 +394,20 @@ def webhook(group: str, alerts: list[dict[str, object]]) -> bytes:
     )
 
 
+def _in_words(document: Document) -> str:
+    if document.kind != Kind.DIGEST:
+        counts = f"{document.incident.alerts.firing} firing, {document.incident.alerts.resolved} resolved"
+        return f"{document.incident.title}  {counts}"
+    first = ", ".join(f"{each.title} {each.status}" for each in document.incidents[:IN_A_DIGEST])
+    more = ", …" if len(document.incidents) > IN_A_DIGEST else ""
+    left_out = f", {document.incidents_left_out} more later" if document.incidents_left_out else ""
+    return f"{len(document.incidents)}: {first}{more}{left_out}"
+
+
 def _at(text: str) -> datetime:
     days, _, clock = text.rpartition("d")
-    hours, minutes = clock.split(":")
-    return BEGIN + timedelta(days=int(days.lstrip("+") or 0), hours=int(hours), minutes=int(minutes))
+    hours, minutes, *seconds = map(int, clock.split(":"))
+    return BEGIN + timedelta(days=int(days.lstrip("+") or 0), hours=hours, minutes=minutes, seconds=sum(seconds))
 
 
 def _clock(at: datetime) -> str:

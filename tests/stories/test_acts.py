@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from receiver.entry import Acknowledged, Noted, ResolvedByHand, Snoozed, read, write
+from receiver.entry import (
+    Acknowledged,
+    Assigned,
+    Merged,
+    Noted,
+    ResolvedByHand,
+    Snoozed,
+    Split,
+    Written,
+    read,
+    write,
+)
 from receiver.incident import TRANSITIONS, NotInTable, Status, Trigger, next_status
 from receiver.policy.duration import parse_duration
 from tests.stories.story import POLICY, Story, check
@@ -144,7 +155,7 @@ def test_a_snooze_can_be_made_longer_and_ends_with_an_acknowledgement():
     story.play("05:00  waits")
     incident = story.incident_of("Down")
     assert (incident.status, incident.snoozed_until, incident.acknowledged_by) == (Status.ACKNOWLEDGED, None, "ben")
-    assert story.state.next_due() is None
+    assert story.state.next_due() == incident.stale_at
 
 
 def test_snoozing_what_somebody_has_gives_it_back_when_the_snooze_ends():
@@ -292,20 +303,58 @@ def test_what_is_not_in_the_table_names_state_and_trigger(status: Status, trigge
 @pytest.mark.parametrize(
     ("fact", "kind", "body"),
     [
-        (Acknowledged("T-1", "ana"), "acknowledged", b'{"type":"acknowledged","incident":"T-1","by":"ana"}'),
-        (ResolvedByHand("T-1", "ana"), "resolved_by_hand", b'{"type":"resolved_by_hand","incident":"T-1","by":"ana"}'),
         (
-            Snoozed("T-1", "ana", parse_duration("2h30m")),
-            "snoozed",
-            b'{"type":"snoozed","incident":"T-1","by":"ana","duration":"PT9000S"}',
+            Acknowledged("T-1", "ana"),
+            "acknowledged",
+            b'{"type":"acknowledged","incident":"T-1","by":"ana","via":"api"}',
         ),
-        (Noted("T-1", "ana", "x"), "noted", b'{"type":"noted","incident":"T-1","by":"ana","text":"x"}'),
+        (
+            ResolvedByHand("T-1", "ana", "command"),
+            "resolved_by_hand",
+            b'{"type":"resolved_by_hand","incident":"T-1","by":"ana","via":"command"}',
+        ),
+        (
+            Snoozed("T-1", "ana", parse_duration("2h30m"), "link"),
+            "snoozed",
+            b'{"type":"snoozed","incident":"T-1","by":"ana","duration":"PT9000S","via":"link"}',
+        ),
+        (
+            Noted("T-1", "ana", "x", "button"),
+            "noted",
+            b'{"type":"noted","incident":"T-1","by":"ana","text":"x","via":"button"}',
+        ),
+        (
+            Assigned("T-1", "ana", "ben", "page"),
+            "assigned",
+            b'{"type":"assigned","incident":"T-1","by":"ana","to":"ben","via":"page"}',
+        ),
+        (
+            Merged("T-1", "ana", "T-2"),
+            "merged",
+            b'{"type":"merged","incident":"T-1","by":"ana","into":"T-2","via":"api"}',
+        ),
+        (
+            Split("T-1", "ana", ("a", "b")),
+            "split",
+            b'{"type":"split","incident":"T-1","by":"ana","alerts":["a","b"],"merged":null,"via":"api"}',
+        ),
     ],
 )
 def test_the_journal_writes_acts_as_it_will_have_to_read_them_for_years(fact, kind: str, body: bytes):
     written = write(fact)
     assert (written.kind, written.body) == (kind, body)
     assert read(written) == fact
+
+
+@pytest.mark.parametrize(
+    ("body", "fact"),
+    [
+        (b'{"type":"acknowledged","incident":"T-1","by":"ana"}', Acknowledged("T-1", "ana", "api")),
+        (b'{"type":"noted","incident":"T-1","by":"ana","text":"x"}', Noted("T-1", "ana", "x", "api")),
+    ],
+)
+def test_acts_from_before_there_was_a_way_are_read(body: bytes, fact):
+    assert read(Written("", "", body)) == fact
 
 
 def test_two_doubts_of_one_group_that_end_together_are_one_incident():
@@ -319,6 +368,6 @@ def test_two_doubts_of_one_group_that_end_together_are_one_incident():
         00:05  resolves Down@db Slow@db
                -> chat   resolved   Slow  0 firing, 1 resolved
         00:05  late     Down@db Slow@db
-        00:10  -> chat   opened     Down and 1 more kind of alert  2 firing, 0 resolved
+        00:10  -> chat   opened     Slow and 1 more kind of alert  2 firing, 0 resolved
         00:11  waits
     """)

@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import io
 import itertools
 import json
 import re
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from receiver.entry import EntriesSetAside, EntrySetAside, Fact, Noted, PolicyLoaded, Undeliverable, Unreadable
+from receiver.alert import Alert
+from receiver.entry import (
+    AlertsFetched,
+    EntriesSetAside,
+    EntrySetAside,
+    Fact,
+    Gone,
+    JournalTrimmed,
+    Looked,
+    Noted,
+    PolicyLoaded,
+    Suppressed,
+    Undeliverable,
+    Unreadable,
+)
 from receiver.store import Draft
 from receiver.store.sqlite import open_sqlite
 from tests.contract.values import at, fact
@@ -29,14 +46,37 @@ FACTS: tuple[Fact, ...] = (
     EntriesSetAside((EntrySetAside(2, at(2), "delivered", "", "KeyError: 'x'"),)),
     Unreadable("of_tomorrow", "am", b"{", ""),
 )
+ASKED: tuple[tuple[Fact, str], ...] = (
+    (
+        Looked(
+            "eu1",
+            suppressed=(Suppressed("a", "silenced", at(60), "ana", "patching"), Suppressed("b", "inhibited")),
+            shown=("c",),
+            gone=(Gone("d", at(0)),),
+        ),
+        (
+            "eu1: was asked, and said: a is silenced by ana until 2026-01-01 12:01:00Z, b is inhibited, c is shown,"
+            " d is gone since 2026-01-01 12:00:00Z"
+        ),
+    ),
+    (
+        Looked("eu1", shown=tuple("abcdefg")),
+        "eu1: was asked, and said: a is shown, b is shown, c is shown, d is shown, e is shown and 2 more",
+    ),
+    (
+        AlertsFetched("eu1", "team.a", "{}:{}", (Alert("firing", {"alertname": "Down"}, at(0)),)),
+        "eu1: was asked for the whole group {}:{}, 1 alert: Down",
+    ),
+    (AlertsFetched("eu1", "team.a", "{}:{}", ()), "eu1: was asked for the whole group {}:{}, 0 alerts: none"),
+)
 
 
-def filled(folder: Path) -> Path:
+def filled(folder: Path, facts: Sequence[Fact] = FACTS) -> Path:
     async def fill() -> None:
         store = open_sqlite(folder / "receiver.db")
-        for number, each in enumerate(FACTS):
+        for number, each in enumerate(facts):
             await store.append(Draft(at(number), each))
-        await store.commit((), (), len(FACTS))
+        await store.commit((), (), len(facts))
         await store.close()
 
     asyncio.run(fill())
@@ -47,7 +87,8 @@ def run(verb: str, path: Path, *flags: str) -> tuple[int, str, str]:
     out, err = io.StringIO(), io.StringIO()
     ticks = itertools.count(step=1.5)
     given = [verb, f"--storage.url=sqlite:///{path}", *flags]
-    status = audit.main(given, {}, out=out, err=err, monotonic=lambda: next(ticks))
+    now = at(60)
+    status = audit.main(given, {}, out=out, err=err, monotonic=lambda: next(ticks), now=lambda: now)
     return status, out.getvalue(), err.getvalue()
 
 
@@ -104,10 +145,25 @@ def test_each_entry_is_one_line_that_says_when_who_and_what(tmp_path: Path) -> N
         "am: posted 1 alert (1 firing, 0 resolved) of the group g: A2",
         "tocsin: the policy 0123456789ab was put in force",
         "pager: refused message m1 about T-1 at attempt 3: no such room\\x1b[31m",
-        "ana: noted T-1, text looking at it",
+        "ana: noted T-1, text looking at it, via api",
         "tocsin: entry 2 (KeyError: 'x') could not be decided",
     ]
     assert "am: of_tomorrow, 1 bytes, cannot be read" in lines[7]
+
+
+def test_what_alertmanager_was_asked_is_told_in_words_and_bounded(tmp_path: Path) -> None:
+    _, out, _ = run("list", filled(tmp_path, [each for each, _ in ASKED]))
+    assert [line.split("Z  ", 1)[1] for line in out.splitlines()] == [told for _, told in ASKED]
+
+
+def test_an_entry_whose_time_nobody_lives_to_see_is_listed(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE journal SET at = 9223372036854775807 WHERE position = 4")
+    connection.close()
+    status, out, _ = run("list", path)
+    assert (status, len(out.splitlines())) == (0, 8)
+    assert "its time cannot be read" in out
 
 
 def test_entries_are_chosen_by_kind_position_and_number(tmp_path: Path) -> None:
@@ -123,6 +179,87 @@ def test_entries_are_chosen_by_kind_position_and_number(tmp_path: Path) -> None:
     assert positions("--after=0", "--kind=delivered") == [2]
     assert positions("--kind=noted") == [6]
     assert positions("--after=8") == []
+    assert positions("--by=ana") == positions("--text=LOOKING at") == [6]
+    assert positions("--by=eve") == []
+    assert positions("--incident=T-1") == [2, 5, 6]
+    assert positions("--incident=T-1", "--limit=1") == [6]
+    assert positions("--incident=T-1", "--limit=1", "--after=0") == [2]
+    assert positions("--since=2026-01-01T12:00:05Z") == [6, 7, 8]
+    assert positions("--since=2026-01-01T13:00:05+01:00", "--until=2026-01-01 12:00:06") == [6]
+    assert positions("--since=5m", "--until=3s") == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert positions("--since=4s", "--until=0s", "--kind=policy_loaded") == []
+
+
+def test_the_journal_is_exported_whole_and_anybody_can_check_it(tmp_path: Path) -> None:
+    path, export = filled(tmp_path), tmp_path / "journal.ndjson"
+    assert run("export", path, str(export)) == (0, f"8 entries in {export}\n", "")
+    head, *lines = [json.loads(line) for line in export.read_text().splitlines()]
+    begin = hashlib.sha256(f"tocsin journal {head['journal']}".encode()).digest()
+    assert (head["tocsin_journal"], head["position"], head["hash"]) == (1, 0, begin.hex())
+    before = begin
+    for line in lines:  # as it is documented, without any of Tocsin's code
+        body, source = base64.b64decode(line["body"]), line["source"]
+        about = f"{line['position']}|{line['at']}|{line['kind']}|{len(source)}|{source}|{len(body)}|"
+        before = hashlib.sha256(before + about.encode() + body).digest()
+        assert before.hex() == line["hash"]
+    told = run("verify", path)[1]
+    assert run("verify", tmp_path / "no store", f"--export={export}") == (0, told, "")
+    status, out, err = run("export", path, str(export))
+    assert (status, out) == (1, "")
+    assert err == f"tocsin audit: cannot write {export}: File exists\n"
+    status, out, err = run("verify", path, f"--export={tmp_path / 'gone'}")
+    assert (status, out, len(err.splitlines())) == (1, "", 1)
+
+
+@pytest.mark.parametrize(
+    ("line", "change", "expected"),
+    [
+        (0, ('"tocsin_journal":1', '"tocsin_journal":2'), "line 1: found an export of the form 2, expected 1"),
+        (0, ('"hash":"', '"hash":"xx'), "line 1: the hash is not hexadecimal"),
+        (3, ('"source":"am"', '"source":"eve"'), "line 4: entry 3 is not what was written, or the one before it"),
+        (4, ('"position":4', '"position":5'), "line 5: found entry 5, expected 4"),
+        (5, ('{"position"', '{"place"'), "line 6 is no line of an export: Object missing required field `position`"),
+        (6, ('{"position"', ""), "line 7 is no line of an export"),
+    ],
+)
+def test_the_line_of_an_export_that_does_not_hold_is_named(
+    line: int, change: tuple[str, str], expected: str, tmp_path: Path
+) -> None:
+    path, export = filled(tmp_path), tmp_path / "journal.ndjson"
+    run("export", path, str(export))
+    lines = export.read_text().splitlines(keepends=True)
+    assert change[0] in lines[line]
+    lines[line] = lines[line].replace(*change)
+    export.write_text("".join(lines))
+    status, out, _ = run("verify", path, f"--export={export}")
+    assert status == 1
+    assert out.startswith(f"the chain does not hold: {expected}")
+    export.write_text("")
+    assert run("verify", path, f"--export={export}")[1].startswith("the chain does not hold: line 1 is no line")
+
+
+def test_a_journal_whose_oldest_entries_are_gone_is_verified_listed_and_exported(tmp_path: Path) -> None:
+    path, export = filled(tmp_path), tmp_path / "journal.ndjson"
+
+    async def trim() -> None:
+        store = open_sqlite(path)
+        anchor = await store.trimmable(at(3))
+        assert anchor is not None
+        await store.append(Draft(at(20), JournalTrimmed(anchor.position, anchor.hash, anchor.entries)))
+        assert await store.trim(anchor) == 3
+        await store.close()
+
+    asyncio.run(trim())
+    status, told, _ = run("verify", path)
+    assert (status, told.partition(",")[0]) == (0, "6 entries")
+    assert told.endswith(", the first 3 were taken out\n")
+    assert run("export", path, str(export))[0] == 0
+    assert (
+        run("verify", path, f"--export={export}")[1].partition(", the first")[0].strip()
+        == told.partition(", the first")[0]
+    )
+    line = run("list", path, "--kind=journal_trimmed")[1]
+    assert "  tocsin: took out the oldest 3 entries, up to 3; the chain goes on from " in line
 
 
 def test_one_entry_as_json_has_when_who_and_what(tmp_path: Path) -> None:
@@ -134,7 +271,9 @@ def test_one_entry_as_json_has_when_who_and_what(tmp_path: Path) -> None:
                 "at": "2026-01-01T12:00:05.000005Z",
                 "kind": "noted",
                 "who": "ana",
-                "what": "noted T-1, text looking at it",
+                "what": "noted T-1, text looking at it, via api",
+                "by": "ana",
+                "incident": "T-1",
             }
         ]
     }
@@ -152,7 +291,15 @@ def test_what_is_no_store_is_said_in_one_line(verb: str, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    "flags", [[], ["walk"], ["list", "--kind=nothing"], ["list", "--after=-1"], ["verify", "--storage.url=redis://x"]]
+    "flags",
+    [
+        [],
+        ["walk"],
+        ["list", "--kind=nothing"],
+        ["list", "--after=-1"],
+        ["list", "--since=soon"],
+        ["verify", "--storage.url=redis://x"],
+    ],
 )
 def test_a_wrong_command_line_is_status_2(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.guard.kinds import POLICY, STRICT
 from tocsin import check, promcheck
+from tocsin.kinds import KINDS
 
 GOOD_RULES = "groups: [{name: a, rules: [{alert: Down, expr: up == 0}]}]\n"
 # The shapes in which promtool 2.42 and amtool 0.25 tell what they refuse.
@@ -336,6 +337,22 @@ def test_references_are_read_from_the_environment_that_is_handed_in(repository: 
     repository.write("policy.yml", "window: '${WINDOW}'\n")
     assert repository.check(WINDOW="5m")[0] == 0
     assert repository.check()[0] == 1
+
+
+@pytest.mark.parametrize(("name", "files"), [("services.yml", 1), ("topology.yml", 2)])
+def test_what_the_policy_names_as_its_topology_is_read_whatever_its_name_and_told_once(
+    tmp_path: Path, name: str, files: int
+) -> None:
+    (tmp_path / "receiver.yml").write_text(
+        f"correlate: [{{name: a, depends_on_label: service, window: 5m}}]\ntopology_file: deep/{name}\n"
+    )
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / name).write_text("services:\n  a:\n    dependson: []\n")
+    out = io.StringIO()
+    status = check.main([], kinds=KINDS, out=out, err=out, environ={"PATH": ""}, folder=tmp_path)
+    fault, summary = out.getvalue().splitlines()
+    assert fault == f"deep/{name}:3: services.a.dependson: found an unknown key, expected 'depends_on'"
+    assert (status, summary) == (1, f"checked {files} file{'s' if files > 1 else ''}: 1 fault")
 
 
 @pytest.mark.parametrize("arguments", [["--format=xml"], ["--formt=json"]])

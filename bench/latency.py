@@ -1,0 +1,105 @@
+"""From a webhook to the first message about it, at a steady rate.
+
+    python -m bench.latency [--seconds=8] [--rounds=3]
+
+5,000 alerts a second: 50 webhooks of 100 alerts each, at even distances and whether or not those before were answered.
+Every webhook is a new group, so that each opens an incident and owes one message to a webhook channel, which is
+this program. The time runs from the moment at which a webhook should have left until its message is here, whole.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import uvloop
+
+from bench.intake import to_tocsin
+from bench.load import answered, spread
+from bench.servers import free_port, receiver
+
+ALERTS_A_SECOND = 5_000
+SIZE = 100
+GOAL_MILLISECONDS = 100
+# After the last webhook; what is not here then is counted as missing.
+PATIENCE_SECONDS = 10.0
+POLICY = """
+channels: {{here: {{type: webhook, url: 'http://127.0.0.1:{port}/'}}}}
+escalations: {{tell: {{stages: [{{delay: 0s, notify: [here]}}]}}}}
+routes: [{{escalation: tell}}]
+storms: {{per_channel: {{limit: 10000, per: 1m}}}}
+"""
+
+
+class Sink(asyncio.Protocol):
+    """Takes messages, and notes when that of each group came first."""
+
+    def __init__(self, came: dict[str, float]) -> None:
+        self._came = came
+        self._left = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but its class
+
+    def data_received(self, data: bytes) -> None:
+        self._left += data
+        while (body := answered(self._left)) is not None:
+            self._left = self._left[self._left.index(b"\r\n\r\n") + 4 + len(body) :]
+            group = json.loads(body)["incident"]["labels"]["group"]
+            self._came.setdefault(group, asyncio.get_running_loop().time())
+            self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+
+async def run(requests: list[bytes], *, port: int, sink_port: int) -> list[float]:
+    """Seconds for each webhook whose message came."""
+    loop = asyncio.get_running_loop()
+    came: dict[str, float] = {}
+    sink = await loop.create_server(partial(Sink, came), "127.0.0.1", sink_port)
+    connections = [await loop.create_connection(asyncio.Protocol, "127.0.0.1", port) for _ in range(16)]
+    begin = loop.time() + 0.1
+    due = [begin + number * SIZE / ALERTS_A_SECOND for number in range(len(requests))]
+    for number, request in enumerate(requests):
+        await asyncio.sleep(due[number] - loop.time())
+        connections[number % len(connections)][0].write(request)
+    while len(came) < len(requests) and loop.time() < due[-1] + PATIENCE_SECONDS:  # noqa: ASYNC110 - it may never be so
+        await asyncio.sleep(0.01)
+    for transport, _ in connections:
+        transport.close()
+    sink.close()
+    return [came[str(number)] - due[number] for number in range(len(requests)) if str(number) in came]
+
+
+def measure(seconds: float) -> tuple[list[float], int]:
+    """In milliseconds, the fastest first; and how many messages are missing."""
+    sink_port = free_port()
+    policy = POLICY.format(port=sink_port)
+    with tempfile.TemporaryDirectory() as folder, receiver(Path(folder), policy) as (port, _):
+        requests = to_tocsin(SIZE, port, alerts_in_all=int(seconds * ALERTS_A_SECOND))
+        found = uvloop.run(run(requests, port=port, sink_port=sink_port))
+    return sorted(each * 1000 for each in found), len(requests) - len(found)
+
+
+def main(arguments: list[str] | None = None) -> str:
+    command = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    command.add_argument("--seconds", type=float, default=8.0)
+    command.add_argument("--rounds", type=int, default=3)
+    chosen = command.parse_args(arguments)
+    rounds = [measure(chosen.seconds) for _ in range(chosen.rounds)]
+    lines = [
+        "| alerts/s | | milliseconds (min / median / max of the rounds) | goal | missing |",
+        "|---|---|---|---|---|",
+    ]
+    for name, share, goal in (("p50", 0.5, ""), ("p99", 0.99, f"< {GOAL_MILLISECONDS}"), ("most", 1.0, "")):
+        values = [found[min(len(found) - 1, int(share * len(found)))] for found, _ in rounds]
+        missing = sum(each for _, each in rounds)
+        lines.append(f"| {ALERTS_A_SECOND:,} | {name} | {spread(values, 1)} | {goal} | {missing} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(main())

@@ -1,0 +1,398 @@
+"""Which incident an alert belongs to, and the reason.
+
+Each alert has keys: the labels that a rule goes by, the role that it has in a rule (cause, symptom, a step of a
+sequence), the service that it is about, and the group in which Alertmanager sent it. An incident is found under the
+keys of its alerts. The first rule that finds an incident, or that says that there shall be one, decides; without one
+it is the alert's group. The roles in later rules are kept as keys too: so a cause that comes late finds its symptoms.
+
+A key says where to look, never that it is so: the alert that makes an incident a cause, or a step, is looked at. What
+was looked at once in a decision is remembered for the rest of it, so that a large body costs no more an alert than a
+small one.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+
+import msgspec
+
+from receiver.incident import AlertRecord, Group, Incident, Status
+from receiver.ledger import Ledger
+from receiver.policy.matcher import matches_all
+from receiver.policy.policy import ByLabels, CauseAndSymptom, Downstream, Policy, Rule, Sequence
+from receiver.policy.topology import downstream, upstream
+
+Test = Callable[[Mapping[str, str]], bool]
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where an alert belongs. `incident`: to one that is there; none: to a new one, which is found under `keys`."""
+
+    incident: Incident | None
+    why: str
+    rule: str
+    keys: tuple[str, ...] = ()
+    completes: Sequence | None = None  # with it, every step of this sequence was seen
+    about: dict[str, str] = {}  # the labels that a new incident is about
+    full: str = ""  # which incident took no more alerts
+
+
+class Seen(msgspec.Struct, frozen=True, order=True):
+    """An alert that was a step of a sequence."""
+
+    at: datetime
+    incident: str
+    source: str
+    fingerprint: str
+    name: str
+
+
+class Finder:
+    """Looks for the incidents of alerts, over one decision."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._added: dict[str, int] = {}  # how many alerts this decision adds to incidents
+        self._full = ""  # the newest incident that took no more alerts
+        self._holders: dict[tuple[str, str], str | None] = {}  # (incident, key) -> the alert that makes it so
+        self._upstream: dict[str, tuple[tuple[str, int], ...]] = {}
+        self._steps: dict[str, list[Seen]] = {}  # key of a step -> alerts, by their beginning
+
+    def in_order(self, alerts: Iterable[AlertRecord]) -> list[AlertRecord]:
+        """Causes before symptoms, services before those that depend on them, steps in their order."""
+        alerts = list(alerts)
+        if len(alerts) > 1 and self._ledger.policy.correlate:
+            alerts.sort(key=lambda alert: self._depth(alert.labels))
+        return alerts
+
+    def place(self, alert: AlertRecord, group: Group) -> Place:
+        self._full = ""
+        keys: dict[str, None] = {}
+        found: Place | None = None
+        for rule in self._ledger.policy.correlate:
+            if found is not None and isinstance(rule, ByLabels):
+                continue
+            mine, placed = self._by_rule(rule, alert)
+            keys.update(dict.fromkeys(mine))
+            if found is None:
+                found = placed
+        if found is None:
+            keys[group.index] = None
+            found = Place(self._open(group.index), "same Alertmanager group", "")
+        full = f"; {self._full} takes no more alerts" if self._full else ""
+        return msgspec.structs.replace(found, keys=tuple(keys), full=full)
+
+    def has_room(self, incident: Incident) -> bool:
+        if incident.size + self._added.get(incident.id, 0) < self._ledger.policy.incident_alerts_max:
+            return True
+        self._full = self._full or incident.id
+        return False
+
+    def joined(self, alert: AlertRecord, keys: Iterable[str], *, new: int) -> None:
+        """`alert` is in its incident now; `new` counts 1 if it was not before."""
+        self._added[alert.incident] = self._added.get(alert.incident, 0) + new
+        if not self._ledger.policy.correlate:
+            return
+        for key in keys:
+            if self._holders.get((alert.incident, key), "") is None:
+                del self._holders[alert.incident, key]
+            if key in self._steps:
+                insort(self._steps[key], _seen(alert))
+
+    # --- one rule ------------------------------------------------------------------------------------------
+
+    def _by_rule(self, rule: Rule, alert: AlertRecord) -> tuple[list[str], Place | None]:
+        match rule:
+            case ByLabels():
+                return self._by_labels(rule, alert.labels)
+            case CauseAndSymptom():
+                return self._by_cause(rule, alert.labels)
+            case Downstream():
+                return self._by_service(rule, alert.labels)
+            case Sequence():
+                return self._by_step(rule, alert)
+
+    def _by_labels(self, rule: ByLabels, labels: Mapping[str, str]) -> tuple[list[str], Place | None]:
+        if not matches_all(rule.matchers, labels):
+            return [], None
+        same = _equal(rule.by, labels)
+        key = _key(rule, "", same)
+        since = self._ledger.at - rule.window
+        incident = self._open(key, lambda each: (each.active_at or each.opened_at) >= since)
+        about = {name: value for name, value in zip(rule.by, same, strict=True) if value}
+        return [key], Place(incident, f"rule {rule.name!r}: same {_in_words(rule.by, labels)}", rule.name, about=about)
+
+    def _by_cause(self, rule: CauseAndSymptom, labels: Mapping[str, str]) -> tuple[list[str], Place | None]:
+        equal = _equal(rule.equal, labels)
+        if matches_all(rule.cause, labels):
+            return [_key(rule, "cause", equal)], None
+        if not matches_all(rule.symptom, labels):
+            return [], None
+        found = self._holding(_key(rule, "cause", equal), rule, _is_cause(rule, equal))
+        mine = [_key(rule, "symptom", equal)]
+        if found is None:
+            return mine, None
+        incident, cause = found
+        return mine, Place(incident, f"rule {rule.name!r}: a symptom of {cause}{_of(rule.equal, labels)}", rule.name)
+
+    def _by_service(self, rule: Downstream, labels: Mapping[str, str]) -> tuple[list[str], Place | None]:
+        service = labels.get(rule.label, "")
+        if not service:
+            return [], None
+        equal = _equal(rule.equal, labels)
+        mine = [_key(rule, service, equal)]
+        for name, distance in self._upstream_of(service):
+            found = self._holding(_key(rule, name, equal), rule, _is_about(rule, name, equal))
+            if found is not None:
+                incident, trouble = found
+                way = "depends on" if distance == 1 else "depends in the end on"
+                why = f"rule {rule.name!r}: {service} {way} {name}, see {trouble}{_of(rule.equal, labels)}"
+                return mine, Place(incident, why, rule.name)
+        return mine, None
+
+    def _by_step(self, rule: Sequence, alert: AlertRecord) -> tuple[list[str], Place | None]:
+        """The order is that in which the alerts began, not that in which they were heard of."""
+        steps = [number for number, matchers in enumerate(rule.steps) if matches_all(matchers, alert.labels)]
+        if not steps:
+            return [], None
+        equal = _equal(rule.equal, alert.labels)
+        mine = [_step_key(rule, number, equal) for number in steps]
+        ways = [self._way(rule, number, equal, alert) for number in reversed(steps)]
+        way = max(ways, key=len)
+        if len(way) == 1:
+            return mine, None
+        last = len(way) == len(rule.steps)
+        seen = ", ".join(f"{each.name} at {each.at:%H:%M:%S}Z{_where(each)}" for each in way)
+        count = f"all {len(rule.steps)} steps" if last else f"{len(way)} of {len(rule.steps)} steps"
+        why = f"rule {rule.name!r}: {count}{_of(rule.equal, alert.labels)}: {seen}"
+        incident = next((each for each in map(self._joinable, way) if each is not None), None)
+        if incident is None and not last:
+            return mine, None
+        about = {name: value for name, value in zip(rule.equal, equal, strict=True) if value}
+        return mine, Place(incident, why, rule.name, completes=rule if last else None, about=about)
+
+    # --- what is there -------------------------------------------------------------------------------------
+
+    def _open(self, key: str, allowed: Callable[[Incident], bool] = lambda _: True) -> Incident | None:
+        """The newest that is open; else one that was over only a moment ago."""
+        found = self._ledger.found_by(key)
+        for each in found:
+            if each.status is not Status.RESOLVED and allowed(each) and self.has_room(each):
+                return each
+        for each in found:
+            if may_reopen(self._ledger, each) and allowed(each) and self.has_room(each):
+                return each
+        return None
+
+    def _holding(self, key: str, rule: CauseAndSymptom | Downstream, is_it: Test) -> tuple[Incident, str] | None:
+        """The incident with an alert that fires, or did within the rule's window, and the name of that alert."""
+        incident = self._open(key, lambda each: self._holder(each, key, rule, is_it) is not None)
+        if incident is None:
+            return None
+        return incident, self._holders[incident.id, key] or ""
+
+    def _holder(self, incident: Incident, key: str, rule: CauseAndSymptom | Downstream, is_it: Test) -> str | None:
+        known = self._holders.get((incident.id, key), "")
+        if known != "":
+            return known
+        since = self._ledger.at - rule.window
+        holders = (
+            alert.labels.get("alertname", "an alert")
+            for alert in self._ledger.alerts_of(incident)
+            if (alert.firing or alert.changed_at >= since) and is_it(alert.labels)
+        )
+        found = self._holders[incident.id, key] = next(holders, None)
+        return found
+
+    def _way(self, rule: Sequence, number: int, equal: tuple[str, ...], alert: AlertRecord) -> list[Seen]:
+        """The steps that were seen without a gap, with this alert as step `number`, within the rule's time."""
+        way = [_seen(alert)]
+        for before in range(number - 1, -1, -1):
+            seen = self._seen_as(rule, before, equal)
+            place = bisect_right(seen, way[0].at, key=lambda each: each.at)
+            found = next((each for each in reversed(seen[max(0, place - 2) : place]) if not _same(each, alert)), None)
+            if found is None or way[-1].at - found.at > rule.window:
+                break
+            way.insert(0, found)
+        for after in range(number + 1, len(rule.steps)):
+            seen = self._seen_as(rule, after, equal)
+            place = bisect_left(seen, way[-1].at, key=lambda each: each.at)
+            found = next((each for each in seen[place : place + 2] if not _same(each, alert)), None)
+            if found is None or found.at - way[0].at > rule.window:
+                break
+            way.append(found)
+        return way
+
+    def _seen_as(self, rule: Sequence, number: int, equal: tuple[str, ...]) -> list[Seen]:
+        """All alerts that were this step, also those that are over, by their beginning."""
+        key = _step_key(rule, number, equal)
+        if key not in self._steps:
+            self._steps[key] = sorted(
+                _seen(alert)
+                for incident in self._ledger.found_by(key)
+                for alert in self._ledger.alerts_of(incident)
+                if matches_all(rule.steps[number], alert.labels) and _equal(rule.equal, alert.labels) == equal
+            )
+        return self._steps[key]
+
+    def _joinable(self, seen: Seen) -> Incident | None:
+        """The incident of a step, if it takes another alert: also one that is over, unless a person said so."""
+        incident = self._ledger.known_incident(seen.incident)
+        if incident is None or incident.merged_into is not None or incident.resolved_by is not None:
+            return None
+        return incident if self.has_room(incident) else None
+
+    def _upstream_of(self, service: str) -> tuple[tuple[str, int], ...]:
+        known = self._upstream.get(service)
+        if known is None:
+            known = self._upstream[service] = tuple(upstream(self._ledger.policy.depends_on, service))
+        return known
+
+    def _depth(self, labels: Mapping[str, str]) -> tuple[int, ...]:
+        """Where an alert stands in each rule; what others follow comes first."""
+        depth = []
+        for rule in self._ledger.policy.correlate:
+            match rule:
+                case CauseAndSymptom():
+                    depth.append(0 if matches_all(rule.cause, labels) else 1)
+                case Downstream():
+                    depth.append(len(self._upstream_of(labels.get(rule.label, ""))))
+                case Sequence():
+                    steps = (number for number, each in enumerate(rule.steps) if matches_all(each, labels))
+                    depth.append(next(steps, 0))
+                case ByLabels():
+                    pass
+        return tuple(depth)
+
+
+def may_reopen(ledger: Ledger, incident: Incident) -> bool:
+    """Whether what fires now opens it again: its alerts ended a moment ago, and no person had a hand in that."""
+    if incident.status is not Status.RESOLVED or incident.resolved_at is None:
+        return False
+    by_hand = incident.resolved_by is not None or incident.merged_into is not None
+    return not by_hand and ledger.at - incident.resolved_at < ledger.policy.reopen_within
+
+
+def home_key(policy: Policy, alert: AlertRecord) -> str | None:
+    """The key that decides where it belongs as long as no cause and no sequence takes it."""
+    for rule in policy.correlate:
+        if isinstance(rule, ByLabels) and matches_all(rule.matchers, alert.labels):
+            return _key(rule, "", _equal(rule.by, alert.labels))
+    return None if alert.group is None else alert.group.index
+
+
+# --- late causes -------------------------------------------------------------------------------------------
+
+
+def symptoms(ledger: Ledger, alerts: Iterable[AlertRecord], home: str) -> Iterator[tuple[Incident, str]]:
+    """Open incidents that came before their cause, which is among `alerts`: of each, why it is part of `home`. Each
+    is looked for when it is asked for: what was said before may have been done."""
+    asked: set[tuple[int, str, tuple[str, ...]]] = set()
+    for alert in alerts:
+        for index, rule in enumerate(ledger.policy.correlate):
+            match rule:
+                case CauseAndSymptom() if matches_all(rule.cause, alert.labels):
+                    about = ""
+                case Downstream() if alert.labels.get(rule.label):
+                    about = alert.labels[rule.label]
+                case _:
+                    continue
+            equal = _equal(rule.equal, alert.labels)
+            if (index, about, equal) in asked:
+                continue
+            asked.add((index, about, equal))
+            name = alert.labels.get("alertname", "an alert")
+            yield from _symptoms_by(ledger, rule, home, index, _roles_below(ledger, rule, about), equal, name)
+
+
+def _symptoms_by(
+    ledger: Ledger,
+    rule: CauseAndSymptom | Downstream,
+    home: str,
+    index: int,
+    roles: Iterable[str],
+    equal: tuple[str, ...],
+    cause: str,
+) -> Iterator[tuple[Incident, str]]:
+    keys = dict.fromkeys(_key(rule, role, equal) for role in roles)
+    for key in keys:
+        for incident in reversed(ledger.found_by(key)):
+            now = ledger.incident(incident.id)
+            if now.id != home and _is_symptom(ledger, now, rule, index) and _all_under(ledger, now, rule, keys):
+                yield now, f"rule {rule.name!r}: its cause {cause} came later"
+
+
+def _roles_below(ledger: Ledger, rule: CauseAndSymptom | Downstream, service: str) -> Iterable[str]:
+    if isinstance(rule, CauseAndSymptom):
+        return ("symptom",)
+    return (name for name, _ in downstream(ledger.policy.needed_by, service))
+
+
+def _is_symptom(ledger: Ledger, incident: Incident, rule: CauseAndSymptom | Downstream, index: int) -> bool:
+    if incident.status is Status.RESOLVED or incident.opened_at < ledger.at - rule.window:
+        return False
+    if incident.apart or incident.taken_back:
+        return False
+    # First match wins: it is where it is by a rule before this one.
+    return all(incident.rule != earlier.name for earlier in ledger.policy.correlate[:index])
+
+
+def _all_under(
+    ledger: Ledger, incident: Incident, rule: CauseAndSymptom | Downstream, keys: Mapping[str, None]
+) -> bool:
+    """Whether nothing else is in it: an incident is adopted as a whole."""
+    return all(_symptom_key(rule, alert.labels) in keys for alert in ledger.alerts_of(incident))
+
+
+def _symptom_key(rule: CauseAndSymptom | Downstream, labels: Mapping[str, str]) -> str | None:
+    equal = _equal(rule.equal, labels)
+    if isinstance(rule, Downstream):
+        return _key(rule, labels.get(rule.label, ""), equal)
+    is_symptom = matches_all(rule.symptom, labels) and not matches_all(rule.cause, labels)
+    return _key(rule, "symptom", equal) if is_symptom else None
+
+
+def _is_cause(rule: CauseAndSymptom, equal: tuple[str, ...]) -> Test:
+    return lambda labels: matches_all(rule.cause, labels) and _equal(rule.equal, labels) == equal
+
+
+def _is_about(rule: Downstream, service: str, equal: tuple[str, ...]) -> Test:
+    return lambda labels: labels.get(rule.label) == service and _equal(rule.equal, labels) == equal
+
+
+# --- keys and words ----------------------------------------------------------------------------------------
+
+
+def _key(rule: Rule, role: str, values: tuple[str, ...]) -> str:
+    return "\x1f".join(("rule", rule.name, role, *values))
+
+
+def _step_key(rule: Sequence, number: int, values: tuple[str, ...]) -> str:
+    return _key(rule, f"step {number}", values)
+
+
+def _equal(names: tuple[str, ...], labels: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple([labels.get(name, "") for name in names])
+
+
+def _seen(alert: AlertRecord) -> Seen:
+    name = alert.labels.get("alertname", "an alert")
+    return Seen(alert.starts_at, alert.incident, alert.source, alert.fingerprint, name)
+
+
+def _same(seen: Seen, alert: AlertRecord) -> bool:
+    return seen.fingerprint == alert.fingerprint and seen.source == alert.source
+
+
+def _where(seen: Seen) -> str:
+    return f" ({seen.incident})" if seen.incident else ""
+
+
+def _in_words(names: tuple[str, ...], labels: Mapping[str, str]) -> str:
+    return ", ".join(f"{name}={labels[name]}" if labels.get(name) else f"no {name}" for name in names)
+
+
+def _of(names: tuple[str, ...], labels: Mapping[str, str]) -> str:
+    return f" ({_in_words(names, labels)})" if names else ""

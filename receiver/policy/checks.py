@@ -1,0 +1,302 @@
+"""What no single place of receiver.yml or topology.yml shows: names that lead nowhere, kinds that are mixed, times that
+do not fit together. Every check bears any shape of document; what the schema finds is not told again here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
+from typing import NamedTuple
+
+from guard.configfile import Problem
+from receiver.incident import SEVERITIES
+from receiver.policy.duration import parse_duration
+from receiver.policy.topology import cycle
+from receiver.policy.windows import parse_once
+
+Path = tuple[str | int, ...]
+
+
+class Bounds(NamedTuple):
+    """What a duration may be. The key is written as the documentation writes it."""
+
+    key: str
+    least: str
+    most: str
+    zero: str = ""  # what 0s means, where it is allowed besides
+
+
+DURATIONS = (
+    Bounds("sources.NAME.watchdog.late_after", "30s", "7d"),
+    Bounds("correlate[].window", "1s", "1d"),
+    Bounds("storms.per_channel.per", "1s", "1h"),
+    Bounds("cooldowns[].duration", "1s", "7d"),
+    Bounds("flapping.calm", "1s", "1d"),
+    Bounds("reopen_within", "1s", "1d", zero="never"),
+    Bounds("stale_after", "1m", "365d", zero="never"),
+    Bounds("retention.journal", "1h", "100y", zero="for ever"),
+    Bounds("retention.incidents", "1h", "100y", zero="for ever"),
+)
+
+
+class RuleKeys(NamedTuple):
+    """The keys of one kind of rule: which tell the kind, which it needs, which it may have."""
+
+    telling: tuple[str, ...]
+    needed: tuple[str, ...]
+    allowed: tuple[str, ...]
+
+
+RULES = (
+    RuleKeys(("by",), ("by",), ("matchers",)),
+    RuleKeys(("cause", "symptom"), ("cause", "symptom"), ("equal",)),
+    RuleKeys(("depends_on_label",), ("depends_on_label",), ("equal",)),
+    RuleKeys(("sequence",), ("sequence", "equal"), ("severity", "title")),
+)
+_ONE_KIND = "exactly one kind of rule: `by`; `cause` and `symptom`; `depends_on_label`; or `sequence`"
+_PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def problems(document: object) -> Iterator[Problem]:
+    """Of receiver.yml."""
+    if not isinstance(document, dict):
+        return
+    channels = _names(document.get("channels"))
+    escalations = _names(document.get("escalations"))
+    yield from _sources(document.get("sources"))
+    yield from _routes(document.get("routes"), escalations)
+    for name, escalation in _items(document.get("escalations")):
+        stages = escalation.get("stages") if isinstance(escalation, dict) else None
+        yield from _stages(("escalations", name, "stages"), stages, channels)
+    if not _list(document.get("routes")) and len(escalations) > 1:
+        yield Problem(
+            path=("escalations",),
+            found=f"{len(escalations)} escalations and no routes",
+            expected="routes that say which incidents take which escalation",
+        )
+    yield from _correlate(document.get("correlate"))
+    yield from _topology(document)
+    yield from _maintenance(document.get("maintenance"))
+    for bounds in DURATIONS:
+        yield from _durations(document, bounds)
+
+
+def topology_problems(document: object, at: Path = ()) -> Iterator[Problem]:
+    """Of topology.yml, or of what stands under `topology`."""
+    services = document.get("services") if isinstance(document, dict) else None
+    depends_on = {
+        name: [each for each in _list(service.get("depends_on")) if isinstance(each, str)]
+        for name, service in _items(services)
+        if isinstance(service, dict)
+    }
+    if found := cycle(depends_on):
+        yield Problem(
+            path=(*at, "services", found[0], "depends_on"),
+            found=f"a cycle: {' -> '.join([*found, found[0]])}",
+            expected="services that do not need themselves",
+        )
+
+
+def _sources(sources: object) -> Iterator[Problem]:
+    for name, source in _items(sources):
+        if not isinstance(source, dict):
+            continue
+        url = source.get("alertmanager_url")
+        if isinstance(url, str) and re.match(r"[^/]*//[^/]*@", url):
+            yield Problem(
+                path=("sources", name, "alertmanager_url"),
+                found="an address with a user or a password in it",
+                expected="an address alone (a token goes into alertmanager_token_file)",
+            )
+        if url is None and source.get("alertmanager_token_file") is not None:
+            yield Problem(
+                path=("sources", name, "alertmanager_token_file"),
+                found="a token and no address",
+                expected="alertmanager_url beside it",
+            )
+
+
+def _routes(routes: object, escalations: list[str]) -> Iterator[Problem]:
+    for index, route in enumerate(_list(routes)):
+        name = route.get("escalation") if isinstance(route, dict) else None
+        if isinstance(name, str) and name not in escalations:
+            yield Problem(path=("routes", index, "escalation"), found=f"{name!r}", expected=_one_of(escalations))
+
+
+def _stages(path: Path, stages: object, channels: list[str]) -> Iterator[Problem]:
+    earlier = None
+    for index, stage in enumerate(_list(stages)):
+        if not isinstance(stage, dict):
+            continue
+        for place, name in enumerate(_list(stage.get("notify"))):
+            if isinstance(name, str) and name not in channels:
+                yield Problem(path=(*path, index, "notify", place), found=f"{name!r}", expected=_one_of(channels))
+        delay = _duration(stage.get("delay", "0s"))
+        if delay is None:
+            continue  # a fault of its own, found by the schema
+        if earlier is not None and delay < earlier:
+            yield Problem(
+                path=(*path, index, "delay"),
+                found=f"{stage.get('delay', '0s')!r}, less than the stage before",
+                expected="stages in the order of their delays, each counted from the opening of the incident",
+            )
+        earlier = delay
+
+
+# --- correlation -------------------------------------------------------------------------------------------------
+
+
+def _correlate(rules: object) -> Iterator[Problem]:
+    yield from _names_twice("correlate", rules)
+    for index, rule in enumerate(_list(rules)):
+        if isinstance(rule, dict):
+            written = {key: value for key, value in rule.items() if value is not None}
+            yield from _rule(("correlate", index), written)
+
+
+def _rule(path: Path, rule: dict[object, object]) -> Iterator[Problem]:
+    told = [keys for keys in RULES if any(key in rule for key in keys.telling)]
+    if len(told) != 1:
+        mixed = [f"`{key}`" for keys in told for key in keys.telling if key in rule]
+        found = f"a mixture of {' and '.join(mixed)}" if mixed else "a rule without a kind"
+        yield Problem(path=path, found=found, expected=_ONE_KIND)
+        return
+    (keys,) = told
+    beside = "` and `".join(keys.telling)
+    own = (*keys.needed, *keys.allowed)
+    for key in keys.needed:
+        if key not in rule:
+            yield Problem(path=(*path, key), found="nothing", expected=f"`{key}` in a rule with `{beside}`")
+    for key in dict.fromkeys(key for keys in RULES for key in (*keys.needed, *keys.allowed) if key not in own):
+        if key in rule:
+            listed = ", ".join(("name", "window", *own))
+            yield Problem((*path, key), "a key of another kind of rule", f"with `{beside}` only: {listed}")
+    if "sequence" in rule:
+        yield from _sequence(path, rule)
+
+
+def _sequence(path: Path, rule: dict[object, object]) -> Iterator[Problem]:
+    equal = [label for label in _list(rule.get("equal")) if isinstance(label, str)]
+    if rule.get("equal") == []:
+        yield Problem((*path, "equal"), "an empty list", "at least one label that all steps share, such as user")
+    severity = rule.get("severity")
+    if isinstance(severity, str) and severity.lower() not in SEVERITIES:
+        yield Problem((*path, "severity"), f"{severity!r}", f"one of: {', '.join(SEVERITIES)}")
+    title = rule.get("title")
+    if not isinstance(title, str):
+        return
+    for label in _PLACEHOLDER.findall(title):
+        if label not in equal:
+            yield Problem((*path, "title"), f"{{{label}}} in {title!r}", f"labels of `equal` ({', '.join(equal)})")
+    if re.search(r"[{}]", _PLACEHOLDER.sub("", title)):
+        yield Problem((*path, "title"), f"a brace that is left over in {title!r}", "labels of `equal` such as {user}")
+
+
+def _topology(document: dict[str, object]) -> Iterator[Problem]:
+    written = [key for key in ("topology", "topology_file") if document.get(key) is not None]
+    needing = [
+        index
+        for index, rule in enumerate(_list(document.get("correlate")))
+        if isinstance(rule, dict) and rule.get("depends_on_label") is not None
+    ]
+    if len(written) > 1:
+        yield Problem(("topology_file",), "a second topology", "either `topology` or `topology_file`")
+    if written and not needing:
+        yield Problem((written[0],), "a topology that no rule uses", "a rule of `correlate` with `depends_on_label`")
+    for index in needing if not written else ():
+        yield Problem(
+            ("correlate", index, "depends_on_label"),
+            "a rule without a topology",
+            "`topology` or `topology_file` beside `correlate`",
+        )
+    yield from topology_problems(document.get("topology"), ("topology",))
+
+
+# --- times -------------------------------------------------------------------------------------------------------
+
+
+def _maintenance(items: object) -> Iterator[Problem]:
+    yield from _names_twice("maintenance", items)
+    for index, item in enumerate(_list(items)):
+        if not isinstance(item, dict):
+            continue
+        path = ("maintenance", index)
+        written = [key for key in ("weekly", "from", "to") if item.get(key) is not None]
+        if written not in (["weekly"], ["from", "to"]):
+            found = " and ".join(f"`{key}`" for key in written) or "no time"
+            yield Problem(path, found, "either `weekly`, or both `from` and `to`")
+        elif written == ["from", "to"]:
+            yield from _order(path, item)
+
+
+def _order(path: Path, item: dict[str, object]) -> Iterator[Problem]:
+    begin, end, zone = item["from"], item["to"], item.get("time_zone", "UTC")
+    if not (isinstance(begin, str) and isinstance(end, str) and isinstance(zone, str)):
+        return
+    try:
+        window = parse_once(begin, end, time_zone=zone)
+    except ValueError:
+        return  # a fault of its own, found by the schema
+    if window.starts is not None and window.ends is not None and window.ends <= window.starts:
+        yield Problem((*path, "to"), f"{end!r}, not after {begin!r}", "a moment after `from`")
+
+
+def _durations(document: object, bounds: Bounds) -> Iterator[Problem]:
+    least, most = parse_duration(bounds.least), parse_duration(bounds.most)
+    for path, text in _places(document, bounds.key.replace("[]", ".[]").split(".")):
+        duration = _duration(text)
+        if duration is None or least <= duration <= most or (bounds.zero and not duration):
+            continue
+        besides = f"0s ({bounds.zero}), or " if bounds.zero else ""
+        yield Problem(path, f"{text!r}", f"{besides}a duration from {bounds.least} to {bounds.most}")
+
+
+def _duration(text: object) -> timedelta | None:
+    """Nothing where it is a fault of its own, found by the schema."""
+    try:
+        return parse_duration(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+
+
+def _places(value: object, steps: Sequence[str], path: Path = ()) -> Iterator[tuple[Path, object]]:
+    """Every place that a key of the documentation names, with what stands there."""
+    match steps:
+        case []:
+            yield path, value
+        case ["NAME", *rest]:
+            for name, inner in _items(value):
+                yield from _places(inner, rest, (*path, name))
+        case ["[]", *rest]:
+            for index, inner in enumerate(_list(value)):
+                yield from _places(inner, rest, (*path, index))
+        case [key, *rest] if isinstance(value, dict) and key in value:
+            yield from _places(value[key], rest, (*path, key))
+
+
+# --- shapes ------------------------------------------------------------------------------------------------------
+
+
+def _names_twice(key: str, items: object) -> Iterator[Problem]:
+    seen: dict[str, int] = {}
+    for index, item in enumerate(_list(items)):
+        name = item.get("name") if isinstance(item, dict) else None
+        if isinstance(name, str) and seen.setdefault(name, index) != index:
+            yield Problem((key, index, "name"), f"{name!r}, the name of {key}[{seen[name]}]", "a name of its own")
+
+
+def _one_of(names: Iterable[str]) -> str:
+    listed = ", ".join(sorted(names))
+    return f"one of: {listed}" if listed else "a name that is defined (none is)"
+
+
+def _names(value: object) -> list[str]:
+    return [name for name, _ in _items(value)]
+
+
+def _items(value: object) -> list[tuple[str, object]]:
+    return [(name, item) for name, item in value.items() if isinstance(name, str)] if isinstance(value, dict) else []
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []

@@ -1,0 +1,87 @@
+"""The policies that the worlds have: each one brings something else."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from receiver.policy.policy import Policy
+from tests.stories.story import policy_from
+
+_ROUTES = """
+routes:
+  - {matchers: ['alertname="Watchdog"']}
+  - {matchers: ['severity="critical"'], escalation: page}
+  - {escalation: chat}
+escalations:
+  page: {stages: [{notify: [chat, hook]}, {delay: 5m, notify: [pager]}, {delay: 2h, notify: [chat, pager]}]}
+  chat: {stages: [{notify: [chat]}]}
+channels: {chat: {type: terminal}, pager: {type: terminal}, hook: {type: terminal}}
+"""
+
+_TEXTS = {
+    "plain": _ROUTES,
+    # Another route for everything, and a channel less.
+    "other": """
+escalations:
+  all: {stages: [{notify: [hook]}, {delay: 20m, notify: [chat]}]}
+channels: {chat: {type: terminal}, hook: {type: terminal}}
+""",
+    "storms": _ROUTES
+    + """
+storms: {per_channel: {limit: 3, per: 1m}}
+flapping: {after: 2, calm: 5m}
+""",
+    "nothing passes": _ROUTES
+    + """
+storms: {per_channel: {limit: 2, per: 5m}, never_hold: []}
+reopen_within: 0s
+flapping: {after: 0}
+""",
+    "rules": _ROUTES
+    + """
+correlate:
+  - {name: break-in, sequence: [['alertname="Alert0"'], ['alertname="Alert1"']], equal: [host], window: 1h,
+     title: 'Break-in at {host}'}
+  - {name: database, cause: ['alertname="Alert3"'], symptom: ['tier="app"'], equal: [cluster], window: 30m}
+  - {name: services, depends_on_label: service, equal: [cluster], window: 1h}
+  - {name: hosts, matchers: ['host!=""'], by: [host], window: 20m}
+topology:
+  services:
+    shop: {depends_on: [cart, search]}
+    cart: {depends_on: [db]}
+    search: {depends_on: [db]}
+incident_alerts_max: 12
+""",
+    "other rules": _ROUTES
+    + """
+correlate:
+  - {name: clusters, by: [cluster], window: 1h}
+  - {name: services, depends_on_label: service, window: 1h}
+topology: {services: {shop: {depends_on: [db]}}}
+storms: {per_channel: {limit: 3, per: 1m}}
+""",
+    "night": _ROUTES
+    + """
+maintenance:
+  - {name: patch night, matchers: ['severity=~"warning|critical"', 'group!="3"'], weekly: 'Sun 02:00-04:00',
+     time_zone: Europe/Berlin}
+cooldowns: [{matchers: ['alertname="Alert1"'], duration: 40m}]
+flapping: {after: 2, calm: 10m}
+""",
+    "watched": "sources: {am: {watchdog: {late_after: 5m}}, eu1: {watchdog: {late_after: 3m}}}" + _ROUTES,
+    "watched otherwise": "sources: {eu1: {watchdog: {late_after: 10m}}}"
+    + _ROUTES
+    + """
+stale_after: 2h
+""",
+    "years": _ROUTES
+    + """
+stale_after: 12h
+maintenance: [{name: sundays, matchers: ['severity="warning"'], weekly: 'Sun 02:00-04:00', time_zone: Europe/Berlin}]
+""",
+}
+
+
+@lru_cache
+def policy_named(name: str) -> Policy:
+    return policy_from(_TEXTS[name], digest=name)
