@@ -110,7 +110,7 @@ def test_incidents_are_assigned_merged_and_split_again(tmp_path: Path) -> None:
             status, _, err = await typed(world.url, "split", first, fingerprint)
             assert (status, err) == (
                 1,
-                f"tocsin incident: {first}: answered 409: {first} has no alert '{fingerprint}'\n",
+                f"tocsin incident: {first}: answered 409: it has no alert with the fingerprint '{fingerprint}'\n",
             )
 
     run(test())
