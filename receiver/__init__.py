@@ -11,6 +11,7 @@ episode.py   which alert a line of a body is, and which episode of it
 watch.py     whether a source can be believed: silent, hidden, gone
 joining.py   alerts join incidents and go
 correlation.py  which incident an alert belongs to, and the reason
+adoption.py  a cause that comes late: which incidents are its symptoms
 merging.py   two incidents become one, and one becomes two
 acting.py    what people do to incidents
 lifecycle.py  what happens to an incident as a whole: it is snoozed or muted, is heard again, is over, rests

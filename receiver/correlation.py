@@ -13,8 +13,9 @@ small one.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from itertools import chain
 
 import msgspec
 
@@ -22,8 +23,9 @@ from receiver.incident import AlertRecord, Group, Incident, Status
 from receiver.ledger import Ledger
 from receiver.policy.matcher import matches_all
 from receiver.policy.policy import ByLabels, CauseAndSymptom, Downstream, Policy, Rule, Sequence
-from receiver.policy.topology import downstream, upstream
+from receiver.policy.topology import upstream
 
+NOWHERE = 1_000_000  # in a rule that has nothing to do with an alert
 Test = Callable[[Mapping[str, str]], bool]
 
 
@@ -49,29 +51,40 @@ class Seen(msgspec.Struct, frozen=True, order=True):
     name: str
 
 
+class Part(msgspec.Struct, frozen=True):
+    """What the rules have to do with alerts of the same labels, as far as the rules look at labels."""
+
+    rules: tuple[Rule, ...]
+    depth: tuple[int, ...]
+
+
 class Finder:
     """Looks for the incidents of alerts, over one decision."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
+        self._names = _names(ledger.policy)  # of all labels that rules look at
+        self._parts: dict[tuple[str | None, ...], Part] = {}
         self._added: dict[str, int] = {}  # how many alerts this decision adds to incidents
         self._full = ""  # the newest incident that took no more alerts
         self._holders: dict[tuple[str, str], str | None] = {}  # (incident, key) -> the alert that makes it so
         self._upstream: dict[str, tuple[tuple[str, int], ...]] = {}
         self._steps: dict[str, list[Seen]] = {}  # key of a step -> alerts, by their beginning
 
-    def in_order(self, alerts: Iterable[AlertRecord]) -> list[AlertRecord]:
-        """Causes before symptoms, services before those that depend on them, steps in their order."""
-        alerts = list(alerts)
-        if len(alerts) > 1 and self._ledger.policy.correlate:
-            alerts.sort(key=lambda alert: self._depth(alert.labels))
-        return alerts
+    def in_order(self, alerts: Iterable[AlertRecord]) -> list[tuple[AlertRecord, tuple[Rule, ...]]]:
+        """With the rules that have to do with each. Causes before symptoms, services before those that depend on them,
+        steps in their order."""
+        if not self._ledger.policy.correlate:
+            return [(alert, ()) for alert in alerts]
+        parts = [(alert, self._part(alert.labels)) for alert in alerts]
+        parts.sort(key=lambda each: each[1].depth)
+        return [(alert, part.rules) for alert, part in parts]
 
-    def place(self, alert: AlertRecord, group: Group) -> Place:
+    def place(self, alert: AlertRecord, group: Group, rules: tuple[Rule, ...]) -> Place:
         self._full = ""
         keys: dict[str, None] = {}
         found: Place | None = None
-        for rule in self._ledger.policy.correlate:
+        for rule in rules:
             if found is not None and isinstance(rule, ByLabels):
                 continue
             mine, placed = self._by_rule(rule, alert)
@@ -117,21 +130,21 @@ class Finder:
     def _by_labels(self, rule: ByLabels, labels: Mapping[str, str]) -> tuple[list[str], Place | None]:
         if not matches_all(rule.matchers, labels):
             return [], None
-        same = _equal(rule.by, labels)
-        key = _key(rule, "", same)
+        same = values_of(rule.by, labels)
+        key = key_of(rule, "", same)
         since = self._ledger.at - rule.window
         incident = self._open(key, lambda each: (each.active_at or each.opened_at) >= since)
         about = {name: value for name, value in zip(rule.by, same, strict=True) if value}
         return [key], Place(incident, f"rule {rule.name!r}: same {_in_words(rule.by, labels)}", rule.name, about=about)
 
     def _by_cause(self, rule: CauseAndSymptom, labels: Mapping[str, str]) -> tuple[list[str], Place | None]:
-        equal = _equal(rule.equal, labels)
+        equal = values_of(rule.equal, labels)
         if matches_all(rule.cause, labels):
-            return [_key(rule, "cause", equal)], None
+            return [key_of(rule, "cause", equal)], None
         if not matches_all(rule.symptom, labels):
             return [], None
-        found = self._holding(_key(rule, "cause", equal), rule, _is_cause(rule, equal))
-        mine = [_key(rule, "symptom", equal)]
+        found = self._holding(key_of(rule, "cause", equal), rule, _is_cause(rule, equal))
+        mine = [key_of(rule, "symptom", equal)]
         if found is None:
             return mine, None
         incident, cause = found
@@ -141,10 +154,10 @@ class Finder:
         service = labels.get(rule.label, "")
         if not service:
             return [], None
-        equal = _equal(rule.equal, labels)
-        mine = [_key(rule, service, equal)]
+        equal = values_of(rule.equal, labels)
+        mine = [key_of(rule, service, equal)]
         for name, distance in self._upstream_of(service):
-            found = self._holding(_key(rule, name, equal), rule, _is_about(rule, name, equal))
+            found = self._holding(key_of(rule, name, equal), rule, _is_about(rule, name, equal))
             if found is not None:
                 incident, trouble = found
                 way = "depends on" if distance == 1 else "depends in the end on"
@@ -157,7 +170,7 @@ class Finder:
         steps = [number for number, matchers in enumerate(rule.steps) if matches_all(matchers, alert.labels)]
         if not steps:
             return [], None
-        equal = _equal(rule.equal, alert.labels)
+        equal = values_of(rule.equal, alert.labels)
         mine = [_step_key(rule, number, equal) for number in steps]
         ways = [self._way(rule, number, equal, alert) for number in reversed(steps)]
         way = max(ways, key=len)
@@ -233,7 +246,7 @@ class Finder:
                 _seen(alert)
                 for incident in self._ledger.found_by(key)
                 for alert in self._ledger.alerts_of(incident)
-                if matches_all(rule.steps[number], alert.labels) and _equal(rule.equal, alert.labels) == equal
+                if matches_all(rule.steps[number], alert.labels) and values_of(rule.equal, alert.labels) == equal
             )
         return self._steps[key]
 
@@ -250,21 +263,33 @@ class Finder:
             known = self._upstream[service] = tuple(upstream(self._ledger.policy.depends_on, service))
         return known
 
-    def _depth(self, labels: Mapping[str, str]) -> tuple[int, ...]:
-        """Where an alert stands in each rule; what others follow comes first."""
-        depth = []
-        for rule in self._ledger.policy.correlate:
-            match rule:
-                case CauseAndSymptom():
-                    depth.append(0 if matches_all(rule.cause, labels) else 1)
-                case Downstream():
-                    depth.append(len(self._upstream_of(labels.get(rule.label, ""))))
-                case Sequence():
-                    steps = (number for number, each in enumerate(rule.steps) if matches_all(each, labels))
-                    depth.append(next(steps, 0))
-                case ByLabels():
-                    pass
-        return tuple(depth)
+    def _part(self, labels: Mapping[str, str]) -> Part:
+        values = tuple([labels.get(name) for name in self._names])
+        known = self._parts.get(values)
+        if known is None:
+            correlate = self._ledger.policy.correlate
+            stands = [self._stand(rule, labels) for rule in correlate]
+            rules = tuple([rule for rule, stand in zip(correlate, stands, strict=True) if stand != NOWHERE])
+            known = self._parts[values] = Part(rules, tuple(stands))
+        return known
+
+    def _stand(self, rule: Rule, labels: Mapping[str, str]) -> int:
+        """Where an alert stands in a rule; what others follow comes first."""
+        match rule:
+            case ByLabels():
+                return 0 if matches_all(rule.matchers, labels) else NOWHERE
+            case CauseAndSymptom():
+                if matches_all(rule.cause, labels):
+                    return 0
+                return 1 if matches_all(rule.symptom, labels) else NOWHERE
+            case Downstream():
+                service = labels.get(rule.label)
+                return len(self._upstream_of(service)) if service else NOWHERE
+            case Sequence():
+                for number, matchers in enumerate(rule.steps):
+                    if matches_all(matchers, labels):
+                        return number
+                return NOWHERE
 
 
 def may_reopen(ledger: Ledger, incident: Incident) -> bool:
@@ -279,101 +304,48 @@ def home_key(policy: Policy, alert: AlertRecord) -> str | None:
     """The key that decides where it belongs as long as no cause and no sequence takes it."""
     for rule in policy.correlate:
         if isinstance(rule, ByLabels) and matches_all(rule.matchers, alert.labels):
-            return _key(rule, "", _equal(rule.by, alert.labels))
+            return key_of(rule, "", values_of(rule.by, alert.labels))
     return None if alert.group is None else alert.group.index
 
 
-# --- late causes -------------------------------------------------------------------------------------------
-
-
-def symptoms(ledger: Ledger, alerts: Iterable[AlertRecord], home: str) -> Iterator[tuple[Incident, str]]:
-    """Open incidents that came before their cause, which is among `alerts`: of each, why it is part of `home`. Each
-    is looked for when it is asked for: what was said before may have been done."""
-    asked: set[tuple[int, str, tuple[str, ...]]] = set()
-    for alert in alerts:
-        for index, rule in enumerate(ledger.policy.correlate):
-            match rule:
-                case CauseAndSymptom() if matches_all(rule.cause, alert.labels):
-                    about = ""
-                case Downstream() if alert.labels.get(rule.label):
-                    about = alert.labels[rule.label]
-                case _:
-                    continue
-            equal = _equal(rule.equal, alert.labels)
-            if (index, about, equal) in asked:
-                continue
-            asked.add((index, about, equal))
-            name = alert.labels.get("alertname", "an alert")
-            yield from _symptoms_by(ledger, rule, home, index, _roles_below(ledger, rule, about), equal, name)
-
-
-def _symptoms_by(
-    ledger: Ledger,
-    rule: CauseAndSymptom | Downstream,
-    home: str,
-    index: int,
-    roles: Iterable[str],
-    equal: tuple[str, ...],
-    cause: str,
-) -> Iterator[tuple[Incident, str]]:
-    keys = dict.fromkeys(_key(rule, role, equal) for role in roles)
-    for key in keys:
-        for incident in reversed(ledger.found_by(key)):
-            now = ledger.incident(incident.id)
-            if now.id != home and _is_symptom(ledger, now, rule, index) and _all_under(ledger, now, rule, keys):
-                yield now, f"rule {rule.name!r}: its cause {cause} came later"
-
-
-def _roles_below(ledger: Ledger, rule: CauseAndSymptom | Downstream, service: str) -> Iterable[str]:
-    if isinstance(rule, CauseAndSymptom):
-        return ("symptom",)
-    return (name for name, _ in downstream(ledger.policy.needed_by, service))
-
-
-def _is_symptom(ledger: Ledger, incident: Incident, rule: CauseAndSymptom | Downstream, index: int) -> bool:
-    if incident.status is Status.RESOLVED or incident.opened_at < ledger.at - rule.window:
-        return False
-    if incident.apart or incident.taken_back:
-        return False
-    # First match wins: it is where it is by a rule before this one.
-    return all(incident.rule != earlier.name for earlier in ledger.policy.correlate[:index])
-
-
-def _all_under(
-    ledger: Ledger, incident: Incident, rule: CauseAndSymptom | Downstream, keys: Mapping[str, None]
-) -> bool:
-    """Whether nothing else is in it: an incident is adopted as a whole."""
-    return all(_symptom_key(rule, alert.labels) in keys for alert in ledger.alerts_of(incident))
-
-
-def _symptom_key(rule: CauseAndSymptom | Downstream, labels: Mapping[str, str]) -> str | None:
-    equal = _equal(rule.equal, labels)
-    if isinstance(rule, Downstream):
-        return _key(rule, labels.get(rule.label, ""), equal)
-    is_symptom = matches_all(rule.symptom, labels) and not matches_all(rule.cause, labels)
-    return _key(rule, "symptom", equal) if is_symptom else None
+def _names(policy: Policy) -> tuple[str, ...]:
+    """The labels that say which rules have to do with an alert."""
+    names: dict[str, None] = {}
+    for rule in policy.correlate:
+        match rule:
+            case ByLabels():
+                matchers = rule.matchers
+            case CauseAndSymptom():
+                matchers = (*rule.cause, *rule.symptom)
+            case Downstream():
+                matchers = ()
+                names[rule.label] = None
+            case Sequence():
+                matchers = tuple(chain.from_iterable(rule.steps))
+        names.update(dict.fromkeys([matcher.name for matcher in matchers]))
+    return tuple(names)
 
 
 def _is_cause(rule: CauseAndSymptom, equal: tuple[str, ...]) -> Test:
-    return lambda labels: matches_all(rule.cause, labels) and _equal(rule.equal, labels) == equal
+    return lambda labels: matches_all(rule.cause, labels) and values_of(rule.equal, labels) == equal
 
 
 def _is_about(rule: Downstream, service: str, equal: tuple[str, ...]) -> Test:
-    return lambda labels: labels.get(rule.label) == service and _equal(rule.equal, labels) == equal
+    return lambda labels: labels.get(rule.label) == service and values_of(rule.equal, labels) == equal
 
 
 # --- keys and words ----------------------------------------------------------------------------------------
 
 
-def _key(rule: Rule, role: str, values: tuple[str, ...]) -> str:
+def key_of(rule: Rule, role: str, values: tuple[str, ...]) -> str:
     return "\x1f".join(("rule", rule.name, role, *values))
 
 
 def _step_key(rule: Sequence, number: int, values: tuple[str, ...]) -> str:
-    return _key(rule, f"step {number}", values)
+    return key_of(rule, f"step {number}", values)
 
 
-def _equal(names: tuple[str, ...], labels: Mapping[str, str]) -> tuple[str, ...]:
+def values_of(names: tuple[str, ...], labels: Mapping[str, str]) -> tuple[str, ...]:
     return tuple([labels.get(name, "") for name in names])
 
 

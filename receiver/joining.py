@@ -13,7 +13,8 @@ from datetime import datetime
 import msgspec
 from msgspec.structs import replace
 
-from receiver.correlation import Finder, Place, may_reopen, symptoms
+from receiver.adoption import symptoms
+from receiver.correlation import Finder, Place, may_reopen
 from receiver.episode import CHARACTERS_MAX
 from receiver.incident import (
     KEYS_MAX,
@@ -34,7 +35,7 @@ from receiver.lifecycle import REMEMBERED, fires_again, heard_again, open_again,
 from receiver.merging import in_words, take_over
 from receiver.message import Kind
 from receiver.policy.duration import format_duration
-from receiver.policy.policy import Sequence
+from receiver.policy.policy import Rule, Sequence
 from receiver.telling import flaps, routed, tell_change, tell_now, tell_stages, tell_update
 
 
@@ -43,6 +44,7 @@ class Arrival(msgspec.Struct):
 
     severity: str  # before
     alerts: list[AlertRecord] = []
+    ruled: list[AlertRecord] = []  # those of them with which a rule has to do
     gone: list[AlertRecord] = []
     whys: dict[str, None] = {}
     whys_gone: dict[str, None] = {}
@@ -72,14 +74,19 @@ class Moves:
 
     def join(self, group: Group, group_labels: dict[str, str], alerts: Iterable[AlertRecord]) -> None:
         """Alerts that began to fire, without an incident as yet."""
-        for alert in self._finder.in_order(alerts):
-            known = self._ledger.state.alerts.get((alert.source, alert.fingerprint))
-            place = self._place(alert, group, known)
-            incident = place.incident or _opened(self._ledger, group, group_labels, place)
-            arrival = self._arrival(incident)
-            self._keep_keys(incident.id, place.keys)
+        before = self._ledger.state.alerts
+        last: Place | None = None
+        for alert, rules in self._finder.in_order(alerts):
+            known = before.get((alert.source, alert.fingerprint))
+            place = self._place(alert, group, known, rules)
+            if place is not last:  # most alerts of a body go where the one before went
+                last, incident = place, place.incident or _opened(self._ledger, group, group_labels, place)
+                arrival = self._arrival(incident)
+                self._keep_keys(incident.id, place.keys)
             here = self._ledger.put_alert(replace(alert, incident=incident.id))
             arrival.alerts.append(here)
+            if rules:
+                arrival.ruled.append(here)
             arrival.whys[place.why] = None
             arrival.completes = arrival.completes or place.completes
             came_back = known is not None and known.incident == incident.id
@@ -101,14 +108,14 @@ class Moves:
             arrival = self._arrivals[incident.id] = Arrival(incident.severity)
         return arrival
 
-    def _place(self, alert: AlertRecord, group: Group, known: AlertRecord | None) -> Place:
+    def _place(self, alert: AlertRecord, group: Group, known: AlertRecord | None, rules: tuple[Rule, ...]) -> Place:
         """By the rules, unless the alert was in an incident that goes on: then back to that one. Only what makes a
         sequence complete goes there all the same."""
         home = None if known is None else self._home(known)
-        place = self._default.get(group)
+        place = None if rules else self._default.get(group)
         if place is None or place.incident is None or not self._finder.has_room(place.incident):
-            place = self._finder.place(alert, group)
-            if place.incident is not None and not self._ledger.policy.correlate:
+            place = self._finder.place(alert, group, rules)
+            if place.incident is not None and not rules:
                 self._default[group] = place
         if home is None or place.completes is not None:
             return place
@@ -131,9 +138,9 @@ class Moves:
         kept = self._keys.get(identifier)
         if kept is None:
             kept = self._keys[identifier] = set(self._ledger.incident(identifier).found_by)
-        fresh = tuple(key for key in keys if key not in kept)
-        if not fresh:
+        if kept.issuperset(keys):
             return
+        fresh = tuple(key for key in keys if key not in kept)
         incident = self._ledger.incident(identifier)
         if incident.apart:
             return
@@ -146,10 +153,10 @@ class Moves:
     def _adopt(self) -> None:
         for identifier, arrival in list(self._arrivals.items()):
             home = self._ledger.incident(identifier)
-            if not arrival.alerts or home.status is Status.RESOLVED or home.apart:
+            if not arrival.ruled or home.status is Status.RESOLVED or home.apart:
                 continue
             too_large: list[Incident] = []
-            for symptom, why in symptoms(self._ledger, arrival.alerts, identifier):
+            for symptom, why in symptoms(self._ledger, arrival.ruled, identifier):
                 home = self._ledger.incident(identifier)
                 if home.size + symptom.size > self._ledger.policy.incident_alerts_max:
                     too_large.append(symptom)

@@ -82,7 +82,7 @@ class Ledger:
         """As this decision has it so far."""
         return self._alerts.get(key) or self.state.alerts.get(key)
 
-    def as_it_is(self, alert: AlertRecord) -> AlertRecord:
+    def latest(self, alert: AlertRecord) -> AlertRecord:
         """As this decision leaves it so far."""
         return self._alerts.get((alert.source, alert.fingerprint), alert)
 
@@ -97,7 +97,7 @@ class Ledger:
     def alerts_of(self, incident: Incident) -> Iterator[AlertRecord]:
         """As this decision leaves them so far, in the order in which they joined."""
         for alert in self.state.alerts_of(incident):
-            now = self.as_it_is(alert)
+            now = self.latest(alert)
             if now.incident == incident.id:
                 yield now
         for alert in self._put_in(incident):

@@ -49,6 +49,7 @@ CORE = (
         "engine",
         "joining",
         "correlation",
+        "adoption",
         "merging",
         "watch",
         "own",
