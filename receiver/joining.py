@@ -303,6 +303,8 @@ def _wind_down(ledger: Ledger, incident: Incident) -> None:
         if incident.awaits is None:
             why = "the last body of its group left alerts out: they may fire"
             incident = ledger.step(replace(incident, awaits=cut), "not over yet", why)
+        elif incident.awaits != cut:  # that one is whole now, and another of its groups is not
+            incident = ledger.put(replace(incident, awaits=cut))
         tell_update(ledger, incident)
     elif flaps(ledger.policy, incident):
         calm = ledger.policy.flapping.calm

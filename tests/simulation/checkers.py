@@ -158,12 +158,12 @@ def nobody_is_paged_about_what_somebody_has_or_put_off(evidence: Evidence) -> No
 
 def nobody_is_paged_twice_for_one_stage(evidence: Evidence) -> None:
     """A channel is paged again only for another stage, or when the escalation began anew."""
-    paged: dict[tuple[str, str], tuple[datetime | None, int, str | None]] = {}
+    paged: dict[tuple[str, str], tuple[datetime | None, int, str | None, int]] = {}
     for moment in evidence.moments:
         for message in moment.decision.messages:
             if message.kind in PAGES:
                 after = moment.after[message.incident]
-                stage = (after.escalates_from, after.stage, after.escalation)
+                stage = (after.escalates_from, after.stage, after.escalation, after.reopened)
                 before = paged.get((message.incident, message.channel))
                 expect(before != stage, f"{message.id} pages {message.channel} again for stage {after.stage}")
                 paged[message.incident, message.channel] = stage

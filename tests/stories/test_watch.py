@@ -237,6 +237,27 @@ def test_a_group_that_turns_out_to_have_no_more_ends_its_incident():
     """)
 
 
+def test_an_incident_of_two_groups_is_over_when_both_are_known_whole():
+    policy = "correlate: [{name: site, matchers: ['site!=\"\"'], by: [site], window: 1h}]\n" + POLICY
+    check(
+        """
+        00:00  fires    Down@db{site=x}
+               -> chat   opened     Down (site=x)  1 firing, 0 resolved
+        00:01  fires    Slow@web{site=x}
+               -> chat   updated    Down and 1 more kind of alert (site=x)  2 firing, 0 resolved
+        00:02  cuts-over Late@db Down@db
+               -> chat   updated    Down and 1 more kind of alert (site=x)  1 firing, 1 resolved
+        00:03  cuts-over Late@web Slow@web
+               -> chat   updated    Down and 1 more kind of alert (site=x)  0 firing, 2 resolved
+        00:04  fetches  Late@db
+               -> chat   updated    Down and 1 more kind of alert (site=x)  0 firing, 2 resolved
+        00:05  fetches  Late@web
+               -> chat   resolved   Down and 1 more kind of alert (site=x)  0 firing, 2 resolved
+        """,
+        policy,
+    )
+
+
 def test_a_later_whole_body_is_as_good_as_asking():
     story = check("""
         00:00  fires    Down@db
