@@ -42,7 +42,7 @@ def tell(ledger: Ledger, incident: Incident, kind: Kind, channels: Iterable[str]
         if held is not None:
             why = f"it was held back {_ago(held.since, ledger.at)}; what has {lane} is not held"
             incident = ledger.step(incident, f"told {channel}", why)
-            kind = _stronger(Kind(held.kind), kind)
+            kind = kind_now(incident, _stronger(Kind(held.kind), kind))
         incident = _owe(ledger, incident, kind, known)
     return ledger.put(incident)
 

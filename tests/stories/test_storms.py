@@ -337,6 +337,13 @@ def test_another_limit_lets_go_of_what_the_old_one_held(policy: str):
     assert told(story)[2:] == ["-> chat   digest     2: C open, D open"]
 
 
+def test_what_was_held_and_is_never_held_any_more_pages_nobody_when_somebody_has_put_it_off():
+    slow = ALL_MAY_BE_HELD.replace("per: 1m", "per: 1h")
+    story = story_of("00:00 fires A B C{severity=critical}", "00:01 loads other", policy=slow, other=SLOW)
+    story.play("00:02 snoozes C 1h ana")
+    assert told(story)[2:] == ["-> chat   updated    C  1 firing, 0 resolved"]
+
+
 def test_a_smaller_limit_counts_what_was_sent_before():
     story = story_of("00:00 fires A B C D", "00:00:10 loads two", "00:00:20 fires E F", policy=CHANNELS, two=TWO)
     assert len(told(story)) == 4
