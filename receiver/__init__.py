@@ -21,6 +21,7 @@ quiet.py     when nobody is told yet: maintenance, cooldown
 storm.py     telling channels, and holding back what would be too much: digests
 ledger.py    a decision while it is made
 state.py     what is known, and the only way it moves
+texts.py     the texts of alerts that come together, each kept in memory once
 known.py     how sources, groups and channels are, as values
 incident.py  an incident, its alerts, and how they are shown
 message.py   what goes out, with an identity that follows from the decision

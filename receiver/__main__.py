@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import sys
@@ -132,12 +133,15 @@ class _Receiver:
 
     async def start(self, first: Settings) -> None:
         """Everything but the doors: when they open, what the last run left is decided."""
+        gc.disable()  # nothing that a start makes is garbage, and looking for some takes as long as loading
         await self._check_journal()
         self._put_in_force(first)
         self._outbox.add(await self._runner.start(first.policy))
         self._metrics.policy_read(successful=True)
         self._metrics.observe(self._runner, self._outbox)
         self._metrics.observe_reconciliation(self._reconciliation)
+        gc.freeze()
+        gc.enable()
 
     async def run(self) -> int:
         stop = await listen.signals(on_reload=self._reload_on_signal)

@@ -14,6 +14,7 @@ from receiver.alert import Alert, utc
 from receiver.incident import AlertRecord, Group
 from receiver.ledger import Ledger
 from receiver.quiet import cooldown_of
+from receiver.texts import CHARACTERS_MAX, TooLong
 
 # With two Alertmanagers an older firing may arrive after the resolve that the other one sent. Within LATE of the
 # resolve it is doubted: that other one resolves too when it next looks at the group (5 minutes by default). When no
@@ -21,7 +22,6 @@ from receiver.quiet import cooldown_of
 LATE = timedelta(seconds=60)
 DOUBTED = timedelta(minutes=5, seconds=30)
 LABELS_MAX = 128
-CHARACTERS_MAX = 8192
 
 
 def compare(known: AlertRecord | None, alert: Alert, at: datetime) -> str:
@@ -54,7 +54,7 @@ def begun(ledger: Ledger, source: str, alert: Alert, group: Group, *, before: Al
         status=alert.status,
         labels=labels,
         annotations=bounded(ledger, alert.annotations),
-        generator_url=alert.generator_url[:CHARACTERS_MAX],
+        generator_url=ledger.texts[alert.generator_url[:CHARACTERS_MAX]],
         starts_at=utc(alert.starts_at),
         ended_at=None,
         changed_at=ledger.at,
@@ -81,8 +81,12 @@ def ended(ledger: Ledger, known: AlertRecord, ended_at: datetime | None) -> Aler
 
 
 def bounded(ledger: Ledger, texts: dict[str, str]) -> dict[str, str]:
-    """The same map unless something in it is over a limit; then cut, and counted."""
-    if len(texts) <= LABELS_MAX and max(map(len, texts.values()), default=0) <= CHARACTERS_MAX:
-        return texts
+    """An equal map unless something in it is over a limit; then cut, and counted."""
+    if len(texts) <= LABELS_MAX:
+        once = ledger.texts
+        try:
+            return {name: once[text] for name, text in texts.items()}
+        except TooLong:
+            pass
     ledger.counts["cut"] += 1
     return {name: value[:CHARACTERS_MAX] for name, value in list(texts.items())[:LABELS_MAX]}

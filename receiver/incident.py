@@ -109,7 +109,7 @@ class Hidden(enum.StrEnum):
     INHIBITED = "inhibited"
 
 
-class AlertRecord(msgspec.Struct, frozen=True, gc=False):
+class AlertRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The current episode of an alert. Identity is source and fingerprint; an episode begins at `starts_at`."""
 
     source: str

@@ -15,7 +15,6 @@ from msgspec.structs import replace
 
 from receiver.adoption import symptoms
 from receiver.correlation import Finder, Place, may_reopen
-from receiver.episode import CHARACTERS_MAX
 from receiver.incident import (
     KEYS_MAX,
     KINDS_MAX,
@@ -37,6 +36,7 @@ from receiver.message import Kind
 from receiver.policy.duration import format_duration
 from receiver.policy.policy import Rule, Sequence
 from receiver.telling import flaps, routed, tell_change, tell_now, tell_stages, tell_update
+from receiver.texts import CHARACTERS_MAX
 
 
 class Arrival(msgspec.Struct):
@@ -45,6 +45,7 @@ class Arrival(msgspec.Struct):
     severity: str  # before
     alerts: list[AlertRecord] = []
     ruled: list[AlertRecord] = []  # those of them with which a rule has to do
+    again: int = 0  # those of them that were resolved in it
     gone: list[AlertRecord] = []
     whys: dict[str, None] = {}
     whys_gone: dict[str, None] = {}
@@ -89,10 +90,14 @@ class Moves:
                 arrival.ruled.append(here)
             arrival.whys[place.why] = None
             arrival.completes = arrival.completes or place.completes
-            came_back = known is not None and known.incident == incident.id
-            if known is not None and not came_back:
+            if known is None:
+                self._finder.joined(here, place.keys, new=1)
+            elif known.incident == incident.id:
+                arrival.again += not known.firing
+                self._finder.joined(here, place.keys, new=0)
+            else:
                 self._leave(known)
-            self._finder.joined(here, place.keys, new=0 if came_back else 1)
+                self._finder.joined(here, place.keys, new=1)
 
     def finish(self) -> None:
         for identifier, arrival in self._arrivals.items():
@@ -241,13 +246,12 @@ def _take_in(ledger: Ledger, incident: Incident, arrival: Arrival) -> None:
     fresh = incident.steps == 0
     if joined and not fresh:
         incident = _awake(ledger, incident)
-    again = sum(1 for alert in joined if _was_resolved_in(ledger, incident, alert))
     kinds = _kinds(incident.kinds, joined)
-    severities = [alert.labels.get("severity", "none") for alert in joined]
+    severities = dict.fromkeys([alert.labels.get("severity", "none") for alert in joined])
     incident = replace(
         incident,
         firing=incident.firing + len(joined) - len(gone),
-        resolved=incident.resolved + len(gone) - again,
+        resolved=incident.resolved + len(gone) - arrival.again,
         severity=highest_severity(severities if fresh else [incident.severity, *severities]),
         labels=shared_labels([*([] if fresh else [incident.labels]), *(alert.labels for alert in joined)]),
         kinds=kinds,
@@ -314,12 +318,6 @@ def _wind_down(ledger: Ledger, incident: Incident) -> None:
             incident = ledger.put(replace(incident, calm_at=ledger.at + calm, due_at=None, awaits=None))
     else:
         resolve(ledger, incident, Trigger.LAST_ALERT_RESOLVED, "none of its alerts fires any more")
-
-
-def _was_resolved_in(ledger: Ledger, incident: Incident, alert: AlertRecord) -> bool:
-    """Whether this alert, which fires again, was counted among the incident's resolved ones."""
-    known = ledger.state.alerts.get((alert.source, alert.fingerprint))
-    return known is not None and known.incident == incident.id and not known.firing
 
 
 def _title(incident: Incident, kinds: tuple[str, ...], joined: list[AlertRecord]) -> str:

@@ -27,6 +27,7 @@ from receiver.state import (
     State,
     StepTaken,
 )
+from receiver.texts import Texts
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -64,6 +65,7 @@ class Ledger:
         self.counts: Counter[str] = Counter()
         self.forgotten: list[str] = []
         self.other: list[Change] = []
+        self.texts = Texts()  # of the alerts that began
         self.refused: str | None = None
         self.told: dict[tuple[str, str], Telling] = {}  # (incident, channel)
         self.digests: dict[str, Digest] = {}  # by channel

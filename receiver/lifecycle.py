@@ -78,8 +78,12 @@ def heard_again(ledger: Ledger, incident: Incident, why: str) -> Incident:
 def open_again(ledger: Ledger, incident: Incident) -> Incident:
     """Something of it fires again a moment after it was over. Its escalation begins anew."""
     ledger.counts["incidents_reopened"] += 1
-    # What left it while it was over is still counted in it, as it was then: from now on it counts what it has.
-    resolved = sum(1 for alert in ledger.state.alerts_of(incident) if not alert.firing)
+    # What left it while it was over, or leaves it now, is still counted in it: from now on it counts what it has.
+    resolved = sum(
+        1
+        for alert in ledger.state.alerts_of(incident)
+        if not alert.firing and ledger.latest(alert).incident == incident.id
+    )
     incident = replace(
         incident,
         status=next_status(incident.status, Trigger.FIRED_AGAIN),

@@ -43,7 +43,10 @@ def cooldown_of(policy: Policy, labels: dict[str, str]) -> timedelta | None:
             return min(parse_duration(written), timedelta(seconds=COOLDOWN_SECONDS_MAX))
         except ValueError:
             pass  # an alert with a label that we do not understand is still an alert
-    return next((each.duration for each in policy.cooldowns if matches_all(each.matchers, labels)), None)
+    for each in policy.cooldowns:
+        if matches_all(each.matchers, labels):
+            return each.duration
+    return None
 
 
 def may_be_quiet(ledger: Ledger, incident: Incident) -> bool:

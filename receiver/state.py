@@ -148,8 +148,10 @@ class State:
                 continue
             if before is None or before.changed <= alert.changed:  # what moved on has a row in each incident
                 latest[key] = alert
-        for alert in latest.values():
-            state._put_alert(alert)
+        state.alerts = latest
+        for key, alert in latest.items():
+            if alert.group is not None and alert.firing:
+                state._firing_of.setdefault(alert.group, {})[key] = None
         for each in known:
             state._put_known(each)
         return state

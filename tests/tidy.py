@@ -56,7 +56,7 @@ CORE = (
         "acting",
         "lifecycle",
     ),
-    *("telling", "quiet", "storm", "ledger", "state", "known", "incident", "message", "policy"),
+    *("telling", "quiet", "storm", "ledger", "state", "known", "incident", "message", "texts", "policy"),
 )
 CORE_LIBRARIES = _words(
     "__future__ bisect collections dataclasses datetime enum functools hashlib heapq itertools json math msgspec"

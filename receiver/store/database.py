@@ -34,6 +34,7 @@ from receiver.state import (
 )
 from receiver.store import Anchor, Delivery, Draft, Loaded, SetAside, Size, Walked
 from receiver.store import journal as chain_of
+from receiver.store.loading import alerts_in_memory
 from receiver.store.packing import Packing
 from receiver.store.removal import Removal
 from receiver.store.schema import MIGRATIONS, TABLES, VERSION
@@ -224,11 +225,7 @@ class Database:
             policy=msgspec.json.decode(policy, type=Policy) if policy else NO_POLICY,
             known=self._known(),
             incidents=self._structs(Incident, "SELECT data FROM incidents WHERE in_memory = 1 ORDER BY position, id"),
-            alerts=self._structs(
-                AlertRecord,
-                "SELECT alerts.data FROM alerts JOIN incidents ON incidents.id = alerts.incident "
-                "WHERE incidents.in_memory = 1 ORDER BY alerts.number",
-            ),
+            alerts=alerts_in_memory(self._connection),
         )
         return Loaded(state=state, position=int(self._meta("position", 0)))
 

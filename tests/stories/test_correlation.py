@@ -577,6 +577,21 @@ def test_a_sequence_lists_what_was_seen_when_and_where():
     assert "all 2 steps (user=eve): BruteForce at 00:00:00Z (T-2), Login at 00:20:00Z" in why
 
 
+def test_an_incident_that_opens_again_does_not_count_what_leaves_it_at_that_moment():
+    story = story_of(
+        """
+        00:00  fires    Slow@g{user=eve} Login@g{user=eve}
+        00:01  resolves Slow@g Login@g
+        00:02  fires    BruteForce@b{user=eve}
+        00:03  fires    Slow@g{user=eve} Login@g{user=eve}
+        """,
+        BREAK_IN,
+    )
+    assert story.incident_of("Login").title == "Break-in likely: eve"
+    reopened = story.incident_of("Slow")
+    assert (reopened.reopened, reopened.firing, reopened.resolved) == (1, 1, 0)
+
+
 def test_a_new_incident_says_which_one_was_full():
     story = story_of("00:00  fires A@g B@g\n00:01  fires C@g", SMALL)
     assert "T-2 takes no more alerts" in story.why("opened")[1]
