@@ -38,12 +38,12 @@ def tell(ledger: Ledger, incident: Incident, kind: Kind, channels: Iterable[str]
         if lane is None and not _within_limit(ledger, incident, known):
             incident = _hold(ledger, incident, kind, known)
             continue
-        held = incident.held.get(channel)
+        held, now = incident.held.get(channel), kind
         if held is not None:
             why = f"it was held back {_ago(held.since, ledger.at)}; what has {lane} is not held"
             incident = ledger.step(incident, f"told {channel}", why)
-            kind = kind_now(incident, _stronger(Kind(held.kind), kind))
-        incident = _owe(ledger, incident, kind, known)
+            now = kind_now(incident, _stronger(Kind(held.kind), kind))
+        incident = _owe(ledger, incident, now, known)
     return ledger.put(incident)
 
 

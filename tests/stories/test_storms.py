@@ -344,6 +344,15 @@ def test_what_was_held_and_is_never_held_any_more_pages_nobody_when_somebody_has
     assert told(story)[2:] == ["-> chat   updated    C  1 firing, 0 resolved"]
 
 
+def test_only_the_channel_from_which_a_page_was_held_back_is_paged_when_it_is_never_held_any_more():
+    slow = ALL_MAY_BE_HELD.replace("per: 1m", "per: 1h")
+    both = "C@c{team=both,severity=critical}"
+    story = story_of("00:00 fires A B", f"00:01 fires {both}", "00:02 loads other", policy=slow, other=SLOW)
+    assert told(story)[2:] == ["-> pager  opened     C  1 firing, 0 resolved"]
+    story.play("00:03 fires D@c{team=both,severity=critical}")
+    assert [line.split()[1:3] for line in told(story)[3:]] == [["chat", "opened"], ["pager", "updated"]]
+
+
 def test_a_smaller_limit_counts_what_was_sent_before():
     story = story_of("00:00 fires A B C D", "00:00:10 loads two", "00:00:20 fires E F", policy=CHANNELS, two=TWO)
     assert len(told(story)) == 4
