@@ -13,7 +13,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from statistics import median
 
-from bench.intake import ALERTS, POLICY, to_tocsin
+from bench.intake import POLICY, to_tocsin
 from guard import configfile
 from receiver.alert import parse
 from receiver.engine import decide, policy_for
@@ -23,6 +23,7 @@ from receiver.settings import KIND
 from receiver.state import State
 
 BEGIN = datetime(2026, 11, 21, 8, tzinfo=UTC)
+ALERTS = 20_000
 GOAL = 100_000
 
 
@@ -30,7 +31,7 @@ def main(arguments: list[str] | None = None) -> str:
     command = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     command.add_argument("--rounds", type=int, default=5)
     chosen = command.parse_args(arguments)
-    bodies = [request.partition(b"\r\n\r\n")[2] for request in to_tocsin(100, 0)]
+    bodies = [request.partition(b"\r\n\r\n")[2] for request in to_tocsin(100, 0, alerts_in_all=ALERTS)]
     over = [body.replace(b'"firing"', b'"resolved"').replace(b"0001-01-01", b"2026-11-22") for body in bodies]
     first = [_fact(body) for body in bodies]
     again = [_fact(body) for body in bodies]

@@ -3,7 +3,8 @@
     python -m bench.intake [--seconds=4] [--rounds=3]
 
 The same alerts in the same sizes: to Alertmanager as POST /api/v2/alerts, to Tocsin as the webhook that it would
-send. 20,000 different alerts go round and round: the first time they are new and open incidents, then repeats.
+send. First each alert is new: of every request Tocsin makes an incident with its story, and Alertmanager a line in
+memory. Then the same alerts go round and round, which is most of what either ever sees.
 """
 
 from __future__ import annotations
@@ -12,15 +13,17 @@ import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
-from bench.load import Load, post, run_load, spread
-from bench.servers import alertmanager, receiver
+from bench.load import Load, post, run_load, send_all, spread
+from bench.servers import alertmanager, receiver, until_decided
 from receiver.alert import fingerprint_of
 
-ALERTS = 20_000
-SIZES = (1, 10, 100)
+ALERTS = {1: 20_000, 10: 40_000, 100: 100_000}
+SIZES = tuple(ALERTS)
 CONNECTIONS = 64
 GOALS = {1: 0.6, 10: 1.0, 100: 1.5}
 # Shown, and nobody is told: the intake and the deciding are measured, not a sink.
@@ -42,7 +45,7 @@ def annotations_of(number: int) -> dict[str, str]:
     return {"summary": f"Too many errors on shop{number % 40}", "description": "More than 10 % of all requests fail."}
 
 
-def to_alertmanager(size: int, port: int, *, alerts_in_all: int = ALERTS) -> list[bytes]:
+def to_alertmanager(size: int, port: int, *, alerts_in_all: int) -> list[bytes]:
     requests = []
     for first in range(0, alerts_in_all, size):
         alerts = [
@@ -59,7 +62,7 @@ def to_alertmanager(size: int, port: int, *, alerts_in_all: int = ALERTS) -> lis
     return requests
 
 
-def to_tocsin(size: int, port: int, *, alerts_in_all: int = ALERTS) -> list[bytes]:
+def to_tocsin(size: int, port: int, *, alerts_in_all: int) -> list[bytes]:
     requests = []
     for first in range(0, alerts_in_all, size):
         alerts = [
@@ -83,12 +86,28 @@ def to_tocsin(size: int, port: int, *, alerts_in_all: int = ALERTS) -> list[byte
     return requests
 
 
-def measure(size: int, seconds: float) -> tuple[Load, Load]:
+class Phases(NamedTuple):
+    """What one program did: with alerts that it never saw, and then with those that it has."""
+
+    new: Load
+    repeated: Load
+
+
+def measure(requests: list[bytes], port: int, seconds: float, *, settle: Callable[[int], None]) -> Phases:
+    new = run_load(requests, port=port, connections=CONNECTIONS, seconds=seconds, once=True)
+    send_all(requests, port=port)
+    settle(port)
+    return Phases(new, run_load(requests, port=port, connections=CONNECTIONS, seconds=seconds))
+
+
+def pair(size: int, seconds: float) -> tuple[Phases, Phases]:
     """Both, one after the other, each started fresh."""
     with tempfile.TemporaryDirectory() as folder, alertmanager(Path(folder)) as (port, _):
-        theirs = run_load(to_alertmanager(size, port), port=port, connections=CONNECTIONS, seconds=seconds)
+        requests = to_alertmanager(size, port, alerts_in_all=ALERTS[size])
+        theirs = measure(requests, port, seconds, settle=lambda _: None)
     with tempfile.TemporaryDirectory() as folder, receiver(Path(folder), POLICY) as (port, _):
-        ours = run_load(to_tocsin(size, port), port=port, connections=CONNECTIONS, seconds=seconds)
+        requests = to_tocsin(size, port, alerts_in_all=ALERTS[size])
+        ours = measure(requests, port, seconds, settle=until_decided)
     return ours, theirs
 
 
@@ -99,6 +118,7 @@ def main(arguments: list[str] | None = None) -> str:
     chosen = command.parse_args(arguments)
     head: tuple[str, ...] = (
         "alerts a request",
+        "they are",
         "Tocsin, alerts/s (min / median / max)",
         "Alertmanager, alerts/s",
         "ratio of medians",
@@ -106,17 +126,22 @@ def main(arguments: list[str] | None = None) -> str:
     head = (*head, "goal", "Tocsin p99", "not answered 200")
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for size in SIZES:
-        pairs = [measure(size, chosen.seconds) for _ in range(chosen.rounds)]
-        ours = [pair[0].rate() * size for pair in pairs]
-        theirs = [pair[1].rate() * size for pair in pairs]
-        failed = sum(count for pair in pairs for status, count in pair[0].answers.items() if status != 200)
-        p99 = median(pair[0].latency(0.99) for pair in pairs) * 1000
-        lines.append(
-            f"| {size} | {spread(ours)} | {spread(theirs)} | {median(ours) / median(theirs):.2f} | ≥ {GOALS[size]}"
-            f" | {p99:.1f} ms | {failed} |"
-        )
-        print(lines[-1], file=sys.stderr, flush=True)  # it takes a while
+        pairs = [pair(size, chosen.seconds) for _ in range(chosen.rounds)]
+        for number, phase in enumerate(Phases._fields):
+            ours, theirs = [each[0][number] for each in pairs], [each[1][number] for each in pairs]
+            lines.append(_line(size, phase, ours, theirs))
+            print(lines[-1], file=sys.stderr, flush=True)  # it takes a while
     return "\n".join(lines)
+
+
+def _line(size: int, phase: str, ours: list[Load], theirs: list[Load]) -> str:
+    mine, peers = [load.rate() * size for load in ours], [load.rate() * size for load in theirs]
+    failed = sum(count for load in ours for status, count in load.answers.items() if status != 200)
+    p99 = median(load.latency(0.99) for load in ours) * 1000
+    return (
+        f"| {size} | {phase} | {spread(mine)} | {spread(peers)} | {median(mine) / median(peers):.2f} | ≥ {GOALS[size]}"
+        f" | {p99:.1f} ms | {failed} |"
+    )
 
 
 if __name__ == "__main__":

@@ -35,14 +35,17 @@ class Load:
 
 
 class _Connection(asyncio.Protocol):
-    """One request after the other, until the time is over."""
+    """One request after the other, until the time is over or, where each is sent once, until its part is sent."""
 
-    def __init__(self, requests: Sequence[bytes], first: int, stride: int, load: Load, end: float) -> None:
+    def __init__(
+        self, requests: Sequence[bytes], first: int, stride: int, load: Load, end: float, *, once: bool
+    ) -> None:
         self._requests = requests
         self._next = first
         self._stride = stride
         self._load = load
         self._end = end
+        self._to_send = len(range(first, len(requests), stride)) if once else -1
         self._left: bytes = b""
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -59,7 +62,7 @@ class _Connection(asyncio.Protocol):
         self._load.answers[status] = self._load.answers.get(status, 0) + 1
         now = time.perf_counter()
         self._load.latencies.setdefault(status, []).append(now - self._sent)
-        if now < self._end:
+        if now < self._end and self._to_send:
             self._send()
         else:
             self._transport.close()
@@ -69,6 +72,7 @@ class _Connection(asyncio.Protocol):
             self.done.set_result(None)
 
     def _send(self) -> None:
+        self._to_send -= 1
         self._sent = time.perf_counter()
         self._transport.write(self._requests[self._next])
         self._next = (self._next + self._stride) % len(self._requests)
@@ -95,8 +99,10 @@ def post(path: str, body: bytes, host: str) -> bytes:
     return head.encode() + body
 
 
-def run_load(requests: Sequence[bytes], *, port: int, connections: int, seconds: float) -> Load:
+def run_load(requests: Sequence[bytes], *, port: int, connections: int, seconds: float, once: bool = False) -> Load:
+    """For so long, round and round; or `once`, until each was sent or the time is over."""
     load = Load()
+    connections = min(connections, len(requests))
 
     async def run() -> None:
         loop = asyncio.get_running_loop()
@@ -104,7 +110,7 @@ def run_load(requests: Sequence[bytes], *, port: int, connections: int, seconds:
         waits = []
         for first in range(connections):
             _, protocol = await loop.create_connection(
-                partial(_Connection, requests, first, connections, load, begin + seconds),
+                partial(_Connection, requests, first, connections, load, begin + seconds, once=once),
                 "127.0.0.1",
                 port,
             )
