@@ -220,6 +220,11 @@ def _channel_families(outbox: Outbox, clock: Clock) -> Iterator[Metric]:
         "Messages refused or given up: somebody was not told.",
         labels=["channel"],
     )
+    not_written = CounterMetricFamily(
+        "tocsin_receiver_answers_not_written",
+        "Times that the journal refused what a channel answered.",
+        labels=["channel"],
+    )
     for name, (count, oldest, watcher) in outbox.by_channel().items():
         owed.add_metric([name], count)
         age.add_metric([name], max(0.0, (clock.now() - oldest).total_seconds()) if oldest else 0.0)
@@ -227,7 +232,8 @@ def _channel_families(outbox: Outbox, clock: Clock) -> Iterator[Metric]:
         failures.add_metric([name], watcher.failures)
         delivered.add_metric([name], watcher.delivered)
         refused.add_metric([name], watcher.refused)
-    yield from (owed, age, attempts, failures, delivered, refused)
+        not_written.add_metric([name], watcher.not_written)
+    yield from (owed, age, attempts, failures, delivered, refused, not_written)
 
 
 def _held_families(state: State, outbox: Outbox, clock: Clock) -> Iterator[Metric]:

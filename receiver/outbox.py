@@ -3,7 +3,8 @@
 To one channel, messages about one incident go one after the other in the order of their decisions; different
 incidents do not wait for each other. An attempt that fails is repeated later, less and less often. The answer
 becomes an entry of the journal; until that is on disk the message stays owed, so a crash repeats it, with
-the same identifier.
+the same identifier. An answer that the journal refuses for good is reported without its words, so that nothing is
+sent twice; when that is refused as well, the lane goes on, and the message stays owed until a restart tries again.
 """
 
 from __future__ import annotations
@@ -13,14 +14,16 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
+from typing import assert_never
 
 import msgspec
+from msgspec.structs import replace
 
 from receiver.channels import Channel, Refused, Unreachable
 from receiver.clock import Clock
 from receiver.entry import Delivered, Undeliverable
 from receiver.message import Message
-from receiver.store import StoreFailed
+from receiver.store import StoreFailed, StoreRefused
 
 log = logging.getLogger("tocsin.receiver")
 
@@ -28,6 +31,7 @@ RETRY_SECONDS_MIN = 1.0
 RETRY_SECONDS_MAX = 60.0
 ANSWER_CHARACTERS_MAX = 500
 RETIRE_SECONDS = 60.0
+NOT_WRITTEN = "what it said cannot be written down"
 
 Report = Callable[[Delivered | Undeliverable], Awaitable[object]]
 
@@ -39,6 +43,7 @@ class Watcher(msgspec.Struct):
     failures: int = 0
     delivered: int = 0
     refused: int = 0
+    not_written: int = 0
     last_error: str | None = None
 
 
@@ -185,7 +190,7 @@ class _Queue:
             loop = asyncio.get_running_loop()
             self._timers[incident] = loop.call_later(answer, self._ready_again, incident)
             return
-        await self._report_until_written(answer)
+        await self._report_until_settled(answer)
         self._attempts.pop(message.id, None)
         lane.popleft()
         self.owed -= 1
@@ -226,22 +231,24 @@ class _Queue:
             channel=self._name,
             attempts=attempt,
             seconds=round(seconds, 6),
-            answer=answer[:ANSWER_CHARACTERS_MAX],
+            answer=_harmless(answer),
         )
 
     def _later(self, message: Message, attempt: int, channel: Channel, error: Unreachable) -> Undeliverable | float:
         self.watcher.failures += 1
+        text = _harmless(str(error))
         if self.watcher.last_error is None:
-            log.warning("a channel takes no messages", extra={"channel": self._name, "error": str(error)})
-        self.watcher.last_error = str(error)
+            log.warning("a channel takes no messages", extra={"channel": self._name, "error": text})
+        self.watcher.last_error = text
         age = (self._clock.now() - message.created_at).total_seconds()
         if age > channel.retry_seconds_max:
-            return self._undeliverable(message, attempt, f"given up after {age:.0f} seconds: {error}")
+            return self._undeliverable(message, attempt, f"given up after {age:.0f} seconds: {text}")
         backoff = min(RETRY_SECONDS_MIN * (1 << min(attempt - 1, 20)), RETRY_SECONDS_MAX)
         return max(error.seconds or 0.0, backoff)
 
     def _undeliverable(self, message: Message, attempt: int, reason: str) -> Undeliverable:
         self.watcher.refused += 1
+        reason = _harmless(reason)
         self.watcher.last_error = reason
         log.error("a message is refused", extra={"channel": self._name, "message_id": message.id, "error": reason})
         return Undeliverable(
@@ -249,15 +256,41 @@ class _Queue:
             incident=message.incident,
             channel=self._name,
             attempts=attempt,
-            reason=reason[:ANSWER_CHARACTERS_MAX],
+            reason=reason,
         )
 
-    async def _report_until_written(self, answer: Delivered | Undeliverable) -> None:
+    async def _report_until_settled(self, answer: Delivered | Undeliverable) -> None:
         """The answer is known and must not be asked for again: only the journal can be tried again."""
         while True:
             try:
                 await self._report(answer)
+            except StoreRefused:
+                self.watcher.not_written += 1
+                log.exception(
+                    "an answer cannot be written down", extra={"channel": self._name, "message_id": answer.message}
+                )
+                bare = _without_words(answer)
+                if bare == answer:  # it stays owed on disk: a restart tries again
+                    return
+                answer = bare
             except StoreFailed:
                 await asyncio.sleep(RETRY_SECONDS_MIN)
             else:
                 return
+
+
+def _harmless(text: str) -> str:
+    """What a channel said, as it can be written down anywhere: half a surrogate pair cannot be encoded, and a zero
+    character ends a text for many a program."""
+    cut = text[:ANSWER_CHARACTERS_MAX]
+    return cut.encode(errors="backslashreplace").decode().replace("\0", "\\x00")[:ANSWER_CHARACTERS_MAX]
+
+
+def _without_words(answer: Delivered | Undeliverable) -> Delivered | Undeliverable:
+    match answer:
+        case Delivered():
+            return replace(answer, answer=NOT_WRITTEN)
+        case Undeliverable():
+            return replace(answer, reason=NOT_WRITTEN)
+        case _:
+            assert_never(answer)

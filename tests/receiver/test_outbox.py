@@ -13,8 +13,8 @@ import pytest
 from receiver.channels import Refused, Unreachable
 from receiver.entry import Delivered, Undeliverable
 from receiver.message import Message
-from receiver.outbox import Outbox
-from receiver.store import StoreFailed
+from receiver.outbox import ANSWER_CHARACTERS_MAX, NOT_WRITTEN, Outbox
+from receiver.store import StoreFailed, StoreRefused
 from tests.receiver.builders import AT, message
 from tests.receiver.quickloop import LoopClock, run_quickly
 
@@ -27,6 +27,7 @@ class Scripted:
     takes_seconds: float = 0.0
     retry_seconds_max: float = 3600.0
     parallel_max: int = 4
+    says: str = "ok"
     attempts: list[tuple[float, str]] = field(default_factory=list)
     at_once: int = 0
     at_once_max: int = 0
@@ -45,7 +46,7 @@ class Scripted:
         answers = self.script.get(message.incident, ())
         if tried <= len(answers):
             raise answers[tried - 1]
-        return "ok"
+        return self.says
 
     async def close(self) -> None:
         self.closed = True
@@ -57,17 +58,22 @@ class Scripted:
 
 @dataclass
 class Journal:
-    """Takes reports; `fails` times it cannot."""
+    """Takes reports; `fails` times it cannot, and what says a word of `refuses` it never takes."""
 
     fails: int = 0
+    refuses: tuple[str, ...] = ()
     reports: list[Delivered | Undeliverable] = field(default_factory=list)
     asked: int = 0
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def submit(self, fact: Delivered | Undeliverable) -> int:
         self.asked += 1
+        assert self.asked < 1000, "it is asked for ever"
         if self.asked <= self.fails:
             raise StoreFailed("database or disk is full")
+        said = fact.answer if isinstance(fact, Delivered) else fact.reason
+        if said in self.refuses:
+            raise StoreRefused(f"ValueError: {said}")
         self.reports.append(fact)
         self.news.set()
         return len(self.reports)
@@ -171,6 +177,69 @@ def test_while_the_journal_cannot_be_written_the_report_waits_and_nothing_is_sen
     reports = delivered(chat, message("T-1", step=1), message("T-1", step=2), fails=5)
     assert [report.message for report in reports] == ["j-T-1-1-chat", "j-T-1-2-chat"]
     assert chat.sent == ["T-1-1", "T-1-2"]
+
+
+@pytest.mark.parametrize(
+    ("chat", "settled"),
+    [
+        (Scripted(says="odd"), Delivered("j-T-1-1-chat", "T-1", "chat", attempts=1, seconds=0.0, answer=NOT_WRITTEN)),
+        (
+            Scripted({"T-1": [Refused("odd")]}),
+            Undeliverable("j-T-1-1-chat", "T-1", "chat", attempts=1, reason=NOT_WRITTEN),
+        ),
+    ],
+)
+def test_an_answer_that_the_journal_refuses_is_written_without_its_words_and_nothing_is_sent_twice(
+    chat: Scripted, settled: Delivered | Undeliverable, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def test() -> None:
+        journal = Journal(refuses=("odd",))
+        async with outbox(journal, message("T-1", step=1), message("T-1", step=2), chat=chat) as box:
+            chat.says = "ok" if chat.script else "odd"
+            assert (await journal.until(2))[0] == settled
+            await asyncio.sleep(0)
+            owed, _, watcher = box.by_channel()["chat"]
+            assert (owed, watcher.not_written) == (0, 1 if chat.script else 2)
+        assert chat.sent == ["T-1-1", "T-1-2"]
+
+    run_quickly(test)
+    assert all(each.exc_info for each in caplog.records if "cannot be written down" in each.message)
+    assert "an answer cannot be written down" in caplog.text
+
+
+def test_a_message_about_which_nothing_can_be_written_leaves_the_lane_and_is_not_sent_again() -> None:
+    async def test() -> None:
+        journal, chat = Journal(refuses=("odd", NOT_WRITTEN)), Scripted(says="odd")
+        async with outbox(journal, message("T-1", step=1), message("T-2"), chat=chat) as box:
+            await asyncio.sleep(1000)
+            assert (chat.sent, box.owed, journal.asked) == (["T-1-1", "T-2-1"], 0, 4)
+            chat.says = "ok"
+            box.add([message("T-1", step=2)])
+            (report,) = await journal.until(1)
+            assert report.message == "j-T-1-2-chat"
+
+    run_quickly(test)
+
+
+@pytest.mark.parametrize("answers", [(), (Refused("taken \ud83d\0"),), (Unreachable("taken \ud83d\0"),)])
+def test_what_cannot_be_encoded_becomes_an_escape_before_it_is_a_fact_or_a_status(
+    answers: tuple[Exception, ...],
+) -> None:
+    async def test() -> None:
+        journal, chat = Journal(), Scripted({"T-1": answers}, retry_seconds_max=-1.0, says="taken \ud83d\0")
+        async with outbox(journal, message("T-1"), chat=chat) as box:
+            (report,) = await journal.until(1)
+            said = report.answer if isinstance(report, Delivered) else report.reason
+            assert said.endswith("taken \\ud83d\\x00")
+            assert (box.by_channel()["chat"][2].last_error or said) == said
+
+    run_quickly(test)
+
+
+def test_escapes_do_not_make_an_answer_longer_than_its_limit() -> None:
+    (report,) = delivered(Scripted(says="\ud83d" * 2 * ANSWER_CHARACTERS_MAX), message("T-1"))
+    assert isinstance(report, Delivered)
+    assert len(report.answer) == ANSWER_CHARACTERS_MAX
 
 
 def test_no_more_than_the_channel_allows_is_on_the_way_at_once() -> None:
