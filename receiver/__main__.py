@@ -126,7 +126,12 @@ class _Receiver:
         )
         self._keep = Keep.of(RetentionFile())
         self._retention = Retention(store, submit=self._runner.submit, clock=self._clock, keep=lambda: self._keep)
-        self._chain = ChainCheck(store, on_checked=lambda intact: self._metrics.chain_checked(intact=intact))
+        self._chain = ChainCheck(
+            store,
+            on_checked=lambda intact: self._metrics.chain_checked(intact=intact),
+            submit=self._runner.submit,
+            known=lambda: self._runner.state,
+        )
         self._door = WebhookDoor(runner=self._runner, store=store, metrics=self._metrics, clock=self._clock)
         self._channels: dict[str, tuple[ChannelFile, Channel]] = {}
         self._reloading: asyncio.Task[None] | None = None

@@ -1,14 +1,21 @@
-"""Walks the whole chain of the journal once, in the background after the start, slowly enough to be in nobody's way."""
+"""Walks the whole chain of the journal once, in the background after the start, slowly enough to be in nobody's way.
+
+A place that does not hold becomes a fact of the journal itself, and so an incident of Tocsin's own; but not if it is
+what an earlier walk found.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from receiver.store import Store, StoreFailed, Walked
+from receiver.entry import ChainBroken
+from receiver.own import is_news
+from receiver.state import State
+from receiver.store import Store, StoreFailed, StoreRefused, Walked
 
 log = logging.getLogger("tocsin.receiver")
 
@@ -27,11 +34,20 @@ class Checked(msgspec.Struct, frozen=True):
 
 
 class ChainCheck:
-    """`on_checked` is told when it is over: whether the chain holds."""
+    """`on_checked` is told when it is over: whether the chain holds. `submit` is the runner's, `known` its state."""
 
-    def __init__(self, store: Store, *, on_checked: Callable[[bool], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        on_checked: Callable[[bool], None],
+        submit: Callable[[ChainBroken], Awaitable[object]],
+        known: Callable[[], State],
+    ) -> None:
         self._store = store
         self._on_checked = on_checked
+        self._submit = submit
+        self._known = known
         self.result = Checked(None, 0, None)
 
     async def run(self) -> None:
@@ -45,6 +61,19 @@ class ChainCheck:
                 "the journal's chain does not hold: somebody or something changed it",
                 extra={"problem": walked.problem, "holds_up_to": walked.position},
             )
+            await self._tell(ChainBroken(walked.position, walked.problem))
+
+    async def _tell(self, found: ChainBroken) -> None:
+        while is_news(self._known().chain, found):
+            try:
+                await self._submit(found)
+            except StoreRefused:
+                log.exception("that the journal is broken cannot be written into it")
+                return
+            except StoreFailed:
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                return
 
     async def _walked(self) -> Walked:
         loop = asyncio.get_running_loop()

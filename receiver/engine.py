@@ -40,6 +40,7 @@ from receiver.entry import (
     AlertsFetched,
     AlertsReceived,
     Assigned,
+    ChainBroken,
     Delivered,
     EntriesSetAside,
     Entry,
@@ -61,7 +62,7 @@ from receiver.joining import Moves, named, stale_at
 from receiver.known import Cut
 from receiver.ledger import Decision, Ledger
 from receiver.lifecycle import end_snooze, open_again, resolve, rest
-from receiver.own import Undecidable, tell_set_aside
+from receiver.own import Undecidable, tell_broken, tell_set_aside
 from receiver.policy.duration import format_duration
 from receiver.policy.policy import Policy
 from receiver.state import MessageSettled, PolicyInForce, State
@@ -100,6 +101,8 @@ def decide(state: State, entry: Entry, policy: Policy) -> Decision:
             looked(ledger, entry.fact)
         case EntriesSetAside():
             tell_set_aside(ledger, entry.fact)
+        case ChainBroken():
+            tell_broken(ledger, entry.fact)
         case JournalTrimmed():
             pass  # a fact for who reads the journal
         case Unreadable():

@@ -183,6 +183,13 @@ class EntriesSetAside(msgspec.Struct, frozen=True, tag="entries_set_aside"):
     entries: tuple[EntrySetAside, ...]
 
 
+class ChainBroken(msgspec.Struct, frozen=True, tag="chain_broken"):
+    """The journal's hash chain holds up to `position` only: somebody or something changed what comes next."""
+
+    position: int
+    problem: str
+
+
 class Unreadable(msgspec.Struct, frozen=True):
     """What the journal holds and this version cannot read. It has a place; nothing can be decided about it."""
 
@@ -202,6 +209,7 @@ _Tagged = (
     | AlertsFetched
     | Looked
     | JournalTrimmed
+    | ChainBroken
 )
 Fact = AlertsReceived | _Tagged | Unreadable
 

@@ -1,5 +1,6 @@
 """What is known besides alerts and incidents, as values: how a source is, which groups were cut, what a channel is
-held back from. Each is kept under a name of its own and written down with the decision that changes it."""
+held back from, where the journal was found broken. Each is kept under a name of its own and written down with the
+decision that changes it."""
 
 from __future__ import annotations
 
@@ -46,7 +47,14 @@ class ChannelKnown(msgspec.Struct, frozen=True, tag="channel"):
         return self.due_at
 
 
-Known = SourceKnown | Cut | ChannelKnown
+class ChainKnown(msgspec.Struct, frozen=True, tag="chain"):
+    """The last place at which the journal's chain was found broken: people were told of it."""
+
+    position: int
+    problem: str
+
+
+Known = SourceKnown | Cut | ChannelKnown | ChainKnown
 
 
 def name_of(known: Known) -> str:
@@ -56,5 +64,7 @@ def name_of(known: Known) -> str:
             return f"source {known.name}"
         case ChannelKnown():
             return f"channel {known.name}"
+        case ChainKnown():
+            return "chain"
         case Cut():
             return f"cut {known.group.index}"

@@ -1,15 +1,16 @@
 """What Tocsin has to say of itself: incidents that no Alertmanager posted. They are routed and told like any other.
 
-They hold no alert and have a step for each time that something happened. That entries were set aside stays until a
-person resolves it; that a source is silent is over when it is heard again.
+They hold no alert and have a step for each time that something happened. That entries were set aside, or the journal
+is broken, stays until a person resolves it; that a source is silent is over when it is heard again.
 """
 
 from __future__ import annotations
 
 from msgspec.structs import replace
 
-from receiver.entry import EntriesSetAside
+from receiver.entry import ChainBroken, EntriesSetAside
 from receiver.incident import TITLE_CHARACTERS_MAX, Group, Incident, Status, Trigger
+from receiver.known import ChainKnown
 from receiver.ledger import Ledger
 from receiver.lifecycle import resolve
 from receiver.state import SetAsideTold
@@ -17,10 +18,15 @@ from receiver.telling import routed, tell_stages, tell_update
 
 SOURCE = "tocsin"
 GROUP = Group(SOURCE, "tocsin", "entries set aside")
+BROKEN = Group(SOURCE, "tocsin", "journal broken")
 SHOWN_MAX = 5
 _WHY_SET_ASIDE = (
     "the engine raised an error about an entry of the journal: the entry was set aside, nothing of it was done, "
     "and the entries after it are decided as usual"
+)
+_WHY_BROKEN = (
+    "each entry of the journal carries the hash of the one before, and one does not fit: somebody or something changed "
+    "the store; everything is decided as usual, but what the journal says of the past may not be true"
 )
 
 
@@ -36,6 +42,23 @@ def tell_set_aside(ledger: Ledger, fact: EntriesSetAside) -> None:
     if incident is None:
         incident = _opened(ledger, GROUP, {"alertname": "TocsinEntriesSetAside"}, _WHY_SET_ASIDE)
     _tell(ledger, replace(incident, title=_cut(f"Tocsin could not decide {news}")), "entries set aside", news)
+
+
+def tell_broken(ledger: Ledger, fact: ChainBroken) -> None:
+    """What people were told of once is not told again, also when the incident about it was resolved."""
+    if not is_news(ledger.state.chain, fact):
+        return
+    ledger.put_known(ChainKnown(fact.position, fact.problem))
+    incident = ledger.open_under(BROKEN.index)
+    if incident is None:
+        incident = _opened(ledger, BROKEN, {"alertname": "TocsinJournalBroken"}, _WHY_BROKEN)
+    title = _cut(f"Tocsin's journal holds up to entry {fact.position} only: {fact.problem}")
+    _tell(ledger, replace(incident, title=title), "journal broken", fact.problem)
+
+
+def is_news(known: ChainKnown | None, fact: ChainBroken) -> bool:
+    """The same place, or the same words, is what was found before."""
+    return known is None or (fact.position != known.position and fact.problem != known.problem)
 
 
 def tell_silent(ledger: Ledger, source: str, why: str) -> None:

@@ -17,7 +17,7 @@ import msgspec
 
 from receiver.entry import Delivered, EntrySetAside, Undeliverable
 from receiver.incident import AlertRecord, Group, Incident, Step
-from receiver.known import ChannelKnown, Cut, Known, SourceKnown, name_of
+from receiver.known import ChainKnown, ChannelKnown, Cut, Known, SourceKnown, name_of
 from receiver.policy.policy import NO_POLICY, Policy
 
 
@@ -67,7 +67,7 @@ class SetAsideTold(msgspec.Struct, frozen=True):
 
 
 class KnownChanged(msgspec.Struct, frozen=True):
-    """A source, a group that was cut, or a channel."""
+    """A source, a group that was cut, a channel, or the chain of the journal."""
 
     known: Known
 
@@ -117,6 +117,7 @@ class State:
         self.sources: dict[str, SourceKnown] = {}
         self.channels: dict[str, ChannelKnown] = {}
         self.cut: dict[Group, Cut] = {}
+        self.chain: ChainKnown | None = None
         self._found_by: dict[str, dict[str, None]] = {}  # key -> incidents
         self._members: dict[str, dict[tuple[str, str], None]] = {}
         self._firing_of: dict[Group, dict[tuple[str, str], None]] = {}
@@ -269,6 +270,8 @@ class State:
             case ChannelKnown():
                 self.channels[known.name] = known
                 self._deadlines.set(name_of(known), known.deadline)
+            case ChainKnown():
+                self.chain = known
             case Cut():
                 self.cut[known.group] = known
 

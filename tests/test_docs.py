@@ -274,7 +274,7 @@ def test_exactly_the_doors_of_the_receiver_are_documented(tmp_path: Path) -> Non
                 clock=clock,
                 started_at=clock.now(),
                 reconciliation=Reconciliation(known=lambda: runner.state, perform=runner.perform, clock=clock),
-                chain=ChainCheck(store, on_checked=lambda _: None),
+                chain=ChainCheck(store, on_checked=lambda _: None, submit=runner.submit, known=lambda: runner.state),
             ),
             acts=Acts(store=store, runner=runner),
             health=Health(store=store, runner=runner, outbox=outbox, metrics=metrics, reload=no_reload),

@@ -27,6 +27,7 @@ from receiver.entry import (
     KINDS,
     AlertsFetched,
     AlertsReceived,
+    ChainBroken,
     Delivered,
     EntriesSetAside,
     Entry,
@@ -267,6 +268,8 @@ def _what(fact: Fact) -> str:
             return f"refused message {fact.message} about {fact.incident} at attempt {fact.attempts}: {fact.reason}"
         case EntriesSetAside(entries):
             return f"{_few([f'entry {each.position} ({each.error})' for each in entries])} could not be decided"
+        case ChainBroken():
+            return f"found that the chain holds up to entry {fact.position} only: {fact.problem}"
         case JournalTrimmed():
             gone = f"took out the oldest {_entries(fact.entries)}, up to {fact.position}"
             return f"{gone}; the chain goes on from {fact.hash}"

@@ -354,7 +354,9 @@ class Database:
             raise
 
     def _head(self) -> tuple[int, bytes]:
-        return self._journal.head()
+        """What comes next goes on after what was decided, also where the end of the journal was cut off."""
+        position, chain = self._journal.head()
+        return max(position, self._journal.decided()), chain
 
     def _last_message(self) -> int:
         """Numbers are not used again: they are the order of what is owed and of what was sent."""

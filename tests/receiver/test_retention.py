@@ -13,9 +13,10 @@ import pytest
 
 from receiver.chaincheck import ChainCheck, Checked
 from receiver.clock import SystemClock
-from receiver.entry import Fact, JournalTrimmed, TimePassed
+from receiver.entry import ChainBroken, Fact, JournalTrimmed, TimePassed
 from receiver.policy.file import RetentionFile
 from receiver.retention import Keep, Retention
+from receiver.state import State
 from receiver.store import Draft, Store
 from receiver.store.sqlite import open_sqlite
 from tests.contract.values import at
@@ -90,12 +91,19 @@ def test_the_whole_chain_is_walked_and_the_place_is_told(
         store = open_sqlite(tmp_path / "r.db")
         assert await store.verify(last=1000) is None  # the end alone holds either way
         told: list[bool] = []
-        check = ChainCheck(store, on_checked=told.append)
+        found: list[Fact] = []
+
+        async def submit(fact: ChainBroken) -> None:
+            found.append(fact)
+
+        state = State(journal="")
+        check = ChainCheck(store, on_checked=told.append, submit=submit, known=lambda: state)
         assert check.result == Checked(intact=None, position=0, problem=None)
         with caplog.at_level(logging.INFO):
             await check.run()
         assert check.result == Checked(problem is None, 2 if problem else 2500, problem)
         assert told == [problem is None]
+        assert found == ([ChainBroken(2, problem)] if problem else [])
         assert [each.levelname for each in caplog.records] == ["ERROR" if problem else "INFO"]
         await store.close()
 

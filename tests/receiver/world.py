@@ -194,7 +194,12 @@ async def _running(
     runner = Runner(store, clock=clock, on_decided=decided, messages_owed=lambda: outbox.owed)
     reconciliation = Reconciliation(known=lambda: runner.state, perform=runner.perform, clock=clock)
     reconciliation.replace_sources(loaded.sources or {})
-    chain = ChainCheck(store, on_checked=lambda intact: metrics.chain_checked(intact=intact))
+    chain = ChainCheck(
+        store,
+        on_checked=lambda intact: metrics.chain_checked(intact=intact),
+        submit=report,
+        known=lambda: runner.state,
+    )
     door = WebhookDoor(runner=runner, store=store, metrics=metrics, clock=clock, **limits)
     door.sources = Sources(loaded.sources)
     outbox.replace_channels(known)

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from receiver.entry import Act, AlertsFetched, AlertsReceived, Delivered, Fact, Looked, PolicyLoaded, Undeliverable
+from receiver.entry import (
+    Act,
+    AlertsFetched,
+    AlertsReceived,
+    ChainBroken,
+    Delivered,
+    Fact,
+    Looked,
+    PolicyLoaded,
+    Undeliverable,
+)
 from receiver.message import read as read_message
 from receiver.state import StepTaken
 from tests.simulation.evidence import Moment
@@ -40,6 +50,8 @@ def _in_words(fact: Fact) -> str:
             gone = [each.fingerprint[:4] for each in fact.gone]
             suppressed = [each.fingerprint[:4] for each in fact.suppressed]
             return f"{fact.source} says: silenced {suppressed}, shown {[e[:4] for e in fact.shown]}, gone {gone}"
+        case ChainBroken(position):
+            return f"the journal holds up to {position} only"
         case _ if isinstance(fact, Act):
             return f"{fact.by}: {fact}"
         case _:

@@ -16,12 +16,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import msgspec
 
 from receiver import engine
 from receiver.alert import parse
+from receiver.chaincheck import ChainCheck
 from receiver.entry import (
     Acknowledged,
     Act,
@@ -43,7 +45,7 @@ from receiver.policy.policy import Policy
 from receiver.retention import Keep, Retention
 from receiver.runner import Runner
 from receiver.state import State
-from receiver.store import StoreFailed
+from receiver.store import Store, StoreFailed, Walked
 from receiver.store.database import Database
 from receiver.store.sqlite import SqliteStore
 from tests.simulation.alertmanager import BEGIN, Alertmanager
@@ -68,6 +70,8 @@ class Parts:
     outbox: type[Outbox] = Outbox
     decide: Decide = engine.decide
     keep: Keep | None = None  # how long; None: nothing is taken out
+    check: type[ChainCheck] = ChainCheck
+    damage: tuple[Walked, ...] = ()  # what walks along the journal find, one for each life; the last one goes on
     set_aside_for: str = "poison"  # what the error says about entries that are set aside on purpose
 
 
@@ -210,6 +214,8 @@ class World:
         if keep is not None:
             retention = Retention(store, submit=runner.submit, clock=clock, keep=lambda: keep)
             outside.append(asyncio.create_task(retention.run()))
+        if self._parts.damage:
+            outside.append(asyncio.create_task(self._check_chain(runner)))
         await asyncio.sleep(max(0.0, until - loop.time()))
         for task in outside:
             task.cancel()
@@ -259,6 +265,19 @@ class World:
                     if fact is not None:
                         await _until_written(partial(runner.submit, fact))
                         self.history.looks += 1
+
+    async def _check_chain(self, runner: Runner) -> None:
+        """A walk after each start, now and then later in life; it finds what the test wants."""
+        found = self._parts.damage[min(self._lives, len(self._parts.damage)) - 1]
+
+        async def walk_on(_: Walked | None) -> Walked:
+            return found
+
+        store = cast(Store, SimpleNamespace(walk_on=walk_on))
+        check = self._parts.check(store, on_checked=lambda _: None, submit=runner.submit, known=lambda: runner.state)
+        while True:
+            await check.run()
+            await asyncio.sleep(self._people.uniform(0, LOOK_SECONDS))
 
     async def _act(self, runner: Runner) -> None:
         """People: now and then one of them does something to an incident, mostly to one that is not resolved."""

@@ -25,6 +25,7 @@ the group's whole snapshot. `eu2/Down@db` comes from the source eu2. Channels an
     adopted A      a rule merged what A was in: `unmerges A` takes that back
     acks-old A ana an act on the incident that A was in before it was merged; likewise `splits-old`
     regroups db x  Alertmanager calls the group db x now, and posts it
+    damages 3      the walk along the journal finds that it holds up to entry 3 only
     looks A B      shows the incidents that these alerts are in
     waits          nothing; time passes
 
@@ -54,6 +55,7 @@ from receiver.entry import (
     Acknowledged,
     AlertsReceived,
     Assigned,
+    ChainBroken,
     Delivered,
     Entry,
     Fact,
@@ -273,6 +275,10 @@ class Story:
             key: (after if group == before else group, labels) for key, (group, labels) in self._labels.items()
         }
         self._post(after, list(self._firing[after].values()))
+
+    def _damages(self, names: list[str]) -> None:
+        (position,) = map(int, names)
+        self._enter(ChainBroken(position, f"no entry {position + 1}"))
 
     def _looks(self, names: list[str]) -> None:
         for incident in {each.id: each for each in map(self.incident_of, names)}.values():

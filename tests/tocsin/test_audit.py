@@ -18,6 +18,7 @@ import pytest
 from receiver.alert import Alert
 from receiver.entry import (
     AlertsFetched,
+    ChainBroken,
     EntriesSetAside,
     EntrySetAside,
     Fact,
@@ -66,6 +67,10 @@ ASKED: tuple[tuple[Fact, str], ...] = (
     (
         AlertsFetched("eu1", "team.a", "{}:{}", (Alert("firing", {"alertname": "Down"}, at(0)),)),
         "eu1: was asked for the whole group {}:{}, 1 alert: Down",
+    ),
+    (
+        ChainBroken(2, "entry 3 is missing (the next one is 4)"),
+        "tocsin: found that the chain holds up to entry 2 only: entry 3 is missing (the next one is 4)",
     ),
     (AlertsFetched("eu1", "team.a", "{}:{}", ()), "eu1: was asked for the whole group {}:{}, 0 alerts: none"),
 )
