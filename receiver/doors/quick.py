@@ -49,6 +49,7 @@ _NOT_OURS = frozenset(
     b" transfer-encoding upgrade".split()
 )
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
+_WHERE = {"method": "POST", "route": "/webhook/{source}"}
 _encode = msgspec.json.Encoder().encode
 _INTERNAL = _encode({"error": "internal error; the log of this process says more"})
 
@@ -252,6 +253,15 @@ class _Connection(asyncio.Protocol):
             self._waiting = True
             self._reply(refusal)
             return True
+        except Exception as error:  # noqa: BLE001 - a mistake of ours, answered as the framework does
+            if not whole:
+                self._hand_over()
+                return False
+            self._unread = b""
+            self._door.came()
+            self._waiting = self._ending = True
+            self._reply(error)
+            return False
         self._door.came()
         self._unread = unread[end + size :]
         if whole:
@@ -297,7 +307,7 @@ class _Connection(asyncio.Protocol):
                 status, body = outcome.status, _encode({"error": str(outcome)})
                 headers = "".join(f"{name}: {value}\r\n" for name, value in outcome.headers.items())
             case _:
-                log.error("a handler failed", exc_info=outcome)
+                log.error("a handler failed", extra=_WHERE, exc_info=outcome)
                 status, body, headers = 500, _INTERNAL, ""
         if self._transport.is_closing():
             return

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from guard import listen
 from receiver.doors.quick import AHEAD_BYTES_MAX, HEAD_BYTES_MAX, Quick, read_head
+from receiver.sources import Sources
 from tests.receiver.builders import SURELY, named, webhook
 from tests.receiver.world import World, receiver, run
 
@@ -342,6 +343,40 @@ def test_a_sender_that_vanishes_loses_nothing_that_was_whole_and_holds_no_room(t
             assert only["alerts"] == {"firing": 1, "resolved": 0}
 
     loop(test())
+
+
+class Mistaken(Sources):
+    """A door-keeper with a fault."""
+
+    def admit(self, name: str, *, remote: str | None, authorization: str | None) -> None:
+        raise ZeroDivisionError("secret")
+
+
+@pytest.mark.parametrize("loop", [run, listen.run], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize("body_bytes", [len(BODY), 10])
+def test_a_mistake_before_the_body_is_read_is_answered_500_counted_and_logged_as_by_the_framework(
+    body_bytes: int, tmp_path: Path, loop: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def test() -> None:
+        async with receiver(tmp_path) as world:
+            world.door.sources = Mistaken({})
+            reader, writer = await connected(world)
+            writer.write(post(BODY[:body_bytes], length=len(BODY)))  # whole, or with more to come
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), SURELY)
+            said = json.loads(await asyncio.wait_for(reader.readuntil(b"}"), SURELY))
+            assert head.startswith(b"HTTP/1.1 500 ")
+            assert said == {"error": "internal error; the log of this process says more"}
+            assert world.metrics.webhooks._value.get() == 1
+            assert await world.refused() == {}
+            if body_bytes == len(BODY):
+                assert b"\r\nConnection: close\r\n" in head
+                assert await asyncio.wait_for(reader.read(), SURELY) == b""
+            writer.close()
+
+    loop(test())
+    (logged,) = [each for each in caplog.records if each.message == "a handler failed"]
+    assert logged.exc_info
+    assert (logged.__dict__["method"], logged.__dict__["route"]) == ("POST", "/webhook/{source}")
 
 
 def test_a_sender_that_reads_no_answers_is_read_from_no_longer(tmp_path: Path) -> None:
