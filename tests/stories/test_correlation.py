@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import textwrap
+from datetime import timedelta
 from itertools import permutations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from receiver.correlation import key_of
+from receiver.policy.policy import ByLabels
 from tests.stories.story import POLICY, Story, check, played
 
 
@@ -639,3 +644,29 @@ def test_a_chain_of_services_in_one_body_opens_one_incident_and_merges_nothing(o
     story = story_of(f"00:00  fires {' '.join(order)}", TOPOLOGY)
     (opened,) = story.state.incidents.values()
     assert (opened.firing, opened.title) == (4, "DatabaseDown and 3 more kinds of alert")
+
+
+PIECES = st.text(alphabet="a\x1f,1", max_size=4)
+NAMED = ByLabels(name="per service", matchers=(), by=(), window=timedelta(minutes=10))
+
+
+@given(st.integers(0, 3).flatmap(lambda count: st.lists(st.tuples(PIECES, *[PIECES] * count), min_size=2, unique=True)))
+def test_different_values_have_different_keys_whatever_is_in_them(different: list[tuple[str, ...]]) -> None:
+    keys = [key_of(NAMED, role, tuple(values)) for role, *values in different]
+    assert len(set(keys)) == len(keys)
+
+
+@pytest.mark.parametrize(
+    ("values", "key"),
+    [((), "rule\x1fper service\x1fcause"), (("eu1", ""), "rule\x1fper service\x1fcause\x1feu1\x1f")],
+)
+def test_what_holds_no_separator_keeps_the_key_that_stores_have(values: tuple[str, ...], key: str) -> None:
+    assert key_of(NAMED, "cause", values) == key
+
+
+def test_two_services_whose_labels_only_look_alike_are_two_incidents():
+    story = Story(BY_SERVICE, {})
+    for number, (cluster, service) in enumerate((("a\x1fb", "c"), ("a", "b\x1fc"), ("a", "b\x1fc"))):
+        labels = {"alertname": f"A{number}", "cluster": cluster, "service": service}
+        story.post(f"g{number}", [{**story.alert_json(f"A{number}"), "labels": labels}])
+    assert sorted(each.firing for each in story.state.incidents.values()) == [1, 2]
