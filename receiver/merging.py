@@ -32,6 +32,8 @@ from receiver.incident import (
 from receiver.ledger import Ledger
 from receiver.lifecycle import mute, over, resolve, risen, shown_again
 from receiver.message import Kind
+from receiver.policy.matcher import matches_all
+from receiver.policy.policy import Sequence
 from receiver.telling import flaps, routed, tell_now, tell_stages, tell_update
 
 SHOWN_CHARACTERS_MAX = 80
@@ -151,18 +153,17 @@ def split(ledger: Ledger, incident: Incident, fact: Split) -> None:
         position=ledger.position,
         group=incident.group,
         status=Status.OPEN,
-        severity=taken[0].labels.get("severity", "none"),
+        severity="none",
         title="",
-        labels=taken[0].labels,
+        labels={},
         group_labels=incident.group_labels,
-        kinds=_kinds(taken),
+        kinds=(),
         opened_at=ledger.at,
         updated_at=ledger.at,
         why=f"{fact.by} split it off from {incident.id}",
         apart=True,
     )
-    fresh = replace(fresh, title=_title(fresh, taken))
-    _hand_over(ledger, incident, fresh, taken, by=fact.by)
+    _hand_over(ledger, incident, _by_alerts(ledger, fresh, taken, before=taken), taken, by=fact.by)
 
 
 def _take_back(ledger: Ledger, incident: Incident, name: str, *, by: str) -> None:
@@ -200,10 +201,12 @@ def _take_back(ledger: Ledger, incident: Incident, name: str, *, by: str) -> Non
         stage=0,
         unaware=left.told,
     )
-    kinds = tuple(dict.fromkeys((*back.kinds, *_kinds(taken))))[:KINDS_MAX]
-    if kinds != back.kinds and not back.named:
-        back = replace(back, kinds=kinds, title=title_of(kinds, back.group_labels, ()))
-    _hand_over(ledger, incident, back, taken, by=by, acknowledged_by=left.acknowledged_by)
+    back = _by_alerts(ledger, back, taken, before=[*ledger.state.ever_in(left), *taken])
+    if set(back.kinds) == set(left.kinds) and back.named == left.named:
+        back = replace(back, kinds=left.kinds, title=left.title)
+    milder = severity_rank(left.severity) < severity_rank(back.severity)  # when somebody took it in hand
+    acknowledged_by = None if milder else left.acknowledged_by
+    _hand_over(ledger, incident, back, taken, by=by, before=left, acknowledged_by=acknowledged_by)
 
 
 def _came_with(ledger: Ledger, left: Incident, incident: Incident) -> list[AlertRecord]:
@@ -224,9 +227,10 @@ def _hand_over(
     taken: list[AlertRecord],
     *,
     by: str,
+    before: Incident | None = None,
     acknowledged_by: str | None = None,
 ) -> None:
-    """What becomes of both, and who is told."""
+    """What becomes of both, and who is told. `before` is what `to` was, if it is not new."""
     for alert in taken:
         ledger.put_alert(replace(alert, incident=to.id))
     firing = sum(1 for alert in taken if alert.firing)
@@ -235,8 +239,6 @@ def _hand_over(
         to,
         firing=firing,
         resolved=len(taken) - firing,
-        severity=highest_severity([to.severity, *(alert.labels.get("severity", "none") for alert in taken)]),
-        labels=shared_labels([to.labels, *(alert.labels for alert in taken)]),
         cooling=any(alert.quiet_until is not None for alert in taken),
         doubted_until=_doubted_until(taken),
         stale_at=incident.stale_at,
@@ -244,15 +246,23 @@ def _hand_over(
         active_at=ledger.at,
     )
     to = ledger.step(to, "split off", f"{by} says that it is not {incident.id}: {moved} came from there", by=by)
+    if before is not None:
+        to = _renamed(ledger, to, before=before.title)
+        if to.severity != before.severity:
+            rank, of_before = severity_rank(to.severity), severity_rank(before.severity)
+            what = "severity rose" if rank > of_before else "severity fell"
+            why = f"from {before.severity} to {to.severity}, the highest of the alerts that it has now"
+            to = ledger.step(to, what, why)
     _tell_of(ledger, to, taken, by=by, acknowledged_by=acknowledged_by)
-    before = incident
-    incident = _without(ledger, incident, firing=incident.firing - firing, resolved=incident.resolved - to.resolved)
+    whole = incident
+    incident = _without(ledger, incident, taken, firing=firing)
     incident = ledger.step(incident, "alerts taken out", f"{by} split them off: {moved} went to {to.id}", by=by)
+    incident = _renamed(ledger, incident, before=whole.title)
     if incident.firing == 0:
         resolve(ledger, incident, Trigger.LAST_ALERT_RESOLVED, "none of the alerts that are left in it fires")
         return
-    if severity_rank(incident.severity) < severity_rank(before.severity):
-        incident = _fallen(ledger, incident, before=before.severity, went_to=to.id)
+    if severity_rank(incident.severity) < severity_rank(whole.severity):
+        incident = _fallen(ledger, incident, before=whole.severity, went_to=to.id)
     tell_stages(ledger, incident)
     tell_update(ledger, ledger.incident(incident.id))
 
@@ -273,23 +283,51 @@ def _tell_of(ledger: Ledger, to: Incident, taken: list[AlertRecord], *, by: str,
         tell_update(ledger, ledger.incident(to.id))
 
 
-def _without(ledger: Ledger, incident: Incident, *, firing: int, resolved: int) -> Incident:
-    """What the incident is by the alerts that are left in it. What a rule named stays what the rule said."""
+def _without(ledger: Ledger, incident: Incident, taken: list[AlertRecord], *, firing: int) -> Incident:
+    """What the incident is by the alerts that are left in it; `firing` of those that are taken out fire."""
     remaining = list(ledger.alerts_of(incident))
     incident = replace(
         incident,
-        firing=firing,
-        resolved=resolved,
-        labels=shared_labels(alert.labels for alert in remaining),
-        kinds=_kinds(remaining),
+        firing=incident.firing - firing,
+        resolved=incident.resolved - (len(taken) - firing),
         cooling=any(alert.quiet_until is not None for alert in remaining),
         doubted_until=_doubted_until(remaining),
         updated_at=ledger.at,
     )
+    return _by_alerts(ledger, incident, remaining, before=[*remaining, *taken])
+
+
+def _by_alerts(ledger: Ledger, incident: Incident, alerts: list[AlertRecord], *, before: list[AlertRecord]) -> Incident:
+    """Labels, kinds, severity and title by the alerts that it has now. What a sequence named is that until one of its
+    steps is not in it any more; `before` are the alerts that it had."""
+    incident = replace(incident, labels=shared_labels(alert.labels for alert in alerts), kinds=_kinds(alerts))
+    severities = [alert.labels.get("severity", "none") for alert in alerts]
     if incident.named:
+        complete = _complete(ledger, alerts)
+        if complete:
+            return replace(incident, severity=highest_severity([*severities, *(rule.severity for rule in complete)]))
+        if not _complete(ledger, before):
+            return incident  # the policy does not have the sequence any more
+    severity = highest_severity(severities)
+    return replace(incident, named=False, severity=severity, title=_title(incident, alerts))
+
+
+def _complete(ledger: Ledger, alerts: list[AlertRecord]) -> list[Sequence]:
+    """The sequences of which every step is among these alerts."""
+    return [
+        rule
+        for rule in ledger.policy.correlate
+        if isinstance(rule, Sequence)
+        and all(any(matches_all(step, alert.labels) for alert in alerts) for step in rule.steps)
+    ]
+
+
+def _renamed(ledger: Ledger, incident: Incident, *, before: str) -> Incident:
+    if incident.title == before:
         return incident
-    severity = highest_severity(alert.labels.get("severity", "none") for alert in remaining)
-    return replace(incident, severity=severity, title=_title(incident, remaining))
+    return ledger.step(
+        incident, "title changed", f"from {before!r} to {incident.title!r}, by the alerts that it has now"
+    )
 
 
 def _fallen(ledger: Ledger, incident: Incident, *, before: str, went_to: str) -> Incident:

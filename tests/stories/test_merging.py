@@ -370,6 +370,95 @@ def test_the_severity_falls_when_what_was_severe_is_split_off_and_no_stage_is_to
     """)
 
 
+def test_what_takes_back_is_what_it_still_has_and_not_what_was_taken_out_meanwhile():
+    check("""
+        00:00  fires    Slow@a{severity=warning}
+               -> chat   opened     Slow  1 firing, 0 resolved
+        00:01  fires    Down@b{severity=critical} Full@b{severity=warning}
+               -> chat   opened     Down and 1 more kind of alert  2 firing, 0 resolved
+        00:02  merges   Full@b Slow@a ana
+               -> chat   resolved   Down and 1 more kind of alert  0 firing, 0 resolved
+               -> chat   escalated  Slow and 2 more kinds of alert  3 firing, 0 resolved
+        00:03  splits   Down@b ana
+               -> chat   opened     Down  1 firing, 0 resolved
+               -> chat   updated    Slow and 1 more kind of alert  2 firing, 0 resolved
+        00:04  unmerges Full@b ana
+               -> chat   opened     Full  1 firing, 0 resolved
+               -> chat   updated    Slow  1 firing, 0 resolved
+        00:05  looks    Slow@a Full@b Down@b
+               -> T-2 open warning chat  Slow  1 firing, 0 resolved
+               -> T-4 open warning chat  Full  1 firing, 0 resolved
+               -> T-9 open critical page  Down  1 firing, 0 resolved
+        00:08  -> pager  escalated  Down  1 firing, 0 resolved
+        00:20  waits
+    """)
+
+
+def test_who_had_something_milder_before_the_merger_does_not_have_what_became_severe():
+    check("""
+        00:00  fires    Slow@a{severity=warning}
+               -> chat   opened     Slow  1 firing, 0 resolved
+        00:01  fires    Full@b{severity=warning}
+               -> chat   opened     Full  1 firing, 0 resolved
+        00:02  acks     Full@b ben
+               -> chat   acknowledged Full  1 firing, 0 resolved
+        00:03  merges   Full@b Slow@a ana
+               -> chat   resolved   Full  0 firing, 0 resolved
+               -> chat   updated    Slow and 1 more kind of alert  2 firing, 0 resolved
+        00:04  fires    Down@b{severity=critical}
+               -> chat   escalated  Slow and 2 more kinds of alert  3 firing, 0 resolved
+        00:05  unmerges Full@b ana
+               -> chat   opened     Full and 1 more kind of alert  2 firing, 0 resolved
+               -> chat   updated    Slow  1 firing, 0 resolved
+        00:06  looks    Slow@a Full@b
+               -> T-2 open warning chat  Slow  1 firing, 0 resolved
+               -> T-4 open critical page  Full and 1 more kind of alert  2 firing, 0 resolved
+        00:10  -> pager  escalated  Full and 1 more kind of alert  2 firing, 0 resolved
+        00:10  waits
+    """)
+
+
+def test_what_a_sequence_named_is_that_until_a_step_of_it_is_taken_out():
+    check(
+        """
+        00:00  fires    BruteForce@a{user=x,severity=info} Odd@a{user=x,severity=info}
+               -> chat   opened     BruteForce and 1 more kind of alert  2 firing, 0 resolved
+        00:01  fires    Login@b{user=x,severity=info}
+               -> chat   escalated  Break-in likely: x  3 firing, 0 resolved
+        00:02  splits   Odd@a ana
+               -> chat   opened     Odd  1 firing, 0 resolved
+               -> chat   updated    Break-in likely: x  2 firing, 0 resolved
+        00:03  looks    Login@b
+               -> T-2 open critical page  Break-in likely: x  2 firing, 0 resolved
+        00:04  splits   Login@b ana
+               -> chat   opened     Login  1 firing, 0 resolved
+               -> chat   updated    BruteForce  1 firing, 0 resolved
+        00:05  looks    BruteForce@a Login@b
+               -> T-2 open info chat  BruteForce  1 firing, 0 resolved
+               -> T-9 open info chat  Login  1 firing, 0 resolved
+        00:20  waits
+        """,
+        policy=BREAK_IN,
+    )
+
+
+def test_a_sequence_that_the_policy_lost_keeps_its_name():
+    check(
+        """
+        00:00  fires    BruteForce@a{user=x,severity=info}
+               -> chat   opened     BruteForce  1 firing, 0 resolved
+        00:01  fires    Login@b{user=x,severity=info}
+               -> chat   escalated  Break-in likely: x  2 firing, 0 resolved
+        00:02  loads    plain
+        00:03  splits   Login@b ana
+               -> chat   opened     Login  1 firing, 0 resolved
+               -> chat   updated    Break-in likely: x  1 firing, 0 resolved
+        """,
+        policy=BREAK_IN,
+        plain=POLICY,
+    )
+
+
 def test_what_is_left_and_does_not_fire_is_over():
     check("""
         00:00  fires    A@g B@g
@@ -601,6 +690,26 @@ def test_the_story_says_who_merged_what_and_that_a_severity_fell():
     assert story.why("severity rose") == ["from warning to critical, the highest of its alerts"]
     assert story.why("split off") == ["ben says that it is not T-2: 1 alert came from there"]
     assert story.why("severity fell") == ["from critical to warning: what made it so severe is in T-4 now"]
+    assert story.why("title changed") == [
+        "from 'Slow and 1 more kind of alert' to 'Slow', by the alerts that it has now"
+    ]
+
+
+def test_the_story_of_what_takes_back_says_what_it_is_now():
+    script = """
+        00:00  fires    Slow@a{severity=warning}
+        00:01  fires    Down@b{severity=critical} Full@b{severity=warning}
+        00:02  merges   Full@b Slow@a ana
+        00:03  splits   Down@b ana
+        00:04  unmerges Full@b ana
+    """
+    story = played(Story(POLICY, {}), script)
+    mine = [(step.what, step.why) for step in story.steps if step.incident == "T-4"]
+    begun = mine.index(("split off", "ana says that it is not T-2: 1 alert came from there"))
+    assert mine[begun + 1 : begun + 3] == [
+        ("title changed", "from 'Down and 1 more kind of alert' to 'Full', by the alerts that it has now"),
+        ("severity fell", "from critical to warning, the highest of the alerts that it has now"),
+    ]
 
 
 # --- any story -------------------------------------------------------------------------------------------------
