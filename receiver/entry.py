@@ -117,8 +117,9 @@ class Split(msgspec.Struct, frozen=True, tag="split"):
     via: str = "api"
 
 
-# By which way somebody acts: a program, a command, a signed link, a button in a chat, the page of the receiver.
-VIAS = ("api", "command", "link", "button", "page")
+# By which way somebody says that they act over HTTP: a program, or the command `tocsin incident`. What proves itself,
+# as a signed link or a button in a chat does, has a door of its own, and that door says so.
+VIAS = ("api", "cli")
 
 # What a person does to an incident. It is refused where the incident's state does not allow it.
 Act = Acknowledged | ResolvedByHand | Snoozed | Noted | Assigned | Merged | Split

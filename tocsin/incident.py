@@ -26,7 +26,7 @@ from tocsin.story import list_of, story_of
 
 STATUSES = ("active", "all", *Status)
 _DOORS = {"ack": "acknowledge"}  # people type the short word
-_HEADERS = {"X-Tocsin-Via": "command"}
+_HEADERS = {"X-Tocsin-Via": "cli"}
 
 
 def main(

@@ -171,8 +171,10 @@ def _incident(request: web.Request) -> str:
 
 
 def _via(request: web.Request) -> str:
-    """What the caller says of itself; whoever says nothing is a program."""
-    via = request.headers.get(VIA, "api")
+    """What the caller says of itself; whoever says nothing is a program. Nobody can say that it is a link or a button:
+    this door could not know."""
+    via = ", ".join(request.headers.getall(VIA, ["api"]))
     if via not in VIAS:
-        refuse(400, f"the header {VIA}: found {via[:40]!r}, expected one of: {', '.join(VIAS)}")
+        known = " or ".join(VIAS)
+        refuse(400, f"the header {VIA}: found {via[:40]!r}, expected {known}: more cannot be known of a caller here")
     return via

@@ -120,14 +120,28 @@ def test_the_story_says_by_which_way_somebody_acted(tmp_path: Path, via: str | N
     run(test())
 
 
-@pytest.mark.parametrize("via", ["", "telepathy", "API", "command,api"])
-def test_a_way_that_nobody_knows_is_refused(tmp_path: Path, via: str) -> None:
+@pytest.mark.parametrize("via", ["", "telepathy", "API", "cli,api", "command", "link", "button", "page"])
+def test_a_way_that_the_door_cannot_know_is_refused_and_nothing_is_done(tmp_path: Path, via: str) -> None:
+    async def test() -> None:
+        async with receiver(tmp_path) as world:
+            path = f"/api/v1/incidents/{await opened(world)}"
+            ask = {"json": {"by": "ana"}, "headers": {"X-Tocsin-Via": via}}
+            status, answer = await world.ask("POST", f"{path}/acknowledge", **ask)
+            assert status == 400
+            wanted = "expected api or cli: more cannot be known of a caller here"
+            assert answer["error"] == f"the header X-Tocsin-Via: found {via!r}, {wanted}"
+            assert (await world.get(path))[1]["status"] == "open"
+
+    run(test())
+
+
+def test_a_header_that_is_there_twice_hides_nothing(tmp_path: Path) -> None:
     async def test() -> None:
         async with receiver(tmp_path) as world:
             path = f"/api/v1/incidents/{await opened(world)}/acknowledge"
-            status, answer = await world.ask("POST", path, json={"by": "ana"}, headers={"X-Tocsin-Via": via})
-            assert status == 400
-            assert answer["error"].startswith("the header X-Tocsin-Via: found ")
+            headers = [("X-Tocsin-Via", "cli"), ("X-Tocsin-Via", "button")]
+            status, answer = await world.ask("POST", path, json={"by": "ana"}, headers=headers)
+            assert (status, "found 'cli, button'" in answer["error"]) == (400, True)
 
     run(test())
 

@@ -63,7 +63,7 @@ def test_what_people_do_is_done_and_said_in_one_line(tmp_path: Path) -> None:
             assert await typed(world.url, "note", one, "a", "disk", "is full") == (0, f"{one}: noted\n", "")
             shown = (await typed(world.url, "show", one))[1]
             assert "  who         put off until " in shown
-            assert "note, by ana via command" in shown
+            assert "note, by ana via cli" in shown
             assert "      a disk is full\n" in shown
             assert await typed(world.url, "resolve", one) == (0, f"{one}: resolved\n", "")
             assert await typed(world.url, "list") == (0, "nothing is open\n", "")
@@ -217,7 +217,7 @@ def test_each_act_asks_its_door_and_says_who_and_by_which_way(
     async def test() -> None:
         async with answering(handler) as url:
             assert await typed(url, *words) == (0, f"T-2: {line}\n", "")
-            assert asked == [("POST", f"/api/v1/incidents/{path}", {"by": "ana", **body}, "command")]
+            assert asked == [("POST", f"/api/v1/incidents/{path}", {"by": "ana", **body}, "cli")]
 
     run(test())
 
@@ -390,7 +390,7 @@ STEPS = [
     StepView(at(55, 2.4), "told pager", "stage 2 of 2 of the escalation 'on-call' was due", "tocsin", entry=4),
     StepView(at(57, 9.0), "delivered", "pager took it: 202 Accepted", "tocsin", entry=5, seconds=126.5),
     StepView(at(58), "acknowledged", "ana has it: no further stage is taken", "ana", via="link", entry=6),
-    StepView(at(66), "note", "a disk\nis full\x07: " + "df says so, " * 60, "b\x1b[1men", via="command", entry=7),
+    StepView(at(66), "note", "a disk\nis full\x07: " + "df says so, " * 60, "b\x1b[1men", via="cli", entry=7),
 ]
 
 
