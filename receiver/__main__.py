@@ -145,6 +145,7 @@ class _Receiver:
         self._metrics.policy_read(successful=True)
         self._metrics.observe(self._runner, self._outbox)
         self._metrics.observe_reconciliation(self._reconciliation)
+        self._metrics.observe_retention(self._retention)
         gc.freeze()
         gc.enable()
 

@@ -23,6 +23,7 @@ from receiver.incident import Status
 from receiver.message import Kind, Message
 from receiver.outbox import Outbox
 from receiver.reconcile import Reconciliation
+from receiver.retention import Retention, Taken
 from receiver.runner import Runner
 from receiver.state import State
 from receiver.telling import flaps
@@ -150,6 +151,9 @@ class Metrics:
     def observe_reconciliation(self, reconciliation: Reconciliation) -> None:
         self.registry.register(_Running(lambda: _reconciliation_families(reconciliation)))
 
+    def observe_retention(self, retention: Retention) -> None:
+        self.registry.register(_Running(lambda: _retention_families(retention.taken)))
+
     def _counter(self, name: str, text: str, label: str | None = None, values: Iterable[str] = ()) -> Counter:
         counter = Counter(name.removesuffix("_total"), text, [label] if label else [], registry=self.registry)
         for value in values:
@@ -199,6 +203,13 @@ def _families(runner: Runner, outbox: Outbox, clock: Clock) -> Iterator[Metric]:
         "Open incidents of which nobody is told yet: maintenance or cooldown.",
         value=sum(1 for incident in incidents if incident.quiet_until is not None),
     )
+    silent = GaugeMetricFamily(
+        "tocsin_receiver_source_silent", "1 while the watchdog of the source is late or resolved.", labels=["source"]
+    )
+    for name in sorted(runner.state.policy.watchdogs):
+        source = runner.state.sources.get(name)
+        silent.add_metric([name], 1 if source is not None and source.silent_since is not None else 0)
+    yield silent
     yield from _channel_families(outbox, clock)
     yield from _held_families(runner.state, outbox, clock)
 
@@ -274,3 +285,19 @@ def _reconciliation_families(reconciliation: Reconciliation) -> Iterator[Metric]
         news.add_metric([name], watcher.news)
         success.add_metric([name], watcher.last_success.timestamp() if watcher.last_success else 0.0)
     yield from (looks, failures, news, success)
+
+
+def _retention_families(taken: Taken) -> Iterator[Metric]:
+    yield CounterMetricFamily(
+        "tocsin_receiver_retention_entries",
+        "Entries of the journal that retention took out.",
+        value=taken.entries,
+    )
+    yield CounterMetricFamily(
+        "tocsin_receiver_retention_incidents", "Incidents that retention took out.", value=taken.incidents
+    )
+    yield GaugeMetricFamily(
+        "tocsin_receiver_retention_last_success_timestamp_seconds",
+        "When retention last took out everything that was too old; 0 if it never did.",
+        value=taken.last_success.timestamp() if taken.last_success else 0.0,
+    )

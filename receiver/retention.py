@@ -38,6 +38,14 @@ class Keep(msgspec.Struct, frozen=True):
         return cls(journal=parse_duration(file.journal), incidents=parse_duration(file.incidents))
 
 
+class Taken(msgspec.Struct):
+    """What this process took out, and when it last looked for what is too old; for metrics."""
+
+    entries: int = 0
+    incidents: int = 0
+    last_success: datetime | None = None
+
+
 class Retention:
     """`keep` is asked at each sweep, so that a policy that was loaded counts. `submit` is the runner's."""
 
@@ -53,6 +61,7 @@ class Retention:
         self._submit = submit
         self._clock = clock
         self._keep = keep
+        self.taken = Taken()
 
     async def run(self) -> None:
         """Until it is cancelled."""
@@ -71,6 +80,7 @@ class Retention:
             await self._sweep_journal(now - keep.journal)
         if keep.incidents:
             await self._sweep_incidents(now - keep.incidents)
+        self.taken.last_success = self._clock.now()
 
     async def _sweep_journal(self, before: datetime) -> None:
         while anchor := await self._store.trimmable(before):
@@ -79,12 +89,14 @@ class Retention:
             log.info("entries were taken out", extra={"up_to": anchor.position, "entries": anchor.entries})
 
     async def _take_out(self, anchor: Anchor) -> None:
-        while await self._store.trim(anchor):  # noqa: ASYNC110 - a pause between two pieces of work
+        while gone := await self._store.trim(anchor):
+            self.taken.entries += gone
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def _sweep_incidents(self, before: datetime) -> None:
         while over := await self._store.forgettable(before, INCIDENTS_AT_ONCE):
             for incident in over:
-                while await self._store.forget(incident):  # noqa: ASYNC110 - likewise
+                while await self._store.forget(incident):  # noqa: ASYNC110 - a pause between two pieces of work
                     await asyncio.sleep(PAUSE_SECONDS)
+                self.taken.incidents += 1
             log.info("incidents were taken out", extra={"incidents": len(over), "last": over[-1]})

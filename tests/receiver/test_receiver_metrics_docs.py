@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from receiver.metrics import ALERT_OUTCOMES, COUNTED, REFUSALS
-from tests.receiver.builders import webhook
+from tests.receiver.builders import named, webhook
 from tests.receiver.world import POLICY, receiver, run
 
 PAGE = (Path(__file__).parents[2] / "docs" / "metrics-receiver.md").read_text()
@@ -22,7 +22,7 @@ def documented() -> dict[str, tuple[str, set[str]]]:
 def test_every_metric_is_documented_with_its_type_and_labels_and_nothing_else_is(tmp_path: Path) -> None:
     async def test() -> None:
         # Nothing listens there: that is a failure, and the metrics of a source whose Alertmanager is asked.
-        policy = POLICY + "sources: {am: {alertmanager_url: 'http://127.0.0.1:1/'}}\n"
+        policy = POLICY + "sources: {am: {alertmanager_url: 'http://127.0.0.1:1/', watchdog: {}}}\n"
         async with receiver(tmp_path, policy=policy) as world:
             await world.post(webhook())
             await world.decided()
@@ -47,6 +47,25 @@ def test_every_word_that_a_decision_may_count_has_its_metric() -> None:
     for path in sorted((Path(__file__).parents[2] / "receiver").rglob("*.py")):
         counted |= set(re.findall(r'\.counts\["(\w+)"\]', path.read_text()))
     assert counted - set(ALERT_OUTCOMES) == set(COUNTED)
+
+
+def test_a_source_that_is_silent_is_shown_until_it_is_heard_again(tmp_path: Path) -> None:
+    async def test() -> None:
+        policy = POLICY + "sources: {am: {watchdog: {}}, eu2: {watchdog: {}}, eu3: {}}\n"
+        async with receiver(tmp_path, policy=policy) as world:
+            shown = []
+            for status in ("firing", "resolved", "firing"):
+                await world.post(webhook([named("Watchdog", status=status)]))
+                await world.decided()
+                page = (await world.get("/metrics"))[1]
+                shown.append(re.findall(r'^tocsin_receiver_source_silent\{source="(\w+)"\} (\S+)$', page, re.MULTILINE))
+            assert shown == [
+                [("am", "0.0"), ("eu2", "0.0")],
+                [("am", "1.0"), ("eu2", "0.0")],
+                [("am", "0.0"), ("eu2", "0.0")],
+            ]
+
+    run(test())
 
 
 def test_every_series_with_fixed_labels_is_there_at_zero(tmp_path: Path) -> None:

@@ -6,20 +6,26 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
+import time
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
+from msgspec.structs import replace
 
 from receiver.chaincheck import ChainCheck, Checked
 from receiver.clock import SystemClock
 from receiver.entry import ChainBroken, Fact, JournalTrimmed, TimePassed
+from receiver.incident import Status
 from receiver.policy.file import RetentionFile
-from receiver.retention import Keep, Retention
-from receiver.state import State
-from receiver.store import Draft, Store
+from receiver.retention import Keep, Retention, Taken
+from receiver.state import IncidentChanged, IncidentForgotten, State
+from receiver.store import Draft, Store, StoreFailed
 from receiver.store.sqlite import open_sqlite
-from tests.contract.values import at
+from tests.contract.values import at, incident
+from tests.receiver.world import POLICY, World, receiver, run
 
 FOR_EVER = Keep.of(RetentionFile(journal="0", incidents="0s"))
 
@@ -46,10 +52,15 @@ def swept(store: Store, keep: Keep) -> Retention:
 def test_what_is_kept_for_ever_stays_and_what_is_too_old_goes_once(tmp_path: Path) -> None:
     async def test() -> None:
         store = await filled(tmp_path / "r.db", 20)
-        await swept(store, FOR_EVER).sweep()
+        retention = swept(store, FOR_EVER)
+        assert retention.taken == Taken()
+        await retention.sweep()
+        assert (retention.taken.entries, retention.taken.last_success is None) == (0, False)
         assert len(await store.entries(0, 100)) == 20
+        retention = swept(store, Keep(timedelta(seconds=1), timedelta(0)))
         for _ in range(2):  # the second time there is nothing left to take out, and nothing to tell
-            await swept(store, Keep(timedelta(seconds=1), timedelta(0))).sweep()
+            await retention.sweep()
+            assert (retention.taken.entries, retention.taken.incidents) == (20, 0)
             (told,) = await store.entries(0, 100)
             assert isinstance(told.fact, JournalTrimmed)
             assert (told.position, told.fact.position, told.fact.entries) == (21, 20, 20)
@@ -57,6 +68,45 @@ def test_what_is_kept_for_ever_stays_and_what_is_too_old_goes_once(tmp_path: Pat
         await store.close()
 
     asyncio.run(test())
+
+
+def test_what_was_taken_out_and_when_is_in_the_metrics(tmp_path: Path) -> None:
+    async def test() -> None:
+        before = time.time()
+        (tmp_path / "data").mkdir()
+        store = await filled(tmp_path / "data" / "receiver.db", 20)
+        over = replace(incident(1, status=Status.RESOLVED), resolved_at=at(2), owed={})
+        await store.commit((IncidentChanged(over), IncidentForgotten(over.id)), (), 20)
+        await store.close()
+        async with receiver(tmp_path, policy=f"{POLICY}retention: {{journal: 1d, incidents: 1d}}\n") as world:
+            assert await measured(world) == [0.0, 0.0, 0.0]
+            await world.retention.sweep()
+            entries, incidents, last = await measured(world)
+            assert (entries, incidents) == (20.0, 1.0)
+            assert before <= last <= time.time()
+
+    run(test())
+
+
+async def measured(world: World) -> list[float]:
+    """Entries and incidents that went, and when."""
+    page = (await world.get("/metrics"))[1]
+    names = ("entries_total", "incidents_total", "last_success_timestamp_seconds")
+    return [float(page.partition(f"\ntocsin_receiver_retention_{name} ")[2].split()[0]) for name in names]
+
+
+def test_a_sweep_that_fails_is_no_success() -> None:
+    async def test() -> None:
+        retention = swept(cast(Store, SimpleNamespace(anchor=_fails)), FOR_EVER)
+        with pytest.raises(StoreFailed):
+            await retention.sweep()
+        assert retention.taken == Taken()
+
+    asyncio.run(test())
+
+
+async def _fails() -> None:
+    raise StoreFailed("disk I/O error")
 
 
 def test_what_a_crash_left_of_entries_that_were_to_go_is_taken_out_at_the_next_sweep(tmp_path: Path) -> None:

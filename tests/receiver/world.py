@@ -35,6 +35,7 @@ from receiver.message import Message
 from receiver.metrics import Metrics
 from receiver.outbox import Outbox
 from receiver.reconcile import Reconciliation
+from receiver.retention import Keep, Retention
 from receiver.runner import Runner
 from receiver.settings import Settings
 from receiver.sources import Sources
@@ -110,6 +111,7 @@ class World:
     door: WebhookDoor
     app: web.Application
     chain: ChainCheck
+    retention: Retention
 
     async def post(self, body: bytes, *, source: str = "am", **headers: str) -> tuple[int, Any]:
         return await self.ask("POST", f"/webhook/{source}", data=io.BytesIO(body), headers=headers)
@@ -200,6 +202,7 @@ async def _running(
         submit=report,
         known=lambda: runner.state,
     )
+    retention = Retention(store, submit=report, clock=clock, keep=lambda: Keep.of(loaded.retention))
     door = WebhookDoor(runner=runner, store=store, metrics=metrics, clock=clock, **limits)
     door.sources = Sources(loaded.sources)
     outbox.replace_channels(known)
@@ -208,6 +211,7 @@ async def _running(
     metrics.policy_read(successful=True)
     metrics.observe(runner, outbox)
     metrics.observe_reconciliation(reconciliation)
+    metrics.observe_retention(retention)
     app = application(
         webhook=door,
         api=Api(
@@ -232,7 +236,7 @@ async def _running(
             listening(app, [parse_address("127.0.0.1:0")], grace_seconds=1.0, front=Quick(door)) as (url,),
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=SURELY)) as client,
         ):
-            yield World(url, client, disk, runner, outbox, metrics, known, door, app, chain)
+            yield World(url, client, disk, runner, outbox, metrics, known, door, app, chain, retention)
     finally:
         disk.full = False
         await reconciliation.stop()
