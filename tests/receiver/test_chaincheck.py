@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from receiver.alert import parse
 from receiver.chaincheck import RETRY_SECONDS, ChainCheck
-from receiver.entry import ChainBroken
+from receiver.entry import AlertsReceived, ChainBroken
 from receiver.state import State
-from receiver.store import Store, StoreFailed, StoreRefused, Walked
+from receiver.store import Draft, Store, StoreFailed, StoreRefused, Walked
 from tests.receiver.builders import named, webhook
 from tests.receiver.quickloop import run_quickly
 from tests.receiver.world import Quiet, World, receiver, run
@@ -82,6 +84,27 @@ def test_a_journal_that_was_changed_is_an_incident_and_the_same_finding_is_told_
             assert newest["title"].startswith("Tocsin's journal holds up to entry 1 only: entry 2 is missing")
 
     run(test())
+
+
+def test_what_is_left_of_a_journal_from_which_undecided_entries_were_taken_is_decided(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def test() -> None:
+        async with receiver(tmp_path) as world:
+            await world.decided()
+            for number in range(4):
+                body = webhook([named(f"A{number}")], groupKey=f"{{}}:{number}", groupLabels={})
+                await world.disk.append(Draft(datetime.now(UTC), AlertsReceived("am", body, parse(body))))
+            (first, *_) = await world.disk.entries(world.runner.position, 10)
+        tampered(tmp_path, f"DELETE FROM journal WHERE position = {first.position + 1}")
+        async with receiver(tmp_path) as world:
+            found = (await world.get("/api/v1/incidents"))[1]["incidents"]
+            assert sorted(each["title"].split(":")[0] for each in found) == ["A0", "A2", "A3"]
+            (own,) = await walked(world)
+            assert f"entry {first.position + 1} is missing" in own["title"]
+
+    run(test())
+    assert "entries that nobody decided are missing from the journal" in caplog.text
 
 
 class Damaged:
