@@ -140,6 +140,14 @@ class Ledger:
         identifiers = dict.fromkeys((*self.state.held_on(channel), *sorted(self._incidents)))
         return [each for each in map(self.incident, identifiers) if channel in each.held]
 
+    def holds(self, channel: str) -> Iterator[Incident]:
+        """The same in no order, one by one, for those who need not see them all."""
+        for identifier in self.state.holds(channel):
+            incident = self.incident(identifier)
+            if channel in incident.held:
+                yield incident
+        yield from (each for each in self._incidents.values() if channel in each.held)
+
     def put(self, incident: Incident) -> Incident:
         before = self._incidents.get(incident.id) or self.state.incidents.get(incident.id)
         self._incidents[incident.id] = incident

@@ -217,6 +217,10 @@ class State:
         """The incidents of which a channel will hear in its digest."""
         return sorted(self._held_on.get(channel, ()))
 
+    def holds(self, channel: str) -> Iterable[str]:
+        """The same in no order."""
+        return self._held_on.get(channel, ())
+
     def held(self) -> dict[str, Waiting]:
         """What waits for the digest of each channel."""
         return {

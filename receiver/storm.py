@@ -72,7 +72,7 @@ def settled(ledger: Ledger, name: str) -> None:
     known = ledger.channel(name)
     if known.due_at is not None or known.digests:
         return
-    if any(name not in each.owed.values() for each in ledger.held_on(name)):
+    if any(name not in each.owed.values() for each in ledger.holds(name)):
         ledger.put_known(replace(known, due_at=_free_at(ledger, known)))
 
 
