@@ -5,6 +5,10 @@ incidents do not wait for each other. An attempt that fails is repeated later, l
 becomes an entry of the journal; until that is on disk the message stays owed, so a crash repeats it, with
 the same identifier. An answer that the journal refuses for good is reported without its words, so that nothing is
 sent twice; when that is refused as well, the lane goes on, and the message stays owed until a restart tries again.
+
+A channel that fails for several incidents in a row, and takes nothing between, is down. What is owed to it then rests,
+however much it is: one message at a time is tried, less and less often, until one is answered. Then all the others are
+tried, at once. So an hour of a storm that nobody takes costs no more attempts than one message.
 """
 
 from __future__ import annotations
@@ -30,6 +34,10 @@ log = logging.getLogger("tocsin.receiver")
 RETRY_SECONDS_MIN = 1.0
 RETRY_SECONDS_MAX = 60.0
 ANSWER_CHARACTERS_MAX = 500
+# So many incidents in a row: the channel is down. One alone may have a message that is never taken.
+DOWN_INCIDENTS = 5
+# One attempt for all that rests is cheap, and many wait for it.
+PROBE_SECONDS_MAX = 15.0
 RETIRE_SECONDS = 60.0
 NOT_WRITTEN = "what it said cannot be written down"
 
@@ -70,6 +78,8 @@ class Outbox:
     def replace_channels(self, channels: Mapping[str, Channel]) -> None:
         """From the next attempt on. A message to a channel that is gone is refused, and that is said."""
         kept = set(map(id, channels.values()))
+        changed = [name for name, channel in channels.items() if self._channels.get(name) is not channel]
+        gone = [name for name in self._channels if name not in channels]
         for channel in self._channels.values():
             if id(channel) not in kept:
                 task = asyncio.create_task(self._retire(channel))
@@ -80,6 +90,8 @@ class Outbox:
             queue = self._queue(name)
             if self._running:
                 queue.start()
+        for name in (*changed, *gone):
+            self._queue(name).try_all()
 
     async def _retire(self, channel: Channel) -> None:
         """Closes it when what it was sending has had its time."""
@@ -135,6 +147,14 @@ class _Queue:
         self._workers: list[asyncio.Task[None]] = []
         self._busy: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._failing: set[str] = set()  # incidents whose attempts failed since one was last answered
+        self._down = False
+        self._why_down = ""
+        self._resting: deque[str] = deque()  # lanes that wait until the channel is not down
+        self._probes = 0  # since it is down
+        self._probe: asyncio.TimerHandle | None = None
+        self._probe_due = False
+        self._probing: str | None = None  # the lane that tries for all
         self.owed = 0
         self.watcher = Watcher()
 
@@ -159,7 +179,7 @@ class _Queue:
 
     async def stop(self, *, grace_seconds: float) -> None:
         self._stopping = True
-        for timer in self._timers.values():
+        for timer in (*self._timers.values(), *([self._probe] if self._probe else [])):
             timer.cancel()
         for task in self._workers:
             if task not in self._busy:
@@ -182,10 +202,13 @@ class _Queue:
                 self._busy.discard(task)
 
     async def _advance(self, incident: str) -> None:
-        """One attempt for the first message of a lane."""
+        """One attempt for the first message of a lane, or a rest."""
         lane = self._lanes[incident]
         message = lane[0]
-        answer = await self._attempt(message)
+        answer = await self._attempt_or_rest(message)
+        if answer is None:
+            self._resting.append(incident)
+            return
         if isinstance(answer, float):
             loop = asyncio.get_running_loop()
             self._timers[incident] = loop.call_later(answer, self._ready_again, incident)
@@ -203,10 +226,71 @@ class _Queue:
         del self._timers[incident]
         self._ready.put_nowait(incident)
 
-    async def _attempt(self, message: Message) -> Delivered | Undeliverable | float:
+    # --- a channel that is down --------------------------------------------------------------------------------
+
+    async def _attempt_or_rest(self, message: Message) -> Delivered | Undeliverable | float | None:
+        """None: it rests."""
+        channel = self._channel()
+        if channel is None or not self._down:
+            answer = await self._attempt(message, channel)
+        elif self._too_old(message, channel):
+            return self._given_up(message, self._attempts.get(message.id, 0), self._why_down)
+        elif self._probe_due:
+            self._probe_due, self._probing = False, message.incident
+            answer = await self._attempt(message, channel)
+        else:
+            return None
+        return None if isinstance(answer, float) and self._down else answer
+
+    def _failed(self, incident: str, error: Unreachable, text: str) -> None:
+        self._why_down = text
+        if not self._down:
+            self._failing.add(incident)
+            if len(self._failing) < DOWN_INCIDENTS:
+                return
+            self._down = True
+        elif self._probing != incident:
+            return  # it was on its way when the channel went down
+        self._probing = None
+        delay = max(error.seconds or 0.0, min(RETRY_SECONDS_MIN * (1 << min(self._probes, 20)), PROBE_SECONDS_MAX))
+        self._probes += 1
+        self._probe = asyncio.get_running_loop().call_later(delay, self._probe_now)
+
+    def _probe_now(self) -> None:
+        """The lane that rests for longest tries for all. What has rested for too long is given up."""
+        self._probe_due = True
+        channel, resting = self._channel(), self._resting
+        self._resting = deque()
+        for position, incident in enumerate(resting):
+            if position == 0 or channel is None or self._too_old(self._lanes[incident][0], channel):
+                self._ready.put_nowait(incident)
+            else:
+                self._resting.append(incident)
+
+    def _answered(self) -> None:
+        """Whatever it said: it is not down."""
+        self._failing.clear()
+        if self._down:
+            self.try_all()
+
+    def try_all(self) -> None:
+        """Everything that waits is tried now."""
+        if self._probe is not None:
+            self._probe.cancel()
+        self._down, self._probes, self._probe, self._probe_due, self._probing = False, 0, None, False, None
+        self._failing.clear()
+        for incident, timer in self._timers.items():
+            timer.cancel()
+            self._resting.append(incident)
+        self._timers.clear()
+        while self._resting:
+            self._ready.put_nowait(self._resting.popleft())
+
+    # --- one attempt -------------------------------------------------------------------------------------------
+
+    async def _attempt(self, message: Message, channel: Channel | None) -> Delivered | Undeliverable | float:
         """The answer for the journal, or the seconds until the next attempt."""
         attempt = self._attempts[message.id] = self._attempts.get(message.id, 0) + 1
-        channel = self._channel()
         if channel is None:
             return self._undeliverable(message, attempt, f"the policy has no channel {self._name!r} any more")
         self.watcher.attempts += 1
@@ -214,6 +298,7 @@ class _Queue:
         try:
             answer = await channel.send(message)
         except Refused as error:
+            self._answered()
             return self._undeliverable(message, attempt, str(error))
         except Unreachable as error:
             return self._later(message, attempt, channel, error)
@@ -224,6 +309,7 @@ class _Queue:
             log.info("a channel takes messages again", extra={"channel": self._name})
         self.watcher.last_error = None
         self.watcher.delivered += 1
+        self._answered()
         seconds = (self._clock.now() - began).total_seconds()
         return Delivered(
             message=message.id,
@@ -240,11 +326,20 @@ class _Queue:
         if self.watcher.last_error is None:
             log.warning("a channel takes no messages", extra={"channel": self._name, "error": text})
         self.watcher.last_error = text
-        age = (self._clock.now() - message.created_at).total_seconds()
-        if age > channel.retry_seconds_max:
-            return self._undeliverable(message, attempt, f"given up after {age:.0f} seconds: {text}")
+        self._failed(message.incident, error, text)
+        if self._too_old(message, channel):
+            return self._given_up(message, attempt, text)
         backoff = min(RETRY_SECONDS_MIN * (1 << min(attempt - 1, 20)), RETRY_SECONDS_MAX)
         return max(error.seconds or 0.0, backoff)
+
+    def _age(self, message: Message) -> float:
+        return (self._clock.now() - message.created_at).total_seconds()
+
+    def _too_old(self, message: Message, channel: Channel) -> bool:
+        return self._age(message) > channel.retry_seconds_max
+
+    def _given_up(self, message: Message, attempts: int, error: str) -> Undeliverable:
+        return self._undeliverable(message, attempts, f"given up after {self._age(message):.0f} seconds: {error}")
 
     def _undeliverable(self, message: Message, attempt: int, reason: str) -> Undeliverable:
         self.watcher.refused += 1

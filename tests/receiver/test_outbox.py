@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -54,6 +55,20 @@ class Scripted:
     @property
     def sent(self) -> list[str]:
         return [each.removeprefix("j-").removesuffix("-chat") for _, each in self.attempts]
+
+
+@dataclass
+class Down(Scripted):
+    """A channel that is down until a moment, and from then on follows the script."""
+
+    back_at: float = 0.0
+
+    async def send(self, message: Message) -> str:
+        loop = asyncio.get_running_loop()
+        if loop.time() < self.back_at:
+            self.attempts.append((loop.time(), message.id))
+            raise Unreachable("nobody listens")
+        return await super().send(message)
 
 
 @dataclass
@@ -285,6 +300,86 @@ def test_a_channel_that_a_new_policy_adds_is_sent_to() -> None:
         assert added.sent == ["T-1-1"]
 
     run_quickly(test)
+
+
+MANY = 200
+
+
+def many() -> list[Message]:
+    return [message(f"T-{number}") for number in range(MANY)]
+
+
+def test_a_channel_that_is_down_is_tried_by_one_message_at_a_time_however_many_are_owed() -> None:
+    chat = Down(back_at=100.0)
+    delivered(chat, *many())
+    failed = [(at, each) for at, each in chat.attempts if at < chat.back_at]
+    assert [at for at, _ in failed] == pytest.approx([0] * 5 + [1, 3, 7, 15, 30, 45, 60, 75, 90])
+    assert Counter(each for _, each in failed).most_common(2)[1][1] == 1, "they take turns"
+
+
+def test_when_one_message_is_taken_all_that_rest_follow_at_once_and_none_twice() -> None:
+    chat = Down(back_at=100.0)
+    reports = delivered(chat, *many(), message("T-7", step=2))
+    taken = [(at, each) for at, each in chat.attempts if at >= chat.back_at]
+    assert {at for at, _ in taken} == {105.0}
+    assert len({each for _, each in taken}) == len(taken) == MANY + 1
+    assert [report.message for report in reports if report.incident == "T-7"] == ["j-T-7-1-chat", "j-T-7-2-chat"]
+
+
+def test_one_message_that_is_never_taken_keeps_nobody_resting() -> None:
+    chat = Down({"T-0": [busy()] * 100}, back_at=10.0, retry_seconds_max=300.0)
+    reports = delivered(chat, *many())
+    assert [report.incident for report in reports if isinstance(report, Undeliverable)] == ["T-0"]
+    assert max(at for at, each in chat.attempts if each != "j-T-0-1-chat") == pytest.approx(15)
+
+
+def test_what_rests_for_too_long_is_given_up_without_another_attempt() -> None:
+    chat = Down(back_at=1e6, retry_seconds_max=100.0)
+    reports = delivered(chat, *many())
+    assert {type(report) for report in reports} == {Undeliverable}
+    assert {report.reason for report in reports if isinstance(report, Undeliverable)} == {
+        "given up after 105 seconds: nobody listens"
+    }
+    assert len(chat.attempts) < 20
+
+
+def test_a_refusal_shows_that_a_channel_is_not_down() -> None:
+    script = {f"T-{number}": [Refused("no")] for number in range(MANY)}
+    chat = Scripted({**script, **{f"T-{number}": [busy(), Refused("no")] for number in range(5)}})
+    delivered(chat, *many())
+    assert max(at for at, _ in chat.attempts) == pytest.approx(1)
+
+
+def test_a_time_that_a_channel_names_before_it_is_tried_again_holds_for_all() -> None:
+    chat = Scripted({f"T-{number}": [Unreachable("slow down", seconds=40.0)] for number in range(5)})
+    delivered(chat, *many())
+    assert sorted({at for at, _ in chat.attempts}) == pytest.approx([0, 40])
+
+
+def test_what_rests_is_tried_at_once_where_the_new_policy_has_another_channel() -> None:
+    async def test() -> Scripted:
+        journal, before, after = Journal(), Down(back_at=1e6), Scripted()
+        async with outbox(journal, *many(), chat=before) as box:
+            await asyncio.sleep(50)
+            box.replace_channels({"chat": before})
+            assert len(before.attempts) < 20, "nothing changed"
+            box.replace_channels({"chat": after})
+            await journal.until(MANY)
+        return after
+
+    assert {at for at, _ in run_quickly(test).attempts} == {50.0}
+
+
+def test_what_rests_is_refused_when_the_new_policy_has_no_such_channel() -> None:
+    async def test() -> list[Delivered | Undeliverable]:
+        journal = Journal()
+        async with outbox(journal, *many(), chat=Down(back_at=1e6)) as box:
+            await asyncio.sleep(50)
+            box.replace_channels({})
+            return await journal.until(MANY)
+
+    reasons = {report.reason for report in run_quickly(test) if isinstance(report, Undeliverable)}
+    assert reasons == {"the policy has no channel 'chat' any more"}
 
 
 def test_a_stop_lets_what_is_on_its_way_arrive_and_keeps_the_rest() -> None:
