@@ -41,8 +41,9 @@ from receiver.store import Draft, Store, StoreFailed, StoreRefused
 
 log = logging.getLogger("tocsin.receiver")
 
-# What may wait to be decided before the doors say 503: a body of the largest size always fits.
-UNDECIDED_BYTES_MAX = 256 * 1024 * 1024
+# What may wait to be decided before the doors say 503; one body more is taken, of whatever size. These are seconds of
+# deciding: what is taken is told of that soon, and a receiver that is killed meanwhile is ready again that soon.
+UNDECIDED_BYTES_MAX = 64 * 1024 * 1024
 UNDECIDED_ENTRIES_MAX = 50_000
 ALERTS_MAX = 1_000_000
 MESSAGES_OWED_MAX = 100_000
@@ -73,8 +74,12 @@ class Runner:
         clock: Clock,
         on_decided: Callable[[Sequence[Message], Mapping[str, int]], None],
         messages_owed: Callable[[], int],
+        undecided_bytes_max: int = UNDECIDED_BYTES_MAX,
+        messages_owed_max: int = MESSAGES_OWED_MAX,
     ) -> None:
         self._store = store
+        self._undecided_bytes_max = undecided_bytes_max
+        self._messages_owed_max = messages_owed_max
         self._clock = clock
         self._on_decided = on_decided
         self._messages_owed = messages_owed
@@ -161,11 +166,11 @@ class Runner:
 
     def check_load(self) -> None:
         """Raises Overloaded when one more webhook would take something past its limit."""
-        if self._waiting_bytes > UNDECIDED_BYTES_MAX or self._waiting_entries > UNDECIDED_ENTRIES_MAX:
+        if self._waiting_bytes > self._undecided_bytes_max or self._waiting_entries > UNDECIDED_ENTRIES_MAX:
             raise Overloaded("undecided", f"{self._waiting_entries} entries wait to be decided")
         if len(self.state.alerts) > ALERTS_MAX:
             raise Overloaded("alerts", f"{len(self.state.alerts)} alerts are active")
-        if self._messages_owed() > MESSAGES_OWED_MAX:
+        if self._messages_owed() > self._messages_owed_max:
             raise Overloaded("messages_owed", f"{self._messages_owed()} messages are owed")
 
     @property

@@ -276,7 +276,13 @@ class _Connection(asyncio.Protocol):
         arriving = self._arriving
         assert arriving is not None
         self._forget_body()
-        self._take(arriving.head.source, b"".join(arriving.parts), arriving.began)
+        try:
+            self._door.check_load()
+        except Refused as refusal:
+            self._waiting = True
+            self._reply(refusal)
+        else:
+            self._take(arriving.head.source, b"".join(arriving.parts), arriving.began)
 
     def _late(self) -> None:
         self._forget_body()

@@ -77,7 +77,7 @@ class WebhookDoor:
         self._clock = clock
         self.body_seconds_max = body_seconds_max
         self._arriving_bytes_max = arriving_bytes_max
-        self._arriving_bytes = 0
+        self.arriving_bytes = 0  # of bodies that are not whole yet
         self._setting_aside: set[asyncio.Task[None]] = set()
 
     # --- what is decided about a webhook, however it came -----------------------------------------------------
@@ -94,20 +94,26 @@ class WebhookDoor:
         """Before a byte of the body is read. Raises Refused."""
         try:
             self.sources.admit(source, remote=remote, authorization=authorization)
-            self._runner.check_load()
         except Unwelcome as error:
             raise Refused(error.status, error.reason, str(error)) from None
+        self.check_load()
+
+    def check_load(self) -> None:
+        """Again when a body that came in pieces is whole: those that came at the same time may have been too much.
+        Raises Refused."""
+        try:
+            self._runner.check_load()
         except Overloaded as error:
             raise Refused(503, error.reason, f"too much at once ({error}): send it again") from None
 
     def reserve(self, size: int) -> None:
         """Room for a body while it arrives; `release` gives it back. Raises Refused."""
-        if self._arriving_bytes and self._arriving_bytes + size > self._arriving_bytes_max:
+        if self.arriving_bytes and self.arriving_bytes + size > self._arriving_bytes_max:
             raise Refused(503, "arriving", "too many bodies arrive at once: send it again")
-        self._arriving_bytes += size
+        self.arriving_bytes += size
 
     def release(self, size: int) -> None:
-        self._arriving_bytes -= size
+        self.arriving_bytes -= size
 
     def too_slow(self) -> Refused:
         return Refused(503, "slow", f"the body did not arrive within {self.body_seconds_max:g} seconds")
@@ -157,6 +163,7 @@ class WebhookDoor:
         try:
             self.admit(source, remote=request.remote, authorization=request.headers.get("Authorization"))
             body = await self._body(request)
+            self.check_load()
             outcome = await self._taken(source, body, began)
             if isinstance(outcome, Accepted):
                 return answer(outcome)

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from receiver.channels import Unreachable
 from receiver.doors.webhook import BODY_BYTES_MAX
+from receiver.message import Message
 from tests.receiver.builders import alert, named, webhook
 from tests.receiver.world import Quiet, receiver, run
 
@@ -154,6 +156,97 @@ def test_bodies_that_arrive_together_have_a_limit_together(tmp_path: Path) -> No
             async with asyncio.timeout(20):
                 while (await world.post(webhook()))[0] != 200:
                     pass
+
+    run(test())
+
+
+def test_more_than_can_be_decided_is_refused_at_once_and_what_was_taken_is_decided(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with receiver(tmp_path, decider={"undecided_bytes_max": 10_000}) as world:
+            world.disk.committing.clear()
+            bodies = [webhook([named(f"N{each}")], groupKey=f"g{each}") for each in range(200)]
+            statuses = [status for status, _ in await asyncio.gather(*map(world.post, bodies))]
+            async with world.client.post(f"{world.url}/webhook/am", data=webhook()) as answer:
+                assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+                assert "wait to be decided" in (await answer.json())["error"]
+            taken = [number for number, status in enumerate(statuses) if status == 200]
+            waiting = sum(len(bodies[number]) for number in taken)
+            assert 10_000 < waiting <= 10_000 + len(bodies[-1])
+            assert set(statuses) == {200, 503}
+            assert await world.refused() == {"undecided": len(bodies) - len(taken) + 1}
+            assert (await world.get("/-/ready"))[0] == 503
+            world.disk.committing.set()
+            await world.decided()
+            assert (await world.post(bodies[-1]))[0] == 200
+            await world.decided()
+            shown = (await world.get("/api/v1/alerts"))[1]["alerts"]
+            assert {each["labels"]["alertname"] for each in shown} == {f"N{number}" for number in {*taken, 199}}
+
+    run(test())
+
+
+class Gone(Quiet):
+    """A channel that nobody is behind, until somebody is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.there = False
+        self.attempts = 0
+
+    async def send(self, message: Message) -> str:
+        self.attempts += 1
+        if not self.there:
+            raise Unreachable("nobody listens")
+        return await super().send(message)
+
+
+def test_while_a_channel_is_down_webhooks_are_taken_until_too_much_is_owed(tmp_path: Path) -> None:
+    async def test() -> None:
+        chat = Gone()
+        limit = {"messages_owed_max": 100}
+        async with receiver(tmp_path, channels={"chat": chat}, decider=limit) as world:
+
+            async def post(number: int) -> int:
+                return (await world.post(webhook([named(f"N{number}")], groupKey=f"g{number}")))[0]
+
+            for number in range(101):
+                assert await post(number) == 200
+            await world.until(lambda: world.runner.lag == 0)
+            assert world.outbox.owed == 101
+            assert chat.attempts < 20, "the others rest"
+            assert await post(101) == 503
+            assert await world.refused() == {"messages_owed": 1}
+            assert (await world.get("/health"))[1] == {"status": "degraded"}
+            chat.there = True
+            await world.decided()
+            assert await post(101) == 200
+            await world.decided()
+            assert len({message.id for message in chat.messages}) == len(chat.messages) == 102
+
+    run(test())
+
+
+@pytest.mark.parametrize("more", [b"", b"TE: trailers\r\n"], ids=["the quick way", "the framework's way"])
+def test_bodies_that_began_together_are_not_all_taken_when_there_is_room_for_one(tmp_path: Path, more: bytes) -> None:
+    body = webhook()
+    head = b"POST /webhook/am HTTP/1.1\r\nHost: tocsin\r\n" + more + b"Content-Length: %d\r\n\r\n" % len(body)
+
+    async def test() -> None:
+        async with receiver(tmp_path, decider={"undecided_bytes_max": len(body) // 2}) as world:
+            world.disk.committing.clear()
+            began = [await asyncio.open_connection("127.0.0.1", int(world.url.rpartition(":")[2])) for _ in range(5)]
+            for _, writer in began:
+                writer.write(head + body[:10])
+            await world.until(lambda: world.door.arriving_bytes == len(began) * len(body))
+            statuses = []
+            for reader, writer in began:
+                writer.write(body[10:])
+                statuses.append(int((await reader.readline()).split()[1]))
+            assert statuses == [200, 503, 503, 503, 503]
+            assert await world.refused() == {"undecided": 4}
+            assert world.door.arriving_bytes == 0
+            for _, writer in began:
+                writer.close()
 
     run(test())
 

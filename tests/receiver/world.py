@@ -64,12 +64,15 @@ class Quiet:
 
 
 class FullDisk:
-    """A store whose writes fail while `full`; whatever else is asked goes to the real one."""
+    """A store whose writes fail while `full`, and whose decisions wait while it is not `committing`; whatever else is
+    asked goes to the real one."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self.full = False
         self.appends_left: int | None = None  # until it is full
+        self.committing = asyncio.Event()
+        self.committing.set()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
@@ -85,6 +88,7 @@ class FullDisk:
         return self._store.append(draft)
 
     async def commit(self, changes: Sequence[Any], messages: Sequence[Message], position: int) -> None:
+        await self.committing.wait()
         self._check()
         await self._store.commit(changes, messages, position)
 
@@ -157,13 +161,16 @@ async def receiver(
     channels: Mapping[str, Channel] | None = None,
     door: Mapping[str, Any] = MappingProxyType({}),
     acts: Mapping[str, Any] = MappingProxyType({}),
+    decider: Mapping[str, Any] = MappingProxyType({}),
 ) -> AsyncIterator[World]:
     (folder / "receiver.yml").write_text(policy)
     loaded = settings.load(folder / "receiver.yml", environ={})
     store = open_sqlite(folder / "data" / "receiver.db")
     disk = FullDisk(store)
     try:
-        async with _running(disk, loaded, reload=reload, channels=channels or {}, limits=door, acts=acts) as world:
+        async with _running(
+            disk, loaded, reload=reload, channels=channels or {}, limits=door, acts=acts, decider=decider
+        ) as world:
             yield world
     finally:
         await store.close()
@@ -178,6 +185,7 @@ async def _running(
     channels: Mapping[str, Channel],
     limits: Mapping[str, Any],
     acts: Mapping[str, Any],
+    decider: Mapping[str, Any],
 ) -> AsyncIterator[World]:
     clock = SystemClock()
     metrics = Metrics(clock=clock)
@@ -193,7 +201,7 @@ async def _running(
 
     store: Any = disk
     outbox = Outbox(report=report, clock=clock)
-    runner = Runner(store, clock=clock, on_decided=decided, messages_owed=lambda: outbox.owed)
+    runner = Runner(store, clock=clock, on_decided=decided, messages_owed=lambda: outbox.owed, **decider)
     reconciliation = Reconciliation(known=lambda: runner.state, perform=runner.perform, clock=clock)
     reconciliation.replace_sources(loaded.sources or {})
     chain = ChainCheck(
@@ -239,6 +247,7 @@ async def _running(
             yield World(url, client, disk, runner, outbox, metrics, known, door, app, chain, retention)
     finally:
         disk.full = False
+        disk.committing.set()
         await reconciliation.stop()
         await outbox.stop(grace_seconds=1.0)
         runner.stop()
