@@ -6,6 +6,8 @@ latency.py   from a webhook to the message about it
 decide.py    alerts decided per second by the engine alone
 memory.py    memory per active alert, against Alertmanager with the same
 restart.py   kill -9 with 100,000 active alerts, and ready again
+overload.py  more webhooks than can be decided: early refusals, bounded memory, nothing lost
+outage.py    every channel is down while an hour of a storm comes
 scrape.py    what a scrape costs, against node_exporter with the same collectors
 load.py      the load of requests
 servers.py   starting and ending what is measured, and asking it

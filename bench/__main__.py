@@ -17,6 +17,8 @@ PARTS = {
     "Deciding, pure": ("bench.decide", "markdown"),
     "Memory": ("bench.memory", "markdown"),
     "kill -9, and ready again": ("bench.restart", "markdown"),
+    "More webhooks than can be decided": ("bench.overload", "markdown"),
+    "An hour of a storm while every channel is down": ("bench.outage", "markdown"),
     "A scrape of the exporter": ("bench.scrape", "text"),
 }
 # What stays when the figures are measured again.

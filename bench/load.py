@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from statistics import median
@@ -25,6 +26,13 @@ class Load:
     seconds: float = 0.0
     answers: dict[int, int] = field(default_factory=dict)
     latencies: dict[int, list[float]] = field(default_factory=dict)  # by status
+    no_retry_after: int = 0  # 503 that do not say when to come back
+
+    def answered(self, answer: bytes, seconds: float) -> None:
+        status = int(answer[9:12])
+        self.answers[status] = self.answers.get(status, 0) + 1
+        self.latencies.setdefault(status, []).append(seconds)
+        self.no_retry_after += status == 503 and b"\r\nRetry-After: " not in answer
 
     def rate(self, status: int = 200) -> float:
         return self.answers.get(status, 0) / self.seconds
@@ -57,11 +65,9 @@ class _Connection(asyncio.Protocol):
         self._left += data
         if answered(self._left) is None:
             return
-        status = int(self._left[9:12])
-        self._left = b""
-        self._load.answers[status] = self._load.answers.get(status, 0) + 1
         now = time.perf_counter()
-        self._load.latencies.setdefault(status, []).append(now - self._sent)
+        self._load.answered(self._left, now - self._sent)
+        self._left = b""
         if now < self._end and self._to_send:
             self._send()
         else:
@@ -117,6 +123,66 @@ def run_load(requests: Sequence[bytes], *, port: int, connections: int, seconds:
             waits.append(protocol.done)
         await asyncio.wait_for(asyncio.gather(*waits), seconds + 60)
         load.seconds = time.perf_counter() - begin
+
+    uvloop.run(run())
+    return load
+
+
+class _AheadConnection(asyncio.Protocol):
+    """So many requests ahead of the answers, until there are no more and all are answered."""
+
+    def __init__(self, another: Callable[[], bytes | None], ahead: int, load: Load) -> None:
+        self._another = another
+        self._ahead = ahead
+        self._load = load
+        self._left = b""
+        self._sent: deque[float] = deque()
+        self._answered_at = 0.0
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but its class
+        for _ in range(self._ahead):
+            self._send()
+
+    def data_received(self, data: bytes) -> None:
+        self._left += data
+        while (body := answered(self._left)) is not None:
+            end = self._left.index(b"\r\n\r\n") + 4 + len(body)
+            now = time.perf_counter()
+            self._load.answered(self._left[:end], now - max(self._sent.popleft(), self._answered_at))
+            self._answered_at, self._left = now, self._left[end:]
+            self._send()
+
+    def connection_lost(self, _: Exception | None) -> None:
+        if self._sent:
+            self.done.set_exception(RuntimeError(f"it was cut, and {len(self._sent)} requests were not answered"))
+        else:
+            self.done.set_result(None)
+
+    def _send(self) -> None:
+        request = self._another()
+        if request is not None:
+            self._sent.append(time.perf_counter())
+            self._transport.write(request)
+        elif not self._sent:
+            self._transport.close()
+
+
+def run_ahead(
+    another: Callable[[], bytes | None], *, port: int, connections: int, ahead: int, seconds_max: float
+) -> Load:
+    """All that `another` gives, each once. The time of an answer runs from when its request was sent and everything
+    before it on its connection was answered."""
+    load = Load()
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        began = time.perf_counter()
+        make = partial(_AheadConnection, another, ahead, load)
+        made = [await loop.create_connection(make, "127.0.0.1", port) for _ in range(connections)]
+        await asyncio.wait_for(asyncio.gather(*(protocol.done for _, protocol in made)), seconds_max)
+        load.seconds = time.perf_counter() - began
 
     uvloop.run(run())
     return load

@@ -98,3 +98,11 @@ def until_decided(port: int) -> None:
 def resident_bytes(process: subprocess.Popen[bytes]) -> int:
     fields = Path(f"/proc/{process.pid}/statm").read_text().split()
     return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def peak_resident_bytes(process: subprocess.Popen[bytes]) -> int:
+    """The most that was resident since it started, by the kernel's own count."""
+    for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError("the kernel does not say VmHWM")
