@@ -14,7 +14,8 @@ from receiver.entry import AlertsFetched, Gone, Looked, Suppressed
 from receiver.incident import AlertRecord
 from receiver.known import Cut
 
-# Prometheus sends what fires again each minute: an Alertmanager that has not had it for so long will not get it.
+# Unless the policy says otherwise. Prometheus sends what fires again each minute: an Alertmanager that has not had it
+# for so long will not get it.
 GONE_SECONDS = 300.0
 # What was said and is not heeded is said again, so that nothing depends on one moment. Not at each look.
 AGAIN_SECONDS = 300.0
@@ -26,7 +27,8 @@ Statement = Suppressed | Gone | str  # a plain text is the fingerprint of an ale
 class Comparison:
     """What Alertmanager has beside what the state has, over several looks at one source. No input, no output."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, gone_seconds: float = GONE_SECONDS) -> None:
+        self._gone_seconds = gone_seconds
         self._runs_since: datetime | None = None  # by Alertmanager's clock: which process it is
         self._met_at = 0.0  # when we first saw that process
         self._absent: dict[str, tuple[datetime, float]] = {}
@@ -84,7 +86,7 @@ class Comparison:
             since, began = absent
             # A doubted one was resolved before: that Alertmanager does not have it confirms that, at the first look.
             counts_from = began if alert.firing else self._met_at
-            return Gone(alert.fingerprint, since) if elapsed - counts_from >= GONE_SECONDS else None
+            return Gone(alert.fingerprint, since) if elapsed - counts_from >= self._gone_seconds else None
         if there is None or not alert.firing:
             return None
         if there.status.state == "suppressed":

@@ -20,10 +20,11 @@ import msgspec
 
 from receiver.alertmanager import Alertmanager, NoAnswer
 from receiver.clock import Clock
-from receiver.comparison import Comparison, fetched, looked
+from receiver.comparison import GONE_SECONDS, Comparison, fetched, looked
 from receiver.entry import AlertsFetched, Looked
 from receiver.incident import AlertRecord, Group, Hidden
 from receiver.known import Cut
+from receiver.policy.duration import parse_duration
 from receiver.policy.file import SourceFile
 from receiver.store import StoreFailed
 
@@ -69,7 +70,7 @@ class Reconciler:
         clock: Clock,
         watcher: Watcher,
         elapsed: Callable[[], float] = time.monotonic,
-        every_seconds: float = EVERY_SECONDS,
+        gone_seconds: float = GONE_SECONDS,
     ) -> None:
         self._source = source
         self._alertmanager = alertmanager
@@ -78,8 +79,9 @@ class Reconciler:
         self._clock = clock
         self._watcher = watcher
         self._elapsed = elapsed
-        self._every_seconds = every_seconds
-        self._comparison = Comparison()
+        # Two looks at least, so that an alert is not gone much later than the policy says.
+        self._every_seconds = min(EVERY_SECONDS, gone_seconds)
+        self._comparison = Comparison(gone_seconds=gone_seconds)
         self._asked: frozenset[object] = frozenset()
         self._fetched: dict[Group, Cut] = {}
         self._failed = 0  # in a row
@@ -263,6 +265,7 @@ class Reconciliation:
             perform=self._perform,
             clock=self._clock,
             watcher=self._watchers.setdefault(name, Watcher()),
+            gone_seconds=parse_duration(file.gone_after).total_seconds(),
         )
         if self._running:
             self._tasks[name] = asyncio.create_task(self._reconcilers[name].run())

@@ -27,6 +27,7 @@ class Bounds(NamedTuple):
 
 
 DURATIONS = (
+    Bounds("sources.NAME.gone_after", "10s", "1d"),
     Bounds("sources.NAME.watchdog.late_after", "30s", "7d"),
     Bounds("correlate[].window", "1s", "1d"),
     Bounds("storms.per_channel.per", "1s", "1h"),
@@ -108,12 +109,13 @@ def _sources(sources: object) -> Iterator[Problem]:
                 found="an address with a user or a password in it",
                 expected="an address alone (a token goes into alertmanager_token_file)",
             )
-        if url is None and source.get("alertmanager_token_file") is not None:
-            yield Problem(
-                path=("sources", name, "alertmanager_token_file"),
-                found="a token and no address",
-                expected="alertmanager_url beside it",
-            )
+        for key, what in (("alertmanager_token_file", "a token"), ("gone_after", "a time")):
+            if url is None and source.get(key) is not None:
+                yield Problem(
+                    path=("sources", name, key),
+                    found=f"{what} and no address",
+                    expected="alertmanager_url beside it",
+                )
 
 
 def _routes(routes: object, escalations: list[str]) -> Iterator[Problem]:

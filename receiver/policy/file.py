@@ -83,6 +83,9 @@ class SourceFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     alertmanager_token_file: Annotated[
         str | None, Meta(description="file with the bearer token for Alertmanager's API")
     ] = None
+    gone_after: Annotated[
+        Duration, Meta(description="an alert that Alertmanager has not had for so long is over; from 10s to 1d")
+    ] = "5m"
     watchdog: WatchdogFile | None = None
 
 

@@ -4,6 +4,9 @@ that is cut."""
 from __future__ import annotations
 
 import json
+import shutil
+import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -84,11 +87,12 @@ class Both:
 
 
 @contextmanager
-def both(folder: Path, program: str, *, most: int = 0) -> Iterator[Both]:
+def both(folder: Path, program: str, *, most: int = 0, source: str = "") -> Iterator[Both]:
     with ExitStack() as running:
         hook = running.enter_context(sink())
         port = free_port()
-        policy = webhook_policy(hook.url) + f"sources: {{eu1: {{alertmanager_url: 'http://127.0.0.1:{port}'}}}}\n"
+        address = f"alertmanager_url: 'http://127.0.0.1:{port}'"
+        policy = webhook_policy(hook.url) + f"sources: {{eu1: {{{address}{source}}}}}\n"
         ours = running.enter_context(receiver(folder, policy=policy))
         configuration = CONFIGURATION.replace("URL", ours.url).replace("MOST", str(most))
         theirs = running.enter_context(alertmanager(program, folder, configuration=configuration, port=port))
@@ -227,3 +231,36 @@ def test_a_reload_that_changes_group_keys_opens_nothing_and_the_end_is_heard(
         assert there.incident(status="resolved")["id"] == opened["id"]
         until(lambda: there.sink.of_kind("resolved"), what="the end is told")
         assert [message["kind"] for _, message in there.sink.messages] == ["opened", "resolved"]
+
+
+def test_an_alert_that_a_new_alertmanager_does_not_have_is_over_and_what_fires_again_is_not(
+    tmp_path: Path, needs: Callable[[str], str]
+) -> None:
+    """Its data are lost, and one of two alerts ended meanwhile: nobody will ever say so."""
+    program = needs("prometheus-alertmanager")
+    ended, fires = {**DOWN, "job": "ended"}, {**DOWN, "job": "fires"}
+    with both(tmp_path, program, source=", gone_after: 10s") as there:
+        fire(there.alertmanager, ended, fires)
+        until(lambda: len(there.receiver.incidents("open")) == 2, what="both are open")
+        there.look()
+        there.alertmanager.ended(signal.SIGTERM)
+        shutil.rmtree(tmp_path / "alertmanager")
+        assert there.receiver.ask("/-/reload", b"")[0] == 200  # a reason to look
+        until(lambda: there.asked()["alertmanager"] != "reachable", what="it is missed")
+        port = int(there.alertmanager.url.rpartition(":")[2])
+        with alertmanager(program, tmp_path, configuration=there.configuration, port=port) as fresh:
+            fire(fresh, fires)
+            there.look()
+            began = time.monotonic()
+            assert len(there.receiver.incidents("open")) == 2
+            (over,) = until(lambda: there.receiver.incidents("resolved"), what="what is gone is over", seconds=30)
+            assert time.monotonic() - began > 8
+            assert over["labels"]["job"] == "ended"
+            assert over["resolved_by"] is None
+            story = there.receiver.get(f"/api/v1/incidents/{over['id']}")["timeline"]
+            assert [each for each in story if "Alertmanager" in each["why"] and "has not had" in each["why"]], story
+            (left,) = there.receiver.incidents("open")
+            assert left["labels"]["job"] == "fires"
+            until(lambda: there.sink.of_kind("resolved"), what="the end is told")
+            assert [each["incident"]["labels"]["job"] for each in there.sink.of_kind("resolved")] == ["ended"]
+            assert fingerprint_of(ended) in there.journal("looked")[-1]

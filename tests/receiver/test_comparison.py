@@ -117,6 +117,11 @@ def test_an_alert_is_gone_when_it_was_absent_at_each_look_for_five_minutes() -> 
     assert looks.look([known("a")]) == []
 
 
+def test_the_policy_may_say_after_how_long_it_is_gone() -> None:
+    looks = Looks(Comparison(gone_seconds=10.0))
+    assert [bool(looks.look([known("a")], after=4)) for _ in range(4)] == [False, False, False, True]
+
+
 def test_an_alert_that_was_there_in_between_is_not_gone() -> None:
     looks = Looks()
     for minute in range(60):

@@ -317,6 +317,8 @@ SERVICES = "topology: {services: {a: {}}}\n"
             "sources: {a: {alertmanager_token_file: eu1.token}}",
             "sources.a.alertmanager_token_file: found a token and no",
         ),
+        ("sources: {a: {gone_after: 1m}}", "sources.a.gone_after: found a time and no address"),
+        ("sources: {a: {alertmanager_url: 'http://a', gone_after: 5}}", "sources.a.gone_after: found the number 5"),
         ("incident_alerts_max: 0", "incident_alerts_max: found the number 0"),
         ("incident_alerts_max: 100001", "incident_alerts_max: found the number 100001"),
         ("flapping: {after: -1}", "flapping.after: found the number -1"),
@@ -343,6 +345,7 @@ def test_a_token_for_alertmanager_that_is_empty_is_a_fault(load: Load) -> None:
 def written_at(key: str, duration: str) -> str:
     """A good file but for one duration."""
     return {
+        "sources.NAME.gone_after": f"sources: {{a: {{alertmanager_url: 'http://a', gone_after: {duration}}}}}",
         "sources.NAME.watchdog.late_after": f"sources: {{a: {{watchdog: {{late_after: {duration}}}}}}}",
         "correlate[].window": f"correlate: [{{name: a, by: [b], window: {duration}}}]",
         "storms.per_channel.per": f"storms: {{per_channel: {{per: {duration}}}}}",
