@@ -281,6 +281,7 @@ class AlertView(msgspec.Struct, frozen=True):
     episode: int = 1
     hidden: str = ""
     unconfirmed: bool = False  # a resolve came that is not believed yet
+    moved_on: bool = False  # it is in another incident now; this is what the older one keeps of it
 
 
 def incident_view(incident: Incident) -> IncidentView:
@@ -329,6 +330,7 @@ def alert_view(alert: AlertRecord) -> AlertView:
         episode=alert.episode,
         hidden=alert.hidden,
         unconfirmed=alert.unconfirmed is not None,
+        moved_on=alert.moved_on,
     )
 
 

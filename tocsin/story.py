@@ -130,9 +130,10 @@ def _whose(incident: Document, now: datetime) -> str:
 def _alerts(incident: Document, *, columns: int | None) -> Iterator[str]:
     counts = incident["alert_counts"]
     yield f"alerts: {counts['firing']} firing, {counts['resolved']} resolved"
-    alerts = sorted(incident["alerts"], key=lambda alert: bool(alert["status"] != "firing"))
+    alerts = sorted(incident["alerts"], key=lambda alert: (bool(alert.get("moved_on")), alert["status"] != "firing"))
     for alert in alerts[:ALERTS_SHOWN]:
-        yield cut(printable(f"  {alert['status']:<9} {alert['fingerprint']}  {_while(alert)}"), columns)
+        status = "moved on" if alert.get("moved_on") else alert["status"]
+        yield cut(printable(f"  {status:<9} {alert['fingerprint']}  {_while(alert)}"), columns)
         labels = ", ".join(f"{name}={value}" for name, value in sorted(alert["labels"].items()))
         yield from wrapped(printable(labels), columns, indent=6, lines_max=LABEL_LINES_MAX)
         texts = (alert["annotations"].get(name, "") for name in ("summary", "description"))
@@ -147,6 +148,8 @@ def _alerts(incident: Document, *, columns: int | None) -> Iterator[str]:
 def _while(alert: Document) -> str:
     """When it fired, and what Alertmanager does with it."""
     began = moment(alert["starts_at"])
+    if alert.get("moved_on"):
+        return f"since {written(began)}, in another incident now"
     if alert["ends_at"]:
         return f"from {written(began)}, for {lasting((moment(alert['ends_at']) - began).total_seconds())}"
     hidden = {"": "", "unknown": ", no longer in its group"}.get(alert.get("hidden", ""), f", {alert.get('hidden')}")

@@ -281,7 +281,8 @@ class Database:
         return found[0] if found else None
 
     def alerts(self, limit: int, incident: str | None) -> list[AlertRecord]:
-        """Those of one incident in the order in which they joined, or of all incidents in memory, newest first."""
+        """Those of one incident in the order in which they joined, or of all incidents in memory, newest first:
+        these without what older incidents keep of alerts that moved on."""
         if incident is not None:
             return self._structs(
                 AlertRecord,
@@ -291,7 +292,8 @@ class Database:
         return self._structs(
             AlertRecord,
             "SELECT alerts.data FROM alerts JOIN incidents ON incidents.id = alerts.incident "
-            "WHERE incidents.in_memory = 1 ORDER BY alerts.number DESC LIMIT ?",
+            "WHERE incidents.in_memory = 1 AND json_extract(CAST(alerts.data AS TEXT), '$.moved_on') IS NOT 1 "
+            "ORDER BY alerts.number DESC LIMIT ?",
             (limit,),
         )
 

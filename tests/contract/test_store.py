@@ -243,6 +243,15 @@ def test_an_alert_that_moved_on_belongs_to_its_newer_incident(harness: Harness) 
     assert list(state.alerts_of(incident(5))) == []
 
 
+def test_an_alert_that_moved_on_is_listed_once_and_its_older_incident_keeps_it(harness: Harness) -> None:
+    left = replace(alert(1, incident=1, changed=1), moved_on=True)
+    changes = [IncidentChanged(incident(1)), IncidentChanged(incident(2))]
+    changes += [AlertChanged(left), AlertChanged(alert(1, incident=2, changed=2))]  # type: ignore[list-item]
+    harness.do(harness.store.commit(changes, (), 2))
+    assert [each.incident for each in harness.do(harness.store.alerts(limit=10))] == ["T-2"]
+    assert harness.do(harness.store.alerts(limit=10, incident="T-1")) == [left]
+
+
 def test_a_changed_entry_is_noticed(tmp_path: Path) -> None:
     harness = Harness(STORES["sqlite"], tmp_path)
     for number in range(5):

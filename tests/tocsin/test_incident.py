@@ -107,6 +107,17 @@ def test_incidents_are_assigned_merged_and_split_again(tmp_path: Path) -> None:
             assert f"  merged      into {first}, which has its alerts\n" in (await typed(world.url, "show", second))[1]
             status, out, _ = await typed(world.url, "split", first, f"--merged={second}")
             assert (status, out) == (0, f"{first}: split: ana split them off: 1 alert went to {second}\n")
+            shown = (await typed(world.url, "show", first))[1]
+            assert re.findall(r"^  (firing|moved on) .*\n +alertname=(\w+)", shown, re.MULTILINE) == [
+                ("firing", "Down"),
+                ("moved on", "Slow"),
+            ]
+            listed = (await world.get("/api/v1/alerts"))[1]["alerts"]
+            assert {(each["labels"]["alertname"], each["incident"]) for each in listed} == {
+                ("Down", first),
+                ("Slow", second),
+            }
+            assert len(listed) == 2
             status, _, err = await typed(world.url, "split", first, fingerprint)
             assert (status, err) == (
                 1,
