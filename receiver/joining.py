@@ -23,17 +23,23 @@ from receiver.incident import (
     Group,
     Incident,
     Status,
-    Trigger,
     highest_severity,
     severity_rank,
     shared_labels,
     title_of,
 )
 from receiver.ledger import Ledger
-from receiver.lifecycle import REMEMBERED, fires_again, heard_again, open_again, resolve, risen, shown_again, times
+from receiver.lifecycle import (
+    REMEMBERED,
+    fires_again,
+    heard_again,
+    open_again,
+    risen,
+    shown_again,
+    wind_down,
+)
 from receiver.merging import in_words, take_over
 from receiver.message import Kind
-from receiver.policy.duration import format_duration
 from receiver.policy.policy import Rule, Sequence
 from receiver.telling import flaps, routed, tell_change, tell_now, tell_stages, tell_update
 from receiver.texts import CHARACTERS_MAX
@@ -180,7 +186,7 @@ def conclude(ledger: Ledger, incident: Incident, arrival: Arrival) -> None:
         ledger.put(replace(incident, due_at=ledger.at + REMEMBERED))
         return
     if incident.firing == 0:
-        _wind_down(ledger, incident)
+        wind_down(ledger, incident, why="none of its alerts fires any more")
         return
     rose = severity_rank(incident.severity) > severity_rank(arrival.severity)
     if incident.escalates_from is None:
@@ -298,26 +304,6 @@ def _complete(ledger: Ledger, incident: Incident, rule: Sequence, joined: list[A
         severity=highest_severity([incident.severity, rule.severity]),
     )
     return ledger.step(incident, "sequence complete", f"rule {rule.name!r}: all {len(rule.steps)} steps were seen")
-
-
-def _wind_down(ledger: Ledger, incident: Incident) -> None:
-    """Nothing fires in it. It is over, unless a body left alerts out, or it flaps and may fire again any moment."""
-    cut = ledger.cut_group_in(incident)
-    if cut is not None:
-        if incident.awaits is None:
-            why = "the last body of its group left alerts out: they may fire"
-            incident = ledger.step(replace(incident, awaits=cut), "not over yet", why)
-        elif incident.awaits != cut:  # that one is whole now, and another of its groups is not
-            incident = ledger.put(replace(incident, awaits=cut))
-        tell_update(ledger, incident)
-    elif flaps(ledger.policy, incident):
-        calm = ledger.policy.flapping.calm
-        if incident.calm_at is None:
-            why = f"it came back {times(incident.reopened)}: over when nothing fires for {format_duration(calm)}"
-            incident = ledger.step(incident, "flapping", why)
-            incident = ledger.put(replace(incident, calm_at=ledger.at + calm, due_at=None, awaits=None))
-    else:
-        resolve(ledger, incident, Trigger.LAST_ALERT_RESOLVED, "none of its alerts fires any more")
 
 
 def _title(incident: Incident, kinds: tuple[str, ...], joined: list[AlertRecord]) -> str:

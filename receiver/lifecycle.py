@@ -14,7 +14,7 @@ from receiver.ledger import Ledger
 from receiver.message import Kind
 from receiver.policy.duration import format_duration
 from receiver.policy.policy import Sequence
-from receiver.telling import flaps, tell_change, tell_now, tell_stages
+from receiver.telling import flaps, tell_change, tell_now, tell_stages, tell_update
 
 REMEMBERED = timedelta(hours=1)
 # After the end of a silence Alertmanager shows the alert again, or the next look at its API says what became of it.
@@ -114,6 +114,26 @@ def fires_again(ledger: Ledger, incident: Incident) -> Incident:
 
 def times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
+
+
+def wind_down(ledger: Ledger, incident: Incident, *, why: str) -> None:
+    """Nothing fires in it. It is over, unless a body left alerts out, or it flaps and may fire again any moment."""
+    cut = ledger.cut_group_in(incident)
+    if cut is not None:
+        if incident.awaits is None:
+            cut_off = "the last body of its group left alerts out: they may fire"
+            incident = ledger.step(replace(incident, awaits=cut), "not over yet", cut_off)
+        elif incident.awaits != cut:  # that one is whole now, and another of its groups is not
+            incident = ledger.put(replace(incident, awaits=cut))
+        tell_update(ledger, incident)
+    elif flaps(ledger.policy, incident):
+        calm = ledger.policy.flapping.calm
+        if incident.calm_at is None:
+            came_back = f"it came back {times(incident.reopened)}: over when nothing fires for {format_duration(calm)}"
+            incident = ledger.step(incident, "flapping", came_back)
+            incident = ledger.put(replace(incident, calm_at=ledger.at + calm, due_at=None, awaits=None))
+    else:
+        resolve(ledger, incident, Trigger.LAST_ALERT_RESOLVED, why)
 
 
 def resolve(ledger: Ledger, incident: Incident, trigger: Trigger, why: str) -> None:

@@ -30,7 +30,7 @@ from receiver.incident import (
     title_of,
 )
 from receiver.ledger import Ledger
-from receiver.lifecycle import mute, over, resolve, risen, shown_again
+from receiver.lifecycle import mute, over, risen, shown_again, wind_down
 from receiver.message import Kind
 from receiver.policy.matcher import matches_all
 from receiver.policy.policy import Sequence
@@ -259,7 +259,7 @@ def _hand_over(
     incident = ledger.step(incident, "alerts taken out", f"{by} split them off: {moved} went to {to.id}", by=by)
     incident = _renamed(ledger, incident, before=whole.title)
     if incident.firing == 0:
-        resolve(ledger, incident, Trigger.LAST_ALERT_RESOLVED, "none of the alerts that are left in it fires")
+        wind_down(ledger, incident, why="none of the alerts that are left in it fires")
         return
     if severity_rank(incident.severity) < severity_rank(whole.severity):
         incident = _fallen(ledger, incident, before=whole.severity, went_to=to.id)

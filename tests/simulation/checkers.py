@@ -157,16 +157,25 @@ def nobody_is_paged_about_what_somebody_has_or_put_off(evidence: Evidence) -> No
 
 
 def nobody_is_paged_twice_for_one_stage(evidence: Evidence) -> None:
-    """A channel is paged again only for another stage, or when the escalation began anew."""
-    paged: dict[tuple[str, str], tuple[datetime | None, int, str | None, int]] = {}
+    """A channel is paged again only for another stage, when the escalation began anew, or when it became worse."""
+    news: Counter[str] = Counter()  # how often that was so
+    paged: dict[tuple[str, str], tuple[int, int]] = {}
     for moment in evidence.moments:
+        for identifier, after in moment.after.items():
+            before = moment.before.get(identifier)
+            news[identifier] += before is None or _begins_anew(before, after)
         for message in moment.decision.messages:
             if message.kind in PAGES:
-                after = moment.after[message.incident]
-                stage = (after.escalates_from, after.stage, after.escalation, after.reopened)
-                before = paged.get((message.incident, message.channel))
-                expect(before != stage, f"{message.id} pages {message.channel} again for stage {after.stage}")
+                stage = (news[message.incident], moment.after[message.incident].stage)
+                known = paged.get((message.incident, message.channel))
+                expect(known != stage, f"{message.id} pages {message.channel} again for stage {stage[1]}")
                 paged[message.incident, message.channel] = stage
+
+
+def _begins_anew(before: Incident, after: Incident) -> bool:
+    told = (before.escalates_from, before.escalation, before.reopened)
+    worse = severity_rank(after.severity) > severity_rank(before.severity)
+    return worse or told != (after.escalates_from, after.escalation, after.reopened)
 
 
 def only_who_may_changes_the_state_of_an_incident(evidence: Evidence) -> None:
@@ -312,8 +321,8 @@ def no_channel_gets_more_than_its_limit(evidence: Evidence) -> None:
         if not storms.limit:
             continue
         for message, document in moment.documents:
-            lately = sent[message.channel]
-            full = len(lately) >= storms.limit and all(moment.entry.at - at < storms.per for at in lately)
+            lately = sent[message.channel]  # a clock that was put back does not make them count for longer
+            full = sum(1 for at in lately if at <= moment.entry.at < at + storms.per) >= storms.limit
             labels = {**document.incident.labels, "severity": document.incident.severity}
             lane = any(matcher.matches(labels) for matcher in storms.never_hold)
             before = moment.before.get(message.incident)

@@ -258,6 +258,21 @@ def test_an_incident_of_two_groups_is_over_when_both_are_known_whole():
     )
 
 
+def test_what_is_left_after_a_split_is_not_over_while_its_group_is_not_known_whole():
+    story = check("""
+        00:00  fires    Down@db Slow@db
+               -> chat   opened     Down and 1 more kind of alert  2 firing, 0 resolved
+        00:01  cuts-over Late@db Down@db
+               -> chat   updated    Down and 1 more kind of alert  1 firing, 1 resolved
+        00:02  splits   Slow@db ana
+               -> chat   opened     Slow  1 firing, 0 resolved
+               -> chat   updated    Down  0 firing, 1 resolved
+        00:03  fetches  Late@db
+               -> chat   resolved   Down  0 firing, 1 resolved
+    """)
+    assert [step.what for step in story.steps].count("not over yet") == 1
+
+
 def test_a_later_whole_body_is_as_good_as_asking():
     story = check("""
         00:00  fires    Down@db
