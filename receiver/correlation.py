@@ -63,7 +63,7 @@ class Finder:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._names = _names(ledger.policy)  # of all labels that rules look at
+        self._names = _names(ledger.policy.correlate)  # of all labels that rules look at
         self._parts: dict[tuple[str | None, ...], Part] = {}
         self._added: dict[str, int] = {}  # how many alerts this decision adds to incidents
         self._full = ""  # the newest incident that took no more alerts
@@ -308,10 +308,10 @@ def home_key(policy: Policy, alert: AlertRecord) -> str | None:
     return None if alert.group is None else alert.group.index
 
 
-def _names(policy: Policy) -> tuple[str, ...]:
-    """The labels that say which rules have to do with an alert."""
+def _names(rules: Iterable[Rule]) -> tuple[str, ...]:
+    """The labels that say which of the rules have to do with an alert."""
     names: dict[str, None] = {}
-    for rule in policy.correlate:
+    for rule in rules:
         match rule:
             case ByLabels():
                 matchers = rule.matchers

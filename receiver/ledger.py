@@ -6,7 +6,7 @@ what comes after it in the same decision, and what was put last is what counts.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 import msgspec
@@ -62,7 +62,7 @@ class Ledger:
         self.at = entry.at
         self.position = entry.position
         self._via = entry.fact.via if isinstance(entry.fact, Act) else ""  # by which way a person acts
-        self.counts: Counter[str] = Counter()
+        self.counts: defaultdict[str, int] = defaultdict(int)
         self.forgotten: list[str] = []
         self.other: list[Change] = []
         self.texts = Texts()  # of the alerts that began

@@ -167,6 +167,8 @@ class State:
                         self._put_alert(alert)
                 case IncidentChanged(incident):
                     self._put(incident)
+                case StepTaken() | MessageSettled() | EntrySetAside() | SetAsideTold():
+                    pass  # the store keeps these; no decision looks back at them
                 case IncidentForgotten(identifier):
                     self._forget(identifier)
                 case PolicyInForce(policy):
@@ -178,8 +180,6 @@ class State:
                 case SourceForgotten(name):
                     self.sources.pop(name, None)
                     self._deadlines.set(f"source {name}", None)
-                case StepTaken() | MessageSettled() | EntrySetAside() | SetAsideTold():
-                    pass  # the store keeps these; no decision looks back at them
 
     def found_by(self, key: str) -> Iterable[str]:
         """The incidents under a key, in no order that means anything."""

@@ -21,13 +21,14 @@ def routed(ledger: Ledger, incident: Incident) -> Incident:
         ledger.counts["unrouted"] += 1
         incident = replace(incident, route=None, escalation=None, escalates_from=ledger.at, stage=0, due_at=None)
         return ledger.step(incident, "not routed", "no route of the policy matches its labels: nobody is told")
-    if incident.escalation == route.escalation and incident.route == str(route):
+    name = str(route)
+    if incident.escalation == route.escalation and incident.route == name:
         return incident
     incident = replace(
-        incident, route=str(route), escalation=route.escalation, escalates_from=ledger.at, stage=0, due_at=None
+        incident, route=name, escalation=route.escalation, escalates_from=ledger.at, stage=0, due_at=None
     )
     way = f"to the escalation {route.escalation!r}" if route.escalation else "to nobody"
-    return ledger.step(incident, "routed", f"{way}: the first route that matches is {route}")
+    return ledger.step(incident, "routed", f"{way}: the first route that matches is {name}")
 
 
 def tell_stages(ledger: Ledger, incident: Incident) -> None:
