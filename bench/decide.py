@@ -18,7 +18,7 @@ from guard import configfile
 from receiver.alert import parse
 from receiver.engine import decide, policy_for
 from receiver.entry import AlertsReceived, Entry, Fact, PolicyLoaded
-from receiver.policy.file import policy_of
+from receiver.policy.freeze import policy_of
 from receiver.settings import KIND
 from receiver.state import State
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from receiver.entry import Acknowledged, Act, Assigned, Merged, Noted, ResolvedByHand, Snoozed, Split
 from receiver.incident import Incident, NotInTable, Status, Trigger, next_status
 from receiver.ledger import Ledger
-from receiver.lifecycle import over
+from receiver.lifecycle import in_hand, over
 from receiver.merging import Impossible, holder_of, merge, split
 from receiver.message import Kind
 from receiver.telling import tell_change, tell_now
@@ -67,19 +67,31 @@ def _do(ledger: Ledger, incident: Incident, fact: Act, status: Status) -> None:
 
 def _acknowledge(ledger: Ledger, incident: Incident, fact: Acknowledged, status: Status) -> None:
     if incident.status is Status.ACKNOWLEDGED:
-        return  # somebody has it already, and the channels know who
+        _keep(ledger, incident, fact)
+        return
     incident = replace(
-        incident,
-        status=status,
-        acknowledged_by=fact.by,
+        in_hand(ledger, incident, status, by=fact.by),
         snoozed_until=None,
         muted=False,
         quiet_until=None,
         due_at=None,
         updated_at=ledger.at,
     )
-    incident = ledger.step(incident, "acknowledged", f"{fact.by} has it: no further stage is taken", by=fact.by)
-    tell_now(ledger, incident, Kind.ACKNOWLEDGED)
+    why = f"{fact.by} has it: no further stage is taken{_until(incident)}"
+    tell_now(ledger, ledger.step(incident, "acknowledged", why, by=fact.by), Kind.ACKNOWLEDGED)
+
+
+def _keep(ledger: Ledger, incident: Incident, fact: Acknowledged) -> None:
+    """Somebody has it already, and the channels know who. Whoever says it again keeps it for longer."""
+    until = in_hand(ledger, incident, incident.status, by=fact.by).acknowledged_until
+    if until is not None and until != incident.acknowledged_until:
+        incident = replace(incident, acknowledged_until=until)
+        ledger.step(incident, "still acknowledged", f"{fact.by} says so{_until(incident)}", by=fact.by)
+
+
+def _until(incident: Incident) -> str:
+    until = incident.acknowledged_until
+    return "" if until is None else f" before {until:%Y-%m-%d %H:%M:%S}Z"
 
 
 def _snooze(ledger: Ledger, incident: Incident, fact: Snoozed, status: Status) -> None:

@@ -61,7 +61,7 @@ from receiver.incident import KEYS_MAX, AlertRecord, Group, Incident, Status, Tr
 from receiver.joining import Moves, named, stale_at
 from receiver.known import Cut
 from receiver.ledger import Decision, Ledger
-from receiver.lifecycle import end_snooze, open_again, resolve, rest
+from receiver.lifecycle import end_acknowledgement, end_snooze, open_again, resolve, rest
 from receiver.own import Undecidable, tell_broken, tell_set_aside
 from receiver.policy.duration import format_duration
 from receiver.policy.policy import Policy
@@ -243,6 +243,8 @@ def _incident_due(ledger: Ledger, identifier: str) -> None:
         incident = ledger.incident(identifier)
     if incident.snoozed_until is not None and incident.snoozed_until <= at:
         end_snooze(ledger, incident)
+    elif incident.answer_ends is not None and incident.answer_ends <= at:
+        end_acknowledgement(ledger, incident)
     elif incident.calm_at is not None and incident.calm_at <= at:
         resolve(ledger, incident, Trigger.LAST_ALERT_RESOLVED, "it flapped, and nothing of it fired for long enough")
     elif incident.due_at is None or incident.due_at > at:

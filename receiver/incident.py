@@ -44,6 +44,7 @@ class Trigger(enum.StrEnum):
     SHOWN_AGAIN = "shown again"
     FIRED_AGAIN = "fired again"
     SPLIT_OFF = "split off again"
+    ACKNOWLEDGEMENT_ENDED = "acknowledgement ended"
 
 
 # What is not in the table cannot happen: `next_status` raises and names state and trigger.
@@ -61,6 +62,7 @@ TRANSITIONS: Mapping[tuple[Status, Trigger], Status] = {
     (Status.ACKNOWLEDGED, Trigger.RESOLVE): Status.RESOLVED,
     (Status.ACKNOWLEDGED, Trigger.MERGE): Status.RESOLVED,
     (Status.ACKNOWLEDGED, Trigger.SEVERITY_ROSE): Status.OPEN,
+    (Status.ACKNOWLEDGED, Trigger.ACKNOWLEDGEMENT_ENDED): Status.OPEN,
     (Status.ACKNOWLEDGED, Trigger.LAST_ALERT_RESOLVED): Status.RESOLVED,
     (Status.ACKNOWLEDGED, Trigger.HEARD_NOTHING): Status.RESOLVED,
     (Status.SNOOZED, Trigger.ACKNOWLEDGE): Status.ACKNOWLEDGED,
@@ -197,12 +199,19 @@ class Incident(msgspec.Struct, frozen=True):
     lent: tuple[str, ...] = ()  # the keys that the other one got with the alerts
     taken_back: bool = False  # a person took its alerts back out of another one: no rule merges it again
     assigned_to: str | None = None
+    round: int = 0  # how often its escalation has begun anew by itself
+    acknowledged_until: datetime | None = None  # while it is acknowledged: when that ends
 
     @property
     def deadline(self) -> datetime | None:
         """When time itself has something to say about it."""
-        deadlines = (self.due_at, self.doubted_until, self.snoozed_until, self.calm_at, self.stale_at)
+        deadlines = (self.due_at, self.doubted_until, self.snoozed_until, self.calm_at, self.stale_at, self.answer_ends)
         return min((when for when in deadlines if when is not None), default=None)
+
+    @property
+    def answer_ends(self) -> datetime | None:
+        """When whoever acknowledged it must say so again."""
+        return self.acknowledged_until if self.status is Status.ACKNOWLEDGED else None
 
     @property
     def size(self) -> int:
@@ -264,6 +273,7 @@ class IncidentView(msgspec.Struct, frozen=True):
     stale_at: datetime | None = None
     merged: tuple[str, ...] = ()
     merged_into: str | None = None
+    acknowledged_until: datetime | None = None
 
 
 class AlertView(msgspec.Struct, frozen=True):
@@ -313,6 +323,7 @@ def incident_view(incident: Incident) -> IncidentView:
         stale_at=incident.stale_at,
         merged=incident.merged,
         merged_into=incident.merged_into,
+        acknowledged_until=incident.answer_ends,
     )
 
 

@@ -33,6 +33,30 @@ def end_snooze(ledger: Ledger, incident: Incident) -> None:
     tell_change(ledger, ledger.incident(incident.id))
 
 
+def in_hand(ledger: Ledger, incident: Incident, status: Status, *, by: str) -> Incident:
+    """Somebody has it, for as long as its escalation believes that."""
+    escalation = ledger.policy.escalations.get(incident.escalation or "")
+    lasts = None if escalation is None else escalation.acknowledged_for
+    until = None if lasts is None else ledger.at + lasts
+    return replace(incident, status=status, acknowledged_by=by, acknowledged_until=until)
+
+
+def end_acknowledgement(ledger: Ledger, incident: Incident) -> None:
+    """Nobody said again that it is in hand: its escalation begins anew."""
+    why = f"{incident.acknowledged_by} has had it for long, and alerts still fire: acknowledge it again to keep it"
+    incident = replace(
+        incident,
+        status=next_status(incident.status, Trigger.ACKNOWLEDGEMENT_ENDED),
+        acknowledged_by=None,
+        escalates_from=ledger.at,
+        stage=0,
+        round=0,
+        updated_at=ledger.at,
+    )
+    tell_stages(ledger, ledger.step(incident, "acknowledgement ended", why))
+    tell_change(ledger, ledger.incident(incident.id))
+
+
 def mute(ledger: Ledger, incident: Incident, *, until: datetime | None, why: str, by: str) -> Incident:
     """Alertmanager hides all that fires in it: somebody silenced it there, or another alert inhibits it."""
     snoozed_until = None if until is None else until + AFTER_SILENCE
@@ -71,6 +95,7 @@ def heard_again(ledger: Ledger, incident: Incident, why: str) -> Incident:
         muted=False,
         escalates_from=ledger.at,
         stage=0,
+        round=0,
     )
     return ledger.step(incident, "open again", why)
 
@@ -95,6 +120,7 @@ def open_again(ledger: Ledger, incident: Incident) -> Incident:
         escalation=None,
         announced=False,
         stage=0,
+        round=0,
         due_at=None,
         reopened=incident.reopened + 1,
         unaware=incident.told,

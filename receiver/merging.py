@@ -30,7 +30,7 @@ from receiver.incident import (
     title_of,
 )
 from receiver.ledger import Ledger
-from receiver.lifecycle import mute, over, risen, shown_again, wind_down
+from receiver.lifecycle import in_hand, mute, over, risen, shown_again, wind_down
 from receiver.message import Kind
 from receiver.policy.matcher import matches_all
 from receiver.policy.policy import Sequence
@@ -199,6 +199,7 @@ def _take_back(ledger: Ledger, incident: Incident, name: str, *, by: str) -> Non
         escalation=None,
         announced=False,
         stage=0,
+        round=0,
         unaware=left.told,
     )
     back = _by_alerts(ledger, back, taken, before=[*ledger.state.ever_in(left), *taken])
@@ -272,7 +273,7 @@ def _tell_of(ledger: Ledger, to: Incident, taken: list[AlertRecord], *, by: str,
     to = routed(ledger, to)
     fires = [alert for alert in taken if alert.firing]
     if acknowledged_by is not None:
-        to = replace(to, status=next_status(to.status, Trigger.ACKNOWLEDGE), acknowledged_by=acknowledged_by)
+        to = in_hand(ledger, to, next_status(to.status, Trigger.ACKNOWLEDGE), by=acknowledged_by)
         to = ledger.step(to, "acknowledged", f"{acknowledged_by} had it before it was merged, and has it again")
         tell_now(ledger, to, Kind.ACKNOWLEDGED)
     elif all(alert.hidden in (Hidden.SILENCED, Hidden.INHIBITED) for alert in fires):

@@ -28,8 +28,8 @@ from receiver.policy.file import (
     TerminalFile,
     TopologyFile,
     WebhookFile,
-    policy_of,
 )
+from receiver.policy.freeze import policy_of
 from receiver.policy.matcher import parse_matcher
 from receiver.policy.policy import Policy
 from receiver.policy.windows import parse_moment, parse_weekly, zone

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from receiver.escalation import in_words, next_stage, why_not
 from receiver.incident import Incident, Status
 from receiver.ledger import Ledger
 from receiver.message import Kind
@@ -19,13 +20,15 @@ def routed(ledger: Ledger, incident: Incident) -> Incident:
         return incident  # as before
     if route is None:
         ledger.counts["unrouted"] += 1
-        incident = replace(incident, route=None, escalation=None, escalates_from=ledger.at, stage=0, due_at=None)
+        incident = replace(
+            incident, route=None, escalation=None, escalates_from=ledger.at, stage=0, round=0, due_at=None
+        )
         return ledger.step(incident, "not routed", "no route of the policy matches its labels: nobody is told")
     name = str(route)
     if incident.escalation == route.escalation and incident.route == name:
         return incident
     incident = replace(
-        incident, route=name, escalation=route.escalation, escalates_from=ledger.at, stage=0, due_at=None
+        incident, route=name, escalation=route.escalation, escalates_from=ledger.at, stage=0, round=0, due_at=None
     )
     way = f"to the escalation {route.escalation!r}" if route.escalation else "to nobody"
     return ledger.step(incident, "routed", f"{way}: the first route that matches is {name}")
@@ -56,17 +59,20 @@ def tell_stages(ledger: Ledger, incident: Incident) -> None:
 
 def _take_stages(ledger: Ledger, incident: Incident) -> Incident:
     escalation = ledger.policy.escalations.get(incident.escalation or "")
-    stages = escalation.stages if escalation is not None else ()
-    while incident.stage < len(stages):
-        stage = stages[incident.stage]
-        due = (incident.escalates_from or incident.opened_at) + stage.delay
-        if due > ledger.at:
-            return ledger.put(replace(incident, due_at=due))
+    while escalation is not None and (following := next_stage(escalation, incident, ledger.at)) is not None:
+        if following.at > ledger.at:
+            return ledger.put(replace(incident, due_at=following.at))
+        stage = escalation.stages[following.number]
+        left_out = why_not(stage, incident, ledger.at)
         known = incident.announced and incident.told
-        kind = Kind.ESCALATED if known or incident.stage else Kind.OPENED
-        incident = replace(incident, stage=incident.stage + 1, due_at=None, announced=True)
+        kind = Kind.ESCALATED if known or following.number or following.round else Kind.OPENED
+        incident = replace(incident, round=following.round, stage=following.number + 1, due_at=None)
+        name = in_words(escalation, following)
+        if left_out is not None:
+            incident = ledger.step(incident, f"{name} left out", left_out)
+            continue
         why = f"it was due: the escalation {incident.escalation!r} now tells {', '.join(stage.notify)}"
-        incident = ledger.step(incident, f"stage {incident.stage} of {len(stages)}", why)
+        incident = ledger.step(replace(incident, announced=True), name, why)
         incident = tell(ledger, incident, kind, stage.notify)
     return ledger.put(replace(incident, due_at=None))
 

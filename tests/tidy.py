@@ -55,6 +55,7 @@ CORE = (
         "own",
         "acting",
         "lifecycle",
+        "escalation",
     ),
     *("telling", "quiet", "storm", "ledger", "state", "known", "incident", "message", "texts", "policy"),
 )

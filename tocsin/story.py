@@ -84,6 +84,9 @@ def _facts(incident: Document, now: datetime) -> Iterator[tuple[str, str]]:
         yield "next stage", f"{written(due)}, in {lasting((due - now).total_seconds())}"
     elif incident["status"] == "open" and incident["escalation"]:
         yield "next stage", "none is left"
+    if incident.get("acknowledged_until"):
+        ends = moment(incident["acknowledged_until"])
+        yield "in hand", f"until {written(ends)}: acknowledge it again to keep it"
     yield from _circumstances(incident)
     if incident.get("rule"):
         yield "rule", incident["rule"]

@@ -4,7 +4,8 @@ duration.py  5m, 1h30m
 matcher.py   severity="critical"
 windows.py   Sun 02:00-04:00, by the clock on the wall
 topology.py  which service needs which
-file.py      the files as people write them, and the policy that they become
+file.py      the files as people write them
+freeze.py    the policy that they become
 checks.py    what needs more than one place of a file to be seen
 policy.py    the frozen policy that `decide` is given; it goes into the journal, so it holds no secret
 """

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from guard.configfile import Problem
 from receiver.incident import SEVERITIES
-from receiver.policy.duration import parse_duration
+from receiver.policy.duration import format_duration, parse_duration
 from receiver.policy.topology import cycle
 from receiver.policy.windows import parse_once
 
@@ -30,6 +30,8 @@ DURATIONS = (
     Bounds("sources.NAME.gone_after", "10s", "1d"),
     Bounds("sources.NAME.watchdog.late_after", "30s", "7d"),
     Bounds("correlate[].window", "1s", "1d"),
+    Bounds("escalations.NAME.repeat.every", "1m", "7d"),
+    Bounds("escalations.NAME.acknowledged_for", "1m", "30d"),
     Bounds("storms.per_channel.per", "1s", "1h"),
     Bounds("cooldowns[].duration", "1s", "7d"),
     Bounds("flapping.calm", "1s", "1d"),
@@ -69,6 +71,7 @@ def problems(document: object) -> Iterator[Problem]:
     for name, escalation in _items(document.get("escalations")):
         stages = escalation.get("stages") if isinstance(escalation, dict) else None
         yield from _stages(("escalations", name, "stages"), stages, channels)
+        yield from _repeat(("escalations", name, "repeat"), escalation)
     if not _list(document.get("routes")) and len(escalations) > 1:
         yield Problem(
             path=("escalations",),
@@ -143,6 +146,26 @@ def _stages(path: Path, stages: object, channels: list[str]) -> Iterator[Problem
                 expected="stages in the order of their delays, each counted from the opening of the incident",
             )
         earlier = delay
+
+
+def _repeat(path: Path, escalation: object) -> Iterator[Problem]:
+    """A round begins when the one before is through."""
+    repeat = escalation.get("repeat") if isinstance(escalation, dict) else None
+    if not isinstance(escalation, dict) or not isinstance(repeat, dict):
+        return
+    last = max((_delay(stage) for stage in _list(escalation.get("stages"))), default=timedelta())
+    every = _duration(repeat.get("every"))
+    if every is not None and timedelta() < every <= last:
+        yield Problem(
+            path=(*path, "every"),
+            found=f"{repeat.get('every')!r}, and the last stage comes after {format_duration(last)}",
+            expected="longer than the delay of the last stage, so that a round is through before the next begins",
+        )
+
+
+def _delay(stage: object) -> timedelta:
+    delay = _duration(stage.get("delay", "0s")) if isinstance(stage, dict) else None
+    return delay if delay is not None else timedelta()
 
 
 # --- correlation -------------------------------------------------------------------------------------------------

@@ -1,46 +1,31 @@
-"""receiver.yml and topology.yml as people write them, and how they become the policy. checks.py has what their schemas
-cannot say; only a file without a fault becomes a policy."""
+"""receiver.yml and topology.yml as people write them. checks.py has what their schemas cannot say; only a file without
+a fault becomes a policy (freeze.py)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from receiver.policy.duration import parse_duration
-from receiver.policy.matcher import Matcher, parse_matcher
-from receiver.policy.policy import (
-    ByLabels,
-    CauseAndSymptom,
-    Cooldown,
-    Downstream,
-    Escalation,
-    Flapping,
-    Maintenance,
-    Policy,
-    Route,
-    Rule,
-    Sequence,
-    Stage,
-    Storms,
-    Watchdog,
-    Window,
-)
-from receiver.policy.topology import needed_by
-from receiver.policy.windows import parse_once, parse_weekly
-
 SERVICES_MAX = 5_000
 SEQUENCE_STEPS_MAX = 10
 STORM_LIMIT_MAX = 10_000
 INCIDENT_ALERTS_MAX = 100_000
+REPEATS_MAX = 100
 
 Duration = Annotated[
     str, Meta(description="a duration such as 30s, 5m or 1h30m", extra_json_schema={"format": "duration"})
 ]
 MatcherText = Annotated[
     str, Meta(description='a matcher such as severity="critical"', extra_json_schema={"format": "matcher"})
+]
+Weekly = Annotated[
+    str,
+    Meta(
+        description="days and times such as 'Sun 02:00-04:00' or 'Mon,Wed 22:00-02:00'",
+        extra_json_schema={"format": "weekly"},
+    ),
 ]
 TimeZone = Annotated[
     str, Meta(description="a time zone such as Europe/Berlin", extra_json_schema={"format": "time_zone"})
@@ -151,13 +136,7 @@ class MaintenanceFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name: Title
     matchers: Annotated[list[MatcherText], Meta(min_length=1, description="all must hold")]
-    weekly: Annotated[
-        str | None,
-        Meta(
-            description="days and times such as 'Sun 02:00-04:00' or 'Mon,Wed 22:00-02:00'",
-            extra_json_schema={"format": "weekly"},
-        ),
-    ] = None
+    weekly: Weekly | None = None
     starts: Moment | None = msgspec.field(name="from", default=None)
     ends: Moment | None = msgspec.field(name="to", default=None)
     time_zone: TimeZone = "UTC"
@@ -186,17 +165,40 @@ class RetentionFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     incidents: Annotated[Duration, Meta(description="resolved ones; 0s: for ever; otherwise at least 1h")] = "365d"
 
 
+class ConditionFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When a stage is taken; all of it must hold at the moment at which the stage is due."""
+
+    matchers: Annotated[list[MatcherText], Meta(description="on the incident's labels and severity")] = msgspec.field(
+        default_factory=list
+    )
+    firing_min: Annotated[int, Meta(ge=0, le=INCIDENT_ALERTS_MAX, description="so many of its alerts fire")] = 0
+    weekly: Weekly | None = None
+    time_zone: TimeZone = "UTC"
+
+
 class StageFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One step of an escalation."""
 
     notify: Annotated[list[str], Meta(min_length=1, description="names of channels")]
     delay: Annotated[Duration, Meta(description="counted from the opening of the incident")] = "0s"
+    when: ConditionFile | None = None
+
+
+class RepeatFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All stages once more, until somebody answers."""
+
+    every: Annotated[Duration, Meta(description="from the beginning of one round to the next; from 1m to 7d")]
+    times: Annotated[int, Meta(ge=1, le=REPEATS_MAX, description="after the first round")]
 
 
 class EscalationFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whom to tell, in order, until the incident is resolved."""
 
     stages: Annotated[list[StageFile], Meta(min_length=1)]
+    repeat: RepeatFile | None = None
+    acknowledged_for: Annotated[
+        Duration | None, Meta(description="then an acknowledged incident is open again; from 1m to 30d")
+    ] = None
 
 
 class RouteFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -259,103 +261,3 @@ class ReceiverFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         25_000
     )
     retention: RetentionFile = RetentionFile()
-
-
-EVERY_CHANNEL = "every-channel"
-
-
-def policy_of(file: ReceiverFile, *, digest: str, topology: TopologyFile | None = None) -> Policy:
-    """The frozen policy. Short files work: without escalations every channel is told at once; without routes
-    everything takes the only escalation. `topology` is what `topology_file` holds."""
-    escalations = {
-        name: Escalation(
-            name=name,
-            stages=tuple(
-                Stage(delay=parse_duration(stage.delay), notify=tuple(dict.fromkeys(stage.notify)))
-                for stage in escalation.stages
-            ),
-        )
-        for name, escalation in sorted(file.escalations.items())
-    }
-    if not escalations and file.channels:
-        everyone = Stage(delay=parse_duration("0s"), notify=tuple(sorted(file.channels)))
-        escalations = {EVERY_CHANNEL: Escalation(name=EVERY_CHANNEL, stages=(everyone,))}
-    routes = tuple(Route(matchers=_matchers(route.matchers), escalation=route.escalation) for route in file.routes)
-    if not routes and len(escalations) == 1:
-        routes = (Route(matchers=(), escalation=next(iter(escalations))),)
-    depends_on = _depends_on(topology or file.topology)
-    return Policy(
-        digest=digest,
-        routes=routes,
-        escalations=escalations,
-        channels=tuple(sorted(file.channels)),
-        correlate=tuple(map(_rule, file.correlate)),
-        depends_on=depends_on,
-        needed_by=needed_by(depends_on),
-        storms=Storms(
-            limit=file.storms.per_channel.limit,
-            per=parse_duration(file.storms.per_channel.per),
-            never_hold=_matchers(file.storms.never_hold),
-        ),
-        maintenance=tuple(each for item in file.maintenance for each in _maintenance(item)),
-        cooldowns=tuple(
-            Cooldown(matchers=_matchers(item.matchers), duration=parse_duration(item.duration))
-            for item in file.cooldowns
-        ),
-        watchdogs={
-            name: Watchdog(
-                matchers=_matchers(source.watchdog.matchers), late_after=parse_duration(source.watchdog.late_after)
-            )
-            for name, source in sorted((file.sources or {}).items())
-            if source.watchdog is not None
-        },
-        flapping=Flapping(after=file.flapping.after, calm=parse_duration(file.flapping.calm)),
-        reopen_within=parse_duration(file.reopen_within),
-        stale_after=parse_duration(file.stale_after),
-        incident_alerts_max=file.incident_alerts_max,
-    )
-
-
-def _rule(file: CorrelateFile) -> Rule:
-    window = parse_duration(file.window)
-    equal = _once(file.equal)
-    if file.by is not None:
-        return ByLabels(name=file.name, matchers=_matchers(file.matchers), by=_once(file.by), window=window)
-    if file.depends_on_label is not None:
-        return Downstream(name=file.name, label=file.depends_on_label, equal=equal, window=window)
-    if file.sequence is not None:
-        return Sequence(
-            name=file.name,
-            steps=tuple(map(_matchers, file.sequence)),
-            equal=equal,
-            window=window,
-            severity=file.severity or "critical",
-            title=file.title or "",
-        )
-    return CauseAndSymptom(
-        name=file.name, cause=_matchers(file.cause), symptom=_matchers(file.symptom), equal=equal, window=window
-    )
-
-
-def _depends_on(topology: TopologyFile | None) -> dict[str, tuple[str, ...]]:
-    services = topology.services if topology else {}
-    return {name: _once(services[name].depends_on) for name in sorted(services)}
-
-
-def _maintenance(file: MaintenanceFile) -> Iterator[Maintenance]:
-    """One for each day of a weekly window."""
-    windows: Iterable[Window] = ()
-    if file.weekly is not None:
-        windows = parse_weekly(file.weekly, time_zone=file.time_zone)
-    elif file.starts is not None and file.ends is not None:
-        windows = (parse_once(file.starts, file.ends, time_zone=file.time_zone),)
-    for window in windows:
-        yield Maintenance(name=file.name, matchers=_matchers(file.matchers), window=window)
-
-
-def _matchers(texts: Iterable[str] | None) -> tuple[Matcher, ...]:
-    return tuple(map(parse_matcher, texts or ()))
-
-
-def _once(names: Iterable[str] | None) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(names or ()))

@@ -10,16 +10,35 @@ import msgspec
 from receiver.policy.matcher import Matcher, matches_all
 
 
+class Condition(msgspec.Struct, frozen=True):
+    """When a stage is taken. `weekly` is how the windows were written."""
+
+    matchers: tuple[Matcher, ...] = ()
+    firing_min: int = 0
+    windows: tuple[Window, ...] = ()
+    weekly: str = ""
+
+
 class Stage(msgspec.Struct, frozen=True):
     """Whom to tell, so long after the opening of the incident."""
 
     delay: timedelta
     notify: tuple[str, ...]
+    condition: Condition | None = None
+
+
+class Repeat(msgspec.Struct, frozen=True):
+    """All stages once more, so long after they began the last time, so often."""
+
+    every: timedelta
+    times: int
 
 
 class Escalation(msgspec.Struct, frozen=True):
     name: str
     stages: tuple[Stage, ...]
+    repeat: Repeat | None = None
+    acknowledged_for: timedelta | None = None  # then it is open again
 
 
 class Route(msgspec.Struct, frozen=True):

@@ -342,12 +342,26 @@ def test_a_token_for_alertmanager_that_is_empty_is_a_fault(load: Load) -> None:
     assert "sources.a.alertmanager_token_file: found" in fault
 
 
+def _escalation(more: str) -> str:
+    return f"escalations: {{a: {{stages: [{{notify: [b]}}], {more}}}}}\nchannels: {{b: {{type: terminal}}}}"
+
+
+def test_a_round_must_be_through_before_the_next_begins(load: Load) -> None:
+    stages = "stages: [{notify: [b]}, {delay: 30m, notify: [b]}]"
+    text = f"escalations: {{a: {{{stages}, repeat: {{every: 30m, times: 1}}}}}}\nchannels: {{b: {{type: terminal}}}}"
+    (fault,) = faults(load, text)
+    assert "escalations.a.repeat.every: found '30m', and the last stage comes after 30m, expected longer" in fault
+    load(text.replace("every: 30m", "every: 31m"))
+
+
 def written_at(key: str, duration: str) -> str:
     """A good file but for one duration."""
     return {
         "sources.NAME.gone_after": f"sources: {{a: {{alertmanager_url: 'http://a', gone_after: {duration}}}}}",
         "sources.NAME.watchdog.late_after": f"sources: {{a: {{watchdog: {{late_after: {duration}}}}}}}",
         "correlate[].window": f"correlate: [{{name: a, by: [b], window: {duration}}}]",
+        "escalations.NAME.repeat.every": _escalation(f"repeat: {{every: {duration}, times: 2}}"),
+        "escalations.NAME.acknowledged_for": _escalation(f"acknowledged_for: {duration}"),
         "storms.per_channel.per": f"storms: {{per_channel: {{per: {duration}}}}}",
         "cooldowns[].duration": f"cooldowns: [{{duration: {duration}}}]",
         "flapping.calm": f"flapping: {{calm: {duration}}}",

@@ -8,9 +8,10 @@ entry, the policy in force, and how things were before.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from receiver import engine
@@ -153,23 +154,59 @@ def nobody_is_paged_about_what_somebody_has_or_put_off(evidence: Evidence) -> No
             ended = before.snoozed_until is not None and before.snoozed_until <= moment.entry.at
             shown = before.muted and not after.muted
             completed = after.named and not before.named  # the last step of a sequence was seen
-            expect(rose or ended or shown or completed, f"{message.id} pages although it was {before.status}")
+            expired = before.answer_ends is not None and before.answer_ends <= moment.entry.at
+            allowed = rose or ended or shown or completed or expired
+            expect(allowed, f"{message.id} pages although it was {before.status}")
 
 
 def nobody_is_paged_twice_for_one_stage(evidence: Evidence) -> None:
     """A channel is paged again only for another stage, when the escalation began anew, or when it became worse."""
     news: Counter[str] = Counter()  # how often that was so
-    paged: dict[tuple[str, str], tuple[int, int]] = {}
+    paged: dict[tuple[str, str], tuple[int, int, int]] = {}
     for moment in evidence.moments:
         for identifier, after in moment.after.items():
             before = moment.before.get(identifier)
             news[identifier] += before is None or _begins_anew(before, after)
         for message in moment.decision.messages:
             if message.kind in PAGES:
-                stage = (news[message.incident], moment.after[message.incident].stage)
+                after = moment.after[message.incident]
+                stage = (news[message.incident], after.round, after.stage)
                 known = paged.get((message.incident, message.channel))
-                expect(known != stage, f"{message.id} pages {message.channel} again for stage {stage[1]}")
+                expect(known != stage, f"{message.id} pages {message.channel} again for stage {after.stage}")
                 paged[message.incident, message.channel] = stage
+
+
+_STAGE = re.compile(r"stage (\d+) of (\d+)(?:, round (\d+) of \d+)?(?: left out)?")
+
+
+def no_stage_is_skipped_doubled_or_early(evidence: Evidence) -> None:
+    """Where an escalation begins anew, its first stage may come again; a round that went by may be left out."""
+    taken: dict[str, tuple[int, int]] = {}  # incident -> round and stage
+    anew: set[str] = set()
+    for moment in evidence.moments:
+        for identifier, after in moment.after.items():
+            before = moment.before.get(identifier)
+            if before is not None and _begins_anew(before, after):
+                anew.add(identifier)
+        for change in moment.decision.changes:
+            found = _STAGE.fullmatch(change.step.what) if isinstance(change, StepTaken) else None
+            if found is None or not isinstance(change, StepTaken):
+                continue
+            name = change.step.incident
+            last_round, last = taken.get(name, (1, 0))
+            stage, stages, number = int(found[1]), int(found[2]), int(found[3] or last_round)
+            follows = (number, stage) == (last_round, last + 1) or (
+                stage == 1 and number > last_round and last >= stages
+            )
+            expect(follows or (stage == 1 and name in anew), f"{moment}: {name}: {change.step.what} after {last}")
+            anew.discard(name)
+            taken[name] = (number, stage)
+            after = moment.after[name]
+            escalation = moment.policy.escalations[after.escalation or ""]
+            begun = after.escalates_from or after.opened_at
+            past = (number - 1) * escalation.repeat.every if escalation.repeat is not None else timedelta()
+            due = begun + past + escalation.stages[stage - 1].delay
+            expect(due <= moment.entry.at, f"{moment}: {name}: {change.step.what} is taken before {due}")
 
 
 def _begins_anew(before: Incident, after: Incident) -> bool:
@@ -187,6 +224,9 @@ def only_who_may_changes_the_state_of_an_incident(evidence: Evidence) -> None:
             if before is None or before.status is after.status:
                 continue
             if after.status is Status.ACKNOWLEDGED:
+                escalation = moment.policy.escalations.get(after.escalation or "")
+                ends = escalation is not None and escalation.acknowledged_for is not None
+                expect(not ends or after.answer_ends is not None, f"{moment}: {identifier} is acknowledged for ever")
                 again = isinstance(fact, Split) and fact.merged == identifier and before.acknowledged_by is not None
                 expect(isinstance(fact, Acknowledged) or again, f"{moment}: {identifier} is acknowledged by nobody")
             if after.status is Status.SNOOZED:
@@ -630,6 +670,7 @@ CHECKERS: tuple[Callable[[Evidence], None], ...] = (
     messages_of_an_incident_keep_their_order,
     nobody_is_paged_about_what_somebody_has_or_put_off,
     nobody_is_paged_twice_for_one_stage,
+    no_stage_is_skipped_doubled_or_early,
     only_who_may_changes_the_state_of_an_incident,
     no_resolve_of_a_silent_source_is_believed,
     nothing_is_over_while_its_group_is_not_known_whole,

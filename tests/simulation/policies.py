@@ -60,6 +60,11 @@ correlate:
 topology: {services: {shop: {depends_on: [db]}}}
 storms: {per_channel: {limit: 3, per: 1m}}
 """,
+    "insisting": _ROUTES.replace(
+        "page: {stages", "page: {repeat: {every: 150m, times: 2}, acknowledged_for: 1h, stages"
+    )
+    .replace("{delay: 5m, notify: [pager]}", "{delay: 5m, notify: [pager], when: {firing_min: 2}}")
+    .replace("chat: {stages", "chat: {repeat: {every: 20m, times: 3}, acknowledged_for: 30m, stages"),
     "night": _ROUTES
     + """
 maintenance:

@@ -345,6 +345,12 @@ DECIDES_WRONGLY: dict[str, tuple[str, Decide]] = {
     "never believes a source again": ("silent_source", other_changes(never_believes_a_source_again)),
     "does not look at what Alertmanager says": ("silences", does_not_look),
     "loses an alert in a merge": ("correlated", other_alert(loses_one_in_a_merge)),
+    "skips a stage": ("unanswered", other_incident(lambda _, each: replace(each, stage=max(each.stage, 2)))),
+    "takes a round twice": ("unanswered", other_incident(lambda _, each: replace(each, round=0))),
+    "believes an answer for ever": (
+        "unanswered",
+        other_incident(lambda _, each: replace(each, acknowledged_until=None)),
+    ),
     "tells people in a maintenance window": ("maintenance", other_policy(maintenance=())),
     "tells people of what cools down": ("maintenance", other_alert(lambda _, each: replace(each, quiet_until=None))),
 }

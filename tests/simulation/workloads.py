@@ -219,6 +219,22 @@ def correlated(chance: random.Random) -> Script:
     return _until_the_end(Script([alertmanager], policies, people_seconds=200.0))
 
 
+def unanswered(chance: random.Random) -> Script:
+    """Long incidents that nobody answers, or that somebody answers and forgets."""
+    alertmanager = Alertmanager()
+    for group in range(chance.randrange(2, 6)):
+        at = chance.uniform(0, HOURS * 1800)
+        mine = [labels_of(chance, number, group) for number in range(chance.randrange(1, 4))]
+        for labels in mine:
+            alertmanager.fires(at, f"group {group}", labels)
+        alertmanager.posts_group(at, f"group {group}")
+        if chance.random() < 0.5:
+            alertmanager.ends(at + chance.uniform(600, 9000), f"group {group}", mine[0])
+            alertmanager.posts_group(at + 9100, f"group {group}")
+    policies = chance.choice([("insisting",), ("insisting", "plain"), ("plain", "insisting", "other")])
+    return _until_the_end(Script([alertmanager], policies, people_seconds=chance.choice([900.0, 3000.0])))
+
+
 def maintenance(chance: random.Random) -> Script:
     """Over the night on which an hour is skipped, with cooldowns."""
     alertmanager = Alertmanager()
@@ -299,6 +315,7 @@ WORKLOADS: Mapping[str, Callable[[random.Random], Script]] = {
         silent_source,
         silences,
         correlated,
+        unanswered,
         maintenance,
         reloads,
         clock_steps,

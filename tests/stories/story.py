@@ -73,7 +73,7 @@ from receiver.ledger import Decision
 from receiver.message import Document, Kind, Message
 from receiver.message import read as read_message
 from receiver.policy.duration import parse_duration
-from receiver.policy.file import policy_of
+from receiver.policy.freeze import policy_of
 from receiver.policy.policy import Policy
 from receiver.settings import KIND
 from receiver.state import State, StepTaken

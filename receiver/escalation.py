@@ -1,0 +1,60 @@
+"""Which stage of an escalation comes next, and when: from the policy, the incident and a moment, nothing else.
+
+An escalation goes through its stages, and begins anew as often as the policy says, until somebody answers. A round that
+went by while nobody could be told is not made up for.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from receiver.incident import Incident
+from receiver.policy.matcher import matches_all
+from receiver.policy.policy import Condition, Escalation, Stage
+from receiver.policy.windows import in_force
+
+
+class Next(NamedTuple):
+    """The stage `number` of the round `round`, both counted from 0."""
+
+    round: int
+    number: int
+    at: datetime
+
+
+def next_stage(escalation: Escalation, incident: Incident, at: datetime) -> Next | None:
+    """None: there is none left."""
+    begun = incident.escalates_from or incident.opened_at
+    stages, repeat = escalation.stages, escalation.repeat
+    if incident.stage < len(stages):
+        past = incident.round * repeat.every if repeat is not None else timedelta()
+        return Next(incident.round, incident.stage, begun + past + stages[incident.stage].delay)
+    if repeat is None or incident.round >= repeat.times:
+        return None
+    went_by = max(at - begun, timedelta()) // repeat.every
+    number = min(max(incident.round + 1, went_by), repeat.times)
+    return Next(number, 0, begun + number * repeat.every + stages[0].delay)
+
+
+def in_words(escalation: Escalation, following: Next) -> str:
+    """`stage 1 of 2`, and which round it is where there are several."""
+    stage = f"stage {following.number + 1} of {len(escalation.stages)}"
+    if escalation.repeat is None:
+        return stage
+    return f"{stage}, round {following.round + 1} of {escalation.repeat.times + 1}"
+
+
+def why_not(stage: Stage, incident: Incident, at: datetime) -> str | None:
+    """Why the stage is left out now; None when it is taken."""
+    condition: Condition | None = stage.condition
+    if condition is None:
+        return None
+    labels = {**incident.labels, "severity": incident.severity}
+    if not matches_all(condition.matchers, labels):
+        return "the incident does not match " + ", ".join(str(each) for each in condition.matchers)
+    if incident.firing < condition.firing_min:
+        return f"{incident.firing} of its alerts fire, and the stage is for {condition.firing_min} or more"
+    if condition.windows and all(in_force(window, at) is None for window in condition.windows):
+        return f"it is for {condition.weekly}"
+    return None
