@@ -15,13 +15,15 @@ from yarl import URL
 from guard import configfile
 from guard.configfile import Fault, InvalidConfig
 from guard.tokens import TokenFile, Unreadable, first_token
-from receiver.channels import Channel
+from receiver.channels import Channel, Unreachable
+from receiver.channels.email import Email, read_password, trust
 from receiver.channels.terminal import Terminal
 from receiver.channels.webhook import Webhook
 from receiver.policy.checks import problems, topology_problems
 from receiver.policy.duration import parse_duration
 from receiver.policy.file import (
     ChannelFile,
+    EmailFile,
     ReceiverFile,
     RetentionFile,
     SourceFile,
@@ -30,6 +32,7 @@ from receiver.policy.file import (
     WebhookFile,
 )
 from receiver.policy.freeze import policy_of
+from receiver.policy.mail import parse_mailbox, parse_smarthost, tls_of
 from receiver.policy.matcher import parse_matcher
 from receiver.policy.policy import Policy
 from receiver.policy.windows import parse_moment, parse_weekly, zone
@@ -54,6 +57,14 @@ def _duration(text: str) -> None:
 
 def _matcher(text: str) -> None:
     parse_matcher(text)
+
+
+def _mailbox(text: str) -> None:
+    parse_mailbox(text)
+
+
+def _smarthost(text: str) -> None:
+    parse_smarthost(text)
 
 
 def _time_zone(text: str) -> None:
@@ -92,8 +103,10 @@ KIND = configfile.Kind(
     check=problems,
     formats={
         "duration": _duration,
+        "mailbox": _mailbox,
         "matcher": _matcher,
         "moment": _moment,
+        "smarthost": _smarthost,
         "time_zone": _time_zone,
         "url": _url,
         "weekly": _weekly,
@@ -115,7 +128,7 @@ class Settings(msgspec.Struct, frozen=True):
 def load(path: Path, *, environ: Mapping[str, str]) -> Settings:
     """Raises InvalidConfig with every fault. The digest is that of the files as written, secrets unexpanded."""
     file = configfile.read(path, KIND, environ=environ)
-    faults = list(_unusable_tokens(str(path), file.sources or {}))
+    faults = [*_unusable_tokens(str(path), file.sources or {}), *_unusable_mail_files(str(path), file.channels)]
     written = hashlib.sha256(path.read_bytes())
     topology = None
     if file.topology_file is not None:
@@ -151,6 +164,23 @@ def _unusable_tokens(name: str, sources: Mapping[str, SourceFile]) -> Iterator[F
                 yield Fault(name, 0, f"sources.{source}.{key}", str(error), "a file with one token a line")
 
 
+def _unusable_mail_files(name: str, channels: Mapping[str, ChannelFile]) -> Iterator[Fault]:
+    """Likewise for what a mail needs."""
+    for channel, file in channels.items():
+        if not isinstance(file, EmailFile):
+            continue
+        try:
+            if file.password_file is not None:
+                read_password(Path(file.password_file))
+        except Unreachable as error:
+            yield Fault(name, 0, f"channels.{channel}.password_file", str(error), "a file with a password in one line")
+        try:
+            if file.ca_file is not None:
+                trust(Path(file.ca_file))
+        except Unreachable as error:
+            yield Fault(name, 0, f"channels.{channel}.ca_file", str(error), "a file with certificates, in PEM")
+
+
 def channel_of(file: ChannelFile) -> Channel:
     match file:
         case TerminalFile():
@@ -162,6 +192,20 @@ def channel_of(file: ChannelFile) -> Channel:
                 timeout_seconds=_seconds(file.timeout),
                 retry_seconds_max=_seconds(file.retry_for),
                 secret_file=Path(file.secret_file) if file.secret_file else None,
+            )
+        case EmailFile():
+            smarthost = parse_smarthost(file.smarthost)
+            return Email(
+                smarthost=smarthost,
+                sender=parse_mailbox(file.sender),
+                recipients=[parse_mailbox(each) for each in file.to],
+                username=file.username,
+                password_file=Path(file.password_file) if file.password_file else None,
+                tls=tls_of(smarthost, file.tls),
+                ca_file=Path(file.ca_file) if file.ca_file else None,
+                attach_json=file.attach_json,
+                timeout_seconds=_seconds(file.timeout or "30s"),
+                retry_seconds_max=_seconds(file.retry_for),
             )
         case _:
             assert_never(file)

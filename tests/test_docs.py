@@ -175,6 +175,8 @@ def defaults(form: Mapping[str, Any], definitions: Mapping[str, Any], path: str 
     for name, inner in form.get("properties", {}).items():
         here = f"{path}.{name}" if path else name
         match inner.get("default"):
+            case bool() as value:
+                yield here, str(value).lower()
             case str() | int() as value:
                 yield here, str(value)
             case [str() as value]:

@@ -2,6 +2,8 @@
 
 terminal.py  prints on standard output
 webhook.py   posts JSON
+email.py     sends mails
+letter.py    what stands in a mail
 
 A channel makes one attempt. It returns what the other side said, or raises Unreachable (try again later) or
 Refused (trying again cannot help). Retries, order and limits are the outbox's.

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from guard.configfile import Problem
 from receiver.incident import SEVERITIES
 from receiver.policy.duration import format_duration, parse_duration
+from receiver.policy.mail import Tls, parse_smarthost, tls_of
 from receiver.policy.topology import cycle
 from receiver.policy.windows import parse_once
 
@@ -78,6 +79,9 @@ def problems(document: object) -> Iterator[Problem]:
             found=f"{len(escalations)} escalations and no routes",
             expected="routes that say which incidents take which escalation",
         )
+    for name, channel in _items(document.get("channels")):
+        if isinstance(channel, dict) and channel.get("type") == "email":
+            yield from _mail(("channels", name), channel)
     yield from _correlate(document.get("correlate"))
     yield from _topology(document)
     yield from _maintenance(document.get("maintenance"))
@@ -166,6 +170,23 @@ def _repeat(path: Path, escalation: object) -> Iterator[Problem]:
 def _delay(stage: object) -> timedelta:
     delay = _duration(stage.get("delay", "0s")) if isinstance(stage, dict) else None
     return delay if delay is not None else timedelta()
+
+
+def _mail(path: Path, channel: dict[str, object]) -> Iterator[Problem]:
+    username, password, chosen = (channel.get(key) for key in ("username", "password_file", "tls"))
+    if username is None and password is not None:
+        yield Problem((*path, "password_file"), "a password and no user", "username beside it")
+    if username is not None and password is None:
+        yield Problem((*path, "username"), "a user and no password", "password_file beside it")
+    try:
+        smarthost = parse_smarthost(str(channel.get("smarthost")))
+        tls = tls_of(smarthost, None if chosen is None else str(chosen))
+    except ValueError:
+        return  # a fault of its own, found by the schema
+    if tls is Tls.NONE and username is not None and not smarthost.is_here:
+        yield Problem((*path, "tls"), "'none', which sends the password in the clear", "starttls or tls")
+    if tls is Tls.NONE and channel.get("ca_file") is not None:
+        yield Problem((*path, "ca_file"), "certificates, and no TLS", "`tls: starttls` or `tls: tls` beside it")
 
 
 # --- correlation -------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@ a fault becomes a policy (freeze.py)."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -13,6 +13,7 @@ SEQUENCE_STEPS_MAX = 10
 STORM_LIMIT_MAX = 10_000
 INCIDENT_ALERTS_MAX = 100_000
 REPEATS_MAX = 100
+RECIPIENTS_MAX = 100
 
 Duration = Annotated[
     str, Meta(description="a duration such as 30s, 5m or 1h30m", extra_json_schema={"format": "duration"})
@@ -38,6 +39,13 @@ Moment = Annotated[
     ),
 ]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
+MailboxText = Annotated[
+    str,
+    Meta(
+        description="an address such as ops@example.org or Tocsin <tocsin@example.org>",
+        extra_json_schema={"format": "mailbox"},
+    ),
+]
 Title = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\u0000-\u001f]*$")]
 LabelName = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Service = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\u0000-\u001f]*$")]
@@ -230,7 +238,27 @@ class WebhookFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_f
     retry_for: Annotated[Duration, Meta(description="how long a message is tried before it is given up")] = "24h"
 
 
-ChannelFile = TerminalFile | WebhookFile
+class EmailFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="email"):
+    """Sends each message as a mail."""
+
+    smarthost: Annotated[str, Meta(description="the server's host and port", extra_json_schema={"format": "smarthost"})]
+    sender: MailboxText = msgspec.field(name="from")
+    to: Annotated[list[MailboxText], Meta(min_length=1, max_length=RECIPIENTS_MAX)]
+    username: Annotated[str, Meta(min_length=1, pattern=r"^[^\u0000-\u001f]*$")] | None = None
+    password_file: Annotated[str | None, Meta(description="file with the password, in one line")] = None
+    tls: Annotated[
+        Literal["starttls", "tls", "none"] | None,
+        Meta(description="default: tls at port 465, none to this machine, otherwise starttls"),
+    ] = None
+    ca_file: Annotated[str | None, Meta(description="certificates that are trusted, instead of the system's; PEM")] = (
+        None
+    )
+    attach_json: Annotated[bool, Meta(description="attach what a webhook channel would post")] = False
+    timeout: Annotated[Duration | None, Meta(description="for one attempt (default: 30s)")] = None
+    retry_for: Annotated[Duration, Meta(description="how long a message is tried before it is given up")] = "24h"
+
+
+ChannelFile = TerminalFile | WebhookFile | EmailFile
 
 
 class ReceiverFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

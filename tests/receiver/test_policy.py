@@ -175,6 +175,10 @@ def test_the_policy_survives_the_journal() -> None:
 
 
 def test_each_channel_of_the_file_becomes_one(load: Callable[..., Settings]) -> None:
-    loaded = load("channels: {hook: {type: webhook, url: 'http://a/', retry_for: 2h, timeout: 3s}}")
+    loaded = load("""
+channels:
+  hook: {type: webhook, url: 'http://a/', retry_for: 2h, timeout: 3s}
+  mail: {type: email, smarthost: 'a:25', from: a@b, to: [c@d], retry_for: 3h}
+""")
     channels = {name: channel_of(file) for name, file in loaded.channels.items()}
-    assert {name: channel.retry_seconds_max for name, channel in channels.items()} == {"hook": 7200.0}
+    assert {name: channel.retry_seconds_max for name, channel in channels.items()} == {"hook": 7200.0, "mail": 10800.0}
