@@ -13,6 +13,7 @@ audit.py      what the journal holds, and whether its chain holds
 export.py     the journal as a file that anybody can check
 client.py     one request to a receiver
 check.py      every configuration file of a repository, all faults at once
+preview.py    what a policy's channels would send, and a message to try one out
 kinds.py      the kinds of configuration file that Tocsin has
 filekinds.py  which file is of which kind
 promcheck.py  promtool and amtool, for the files that are theirs

@@ -1,9 +1,10 @@
 """`tocsin check`: every configuration file of a repository, and every fault in them, at once.
 
 Our own kinds of file are handed in and read exactly as the programs read them; Prometheus' files are judged
-by Prometheus' own programs. Nothing is changed and nothing is sent anywhere.
+by Prometheus' own programs. Nothing is changed, and nothing is sent anywhere unless `--send` asks for it.
 """
 
+import argparse
 import contextlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,7 +16,8 @@ import msgspec
 from guard import flags
 from guard.configfile import Fault, InvalidConfig, Kind, read, syntax
 from guard.document import Unparsable
-from tocsin import filekinds, promcheck
+from receiver import settings as receiver
+from tocsin import filekinds, preview, promcheck
 from tocsin.filekinds import AnyKind
 from tocsin.promcheck import PrometheusFile, Verdict
 
@@ -46,12 +48,17 @@ def main(
         scope="check",
         environ=environ,
     )
+    trial = parser.add_mutually_exclusive_group()
+    trial.add_argument("--preview", action="store_true", help="print what each channel would send, without sending it")
+    trial.add_argument("--send", metavar="CHANNEL", help="send one test message through a channel, and say the answer")
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             arguments = parser.parse_args(argv)
     except SystemExit as exit_:
         return int(exit_.code or 0)
     here = Path.cwd() if folder is None else folder
+    if arguments.preview or arguments.send is not None:
+        return _try_out(arguments, here, kinds=kinds, out=out, err=err, environ=environ)
     verdicts = dict(_verdicts(arguments.files, here, kinds, environ))
     faults = tuple(dict.fromkeys(fault for verdict in verdicts.values() for fault in verdict.faults))
     notes = tuple(note for verdict in verdicts.values() for note in verdict.notes)
@@ -60,6 +67,32 @@ def main(
     report = _REPORTS[arguments.format](len(verdicts), faults, notes)
     out.writelines(f"{line}\n" for line in report)
     return 1 if faults else 0
+
+
+def _try_out(
+    arguments: argparse.Namespace,
+    folder: Path,
+    *,
+    kinds: Sequence[Kind[Any]],
+    out: TextIO,
+    err: TextIO,
+    environ: Mapping[str, str],
+) -> int:
+    """The channels of the one policy that is meant."""
+    found = [path for path, kind in _chosen(arguments.files, folder, kinds) if kind is receiver.KIND]
+    if len(found) != 1:
+        count = f"{len(found)} policies" if found else "no policy"
+        err.write(f"tocsin check: found {count}, expected one: name the file, such as receiver.yml\n")
+        return 2
+    try:
+        if arguments.preview:
+            return preview.show(found[0], out=out, environ=environ)
+        return preview.send(found[0], channel=arguments.send, out=out, environ=environ)
+    except InvalidConfig as invalid:
+        out.writelines(
+            f"{msgspec.structs.replace(each, file=_shown(Path(each.file), folder))}\n" for each in invalid.faults
+        )
+        return 1
 
 
 def _verdicts(

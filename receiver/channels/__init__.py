@@ -37,6 +37,9 @@ class Channel(Protocol):
     @property
     def parallel_max(self) -> int: ...
 
+    def preview(self, message: Message) -> str:
+        """What `send` would send, as text for somebody who tries out a policy; no secret is in it."""
+
     async def send(self, message: Message) -> str: ...
 
     async def close(self) -> None: ...

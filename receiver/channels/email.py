@@ -65,11 +65,12 @@ class Email:
         self._system_context: ssl.SSLContext | None = None
         self.retry_seconds_max = retry_seconds_max
 
+    def preview(self, message: Message) -> str:
+        return letter.shown(self._write(message))
+
     async def send(self, message: Message) -> str:
         # In a thread: writing a large one takes a while, and other channels wait for nobody.
-        mail = await asyncio.to_thread(
-            letter.write, message, sender=self._sender, recipients=self._recipients, attach_json=self._attach_json
-        )
+        mail = await asyncio.to_thread(self._write, message)
         password = read_password(self._password_file) if self._password_file is not None else b""
         try:
             return self._harmless(await self._attempt(mail, password), password)
@@ -78,6 +79,9 @@ class Email:
 
     async def close(self) -> None:
         """Nothing is kept open between two mails."""
+
+    def _write(self, message: Message) -> bytes:
+        return letter.write(message, sender=self._sender, recipients=self._recipients, attach_json=self._attach_json)
 
     async def _attempt(self, mail: bytes, password: bytes) -> str:
         client = SMTP(

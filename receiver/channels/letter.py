@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from email import message_from_bytes
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import SMTP, default
 from email.utils import format_datetime
 from html import escape
 from typing import NamedTuple
@@ -33,6 +34,7 @@ ATTACHED_BYTES_MAX = 1_048_576
 # These continue what the reader has; anything else may be the first that somebody hears of it.
 _REPLIES = frozenset({Kind.UPDATED, Kind.ACKNOWLEDGED, Kind.RESOLVED})
 _FIRST_ANNOTATIONS = ("summary", "description", "message", "runbook_url")
+_MECHANICS = frozenset({"MIME-Version", "Content-Type"})
 _COLORS = {
     Kind.OPENED: "#b3261e",
     Kind.ESCALATED: "#8e24aa",
@@ -90,6 +92,16 @@ def write(message: Message, *, sender: Mailbox, recipients: Iterable[Mailbox], a
     if attached:
         mail.add_attachment(message.body, maintype="application", subtype="json", filename="message.json")
     return _thread(message, sender.domain) + mail.as_bytes()
+
+
+def shown(mail: bytes) -> str:
+    """Its headers and its plain text, for people."""
+    parsed = message_from_bytes(mail, policy=default)
+    part = parsed.get_body(("plain",))
+    text = str(part.get_content()).replace("\r\n", "\n") if part is not None else ""
+    attached = [f"attached: {each.get_filename()}" for each in parsed.iter_attachments()]
+    headers = [f"{name}: {value}" for name, value in parsed.items() if name not in _MECHANICS]
+    return "\n".join([*headers, *attached, "", text])
 
 
 def subject(message: Message, document: Document) -> str:

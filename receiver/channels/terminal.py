@@ -47,6 +47,9 @@ class Terminal:
         # A daemon: a stream that hangs for ever must not keep the process from ending.
         threading.Thread(target=self._print_all, name="tocsin-terminal", daemon=True).start()
 
+    def preview(self, message: Message) -> str:
+        return render(message)
+
     async def send(self, message: Message) -> str:
         if message.id in self._printed_late:
             self._printed_late.discard(message.id)

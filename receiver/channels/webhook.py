@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import aiohttp
+import msgspec
 from yarl import URL
 
 from receiver.channels import Refused, Unreachable
@@ -43,6 +44,15 @@ class Webhook:
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
         self._session: aiohttp.ClientSession | None = None
         self.retry_seconds_max = retry_seconds_max
+
+    def preview(self, message: Message) -> str:
+        """What the policy puts into headers may be secret, and so may the address."""
+        configured = [f"{name}: …" for name in self._headers]
+        own = ["Content-Type: application/json", f"Idempotency-Key: {message.id}"]
+        if self._secret_file is not None:
+            own.append("X-Tocsin-Signature: sha256=…")
+        body = msgspec.json.format(message.body, indent=2).decode()
+        return "\n".join([f"POST to {self._url.host}", *own, *configured, "", body, ""])
 
     async def send(self, message: Message) -> str:
         if self._session is None:

@@ -157,3 +157,16 @@ def test_a_channel_that_sent_nothing_closes_and_says_its_limits(name: str) -> No
     retry_seconds, parallel = asyncio.run(test())
     assert retry_seconds > 0
     assert parallel >= 1
+
+
+@pytest.mark.parametrize("name", GONE)
+def test_a_preview_asks_nobody_and_shows_what_the_message_is_about(name: str) -> None:
+    async def test() -> list[str]:
+        channel = GONE[name]()
+        shown = [channel.preview(each) for each in of_every_kind()]
+        await channel.close()
+        return shown
+
+    for shown, sent in zip(asyncio.run(test()), of_every_kind(), strict=True):
+        assert sent.kind in shown.lower()
+        assert ("T-7" if sent.kind is Kind.DIGEST else sent.incident) in shown

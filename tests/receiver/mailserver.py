@@ -135,14 +135,18 @@ async def inbox(
 
 @asynccontextmanager
 async def scripted(
-    replies: Mapping[str, str] | None = None, *, greeting: str = "220 ready", hangs_up: bool = False
+    replies: Mapping[str, str] | None = None,
+    *,
+    greeting: str = "220 ready",
+    otherwise: str = "250 ok",
+    hangs_up: bool = False,
 ) -> AsyncIterator[int]:
-    """A server that answers each command as it is told, and everything else with 250; HANG answers nothing more."""
+    """A server that answers each command as it is told, and all else with `otherwise`; HANG answers nothing more."""
     told = {"DATA": "354 go on", "QUIT": "221 bye", ".": "250 taken", "": greeting, **(replies or {})}
     released = asyncio.Event()
 
     async def say(writer: asyncio.StreamWriter, word: str) -> None:
-        if (reply := told.get(word, "250 ok")) == HANG:
+        if (reply := told.get(word, otherwise)) == HANG:
             await released.wait()
         writer.write(f"{reply}\r\n".encode())
         await writer.drain()
@@ -152,7 +156,7 @@ async def scripted(
             await say(writer, "")
             in_mail = False
             while not hangs_up and (line := await reader.readline()):
-                word = line.split(b" ")[0].strip().decode().upper()
+                word = line.split(b" ")[0].strip().decode(errors="replace").upper()
                 if not in_mail or word == ".":
                     await say(writer, word)
                     in_mail = word == "DATA" and told["DATA"].startswith("354")

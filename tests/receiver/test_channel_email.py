@@ -302,8 +302,11 @@ def test_a_server_that_hangs_costs_its_timeout_and_no_more(command: str) -> None
 def test_a_handshake_that_hangs_costs_its_timeout_and_no_more() -> None:
     async def test() -> None:
         replies = {"EHLO": "250-here\r\n250 STARTTLS", "STARTTLS": "220 go on"}
-        async with scripted(replies) as port, channel(port, tls=Tls.STARTTLS, timeout_seconds=0.2) as mail:
-            with pytest.raises(Unreachable):
+        async with (
+            scripted(replies, otherwise=HANG) as port,
+            channel(port, tls=Tls.STARTTLS, timeout_seconds=0.2) as mail,
+        ):
+            with pytest.raises(Unreachable, match=r"did not take the mail within 0\.2 seconds"):
                 await mail.send(message())
 
     run(test())

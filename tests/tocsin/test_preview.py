@@ -1,0 +1,85 @@
+"""`tocsin check --preview` and `--send`: what each channel would send, and what the other side answers."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from pathlib import Path
+
+import pytest
+
+from tests.receiver.mailserver import inbox
+from tocsin import check
+from tocsin.kinds import KINDS
+
+POLICY = """\
+channels:
+  here: {type: terminal}
+  hook: {type: webhook, url: 'http://127.0.0.1:1/T0KEN', headers: {X-Team: shop}}
+  mail: {type: email, smarthost: '127.0.0.1:PORT', from: tocsin@example.org, to: [ana@example.org]}
+"""
+
+
+def run(folder: Path, *arguments: str, port: int = 1, policy: str = POLICY) -> tuple[int, str]:
+    (folder / "receiver.yml").write_text(policy.replace("PORT", str(port)))
+    out = io.StringIO()
+    status = check.main(arguments, kinds=KINDS, out=out, err=out, environ={}, folder=folder)
+    return status, out.getvalue()
+
+
+def test_each_channel_shows_what_it_would_send(tmp_path: Path) -> None:
+    status, said = run(tmp_path, "--preview", "receiver.yml")
+    assert status == 0
+    here, hook, mail = said.split("--- ")[1:]
+    assert here.startswith("here (terminal)\n")
+    assert "[OPENED] T-0 info: A sample" in here
+    assert hook.startswith("hook (webhook)\nPOST to 127.0.0.1\n")
+    assert "Idempotency-Key: check" in hook
+    assert '"alertname": "SampleAlert"' in hook
+    assert "T0KEN" not in hook
+    assert mail.startswith("mail (email)\n")
+    assert "\nSubject: info: A sample: nothing is wrong (service=shop) (T-0)\n" in mail
+    assert "\nOPENED info: A sample" in mail
+
+
+@pytest.mark.parametrize("flag", [["--preview"], ["--send", "mail"]])
+def test_a_policy_with_faults_shows_and_sends_nothing(tmp_path: Path, flag: list[str]) -> None:
+    status, said = run(tmp_path, *flag, policy="channels: {mail: {type: email}}")
+    assert status == 1
+    assert "channels.mail.smarthost: found nothing" in said
+    assert "---" not in said
+
+
+def test_one_message_is_sent_and_the_answer_is_said(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with inbox(answers=["250 thanks", "452 later", "554 never"]) as box:
+            said = [await asyncio.to_thread(run, tmp_path, "--send", "mail", port=box.port) for _ in range(3)]
+        assert [status for status, _ in said] == [0, 1, 1]
+        assert [text.splitlines()[-1] for _, text in said] == [
+            "mail: taken: 250 thanks",
+            "mail: not taken, and would be tried again: answered 452 later",
+            "mail: refused, and would not be tried again: answered 554 never",
+        ]
+        assert len(box.came) == 1
+
+    asyncio.run(asyncio.wait_for(test(), 60))
+
+
+def test_a_channel_that_the_policy_does_not_have_is_said(tmp_path: Path) -> None:
+    status, said = run(tmp_path, "--send", "pager")
+    assert (status, said.splitlines()[-1]) == (
+        1,
+        "pager: found no such channel, expected one of: here, hook, mail",
+    )
+
+
+def test_it_must_be_clear_which_policy_is_meant(tmp_path: Path) -> None:
+    (tmp_path / "other.receiver.yml").write_text("channels: {here: {type: terminal}}\n")
+    status, said = run(tmp_path, "--send", "mail")
+    assert status == 2
+    assert "found 2 policies" in said
+    (tmp_path / "receiver.yml").unlink()
+    (tmp_path / "other.receiver.yml").unlink()
+    out = io.StringIO()
+    assert check.main(["--preview"], kinds=KINDS, out=out, err=out, environ={}, folder=tmp_path) == 2
+    assert "found no policy" in out.getvalue()

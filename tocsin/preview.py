@@ -1,0 +1,122 @@
+"""What each channel of a policy would send for a sample incident, and one such message that is really sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TextIO
+
+from receiver import settings
+from receiver.channels import Refused, Unreachable
+from receiver.clock import SystemClock
+from receiver.incident import AlertRecord, Group, Incident, Status
+from receiver.message import Kind, Message, compose
+from receiver.policy.file import ChannelFile
+
+_LABELS = {"alertname": "SampleAlert", "service": "shop", "severity": "info"}
+
+
+def show(path: Path, *, out: TextIO, environ: Mapping[str, str]) -> int:
+    """Prints one message for each channel. Nothing is sent. Raises InvalidConfig."""
+    channels = settings.load(path, environ=environ).channels
+    at = SystemClock().now()
+    out.writelines(
+        f"--- {name} ({_kind(file)})\n{asyncio.run(_shown(file, sample(name, at=at)))}\n"
+        for name, file in channels.items()
+    )
+    if not channels:
+        out.write("the policy has no channels: nobody is told\n")
+    return 0
+
+
+def send(path: Path, *, channel: str, out: TextIO, environ: Mapping[str, str]) -> int:
+    """Sends one message through one channel, once, and says what the other side answered. Raises InvalidConfig."""
+    channels = settings.load(path, environ=environ).channels
+    if channel not in channels:
+        names = ", ".join(sorted(channels)) or "a name that is defined (none is)"
+        out.write(f"{channel}: found no such channel, expected one of: {names}\n")
+        return 1
+    try:
+        answer = asyncio.run(_sent(channels[channel], sample(channel, at=SystemClock().now())))
+    except Refused as error:
+        out.write(f"{channel}: refused, and would not be tried again: {error}\n")
+        return 1
+    except Unreachable as error:
+        out.write(f"{channel}: not taken, and would be tried again: {error}\n")
+        return 1
+    out.write(f"{channel}: taken: {answer}\n")
+    return 0
+
+
+def sample(channel: str, *, at: datetime) -> Message:
+    """About an incident that does not exist. Two moments are two messages, so that nobody takes one for a repeat."""
+    alerts = list(_alerts(at))
+    incident = Incident(
+        id="T-0",
+        position=0,
+        group=Group("sample", "tocsin", '{}:{alertname="SampleAlert"}'),
+        status=Status.OPEN,
+        severity="info",
+        title="A sample: nothing is wrong (service=shop)",
+        labels=_LABELS,
+        group_labels={"alertname": "SampleAlert"},
+        kinds=("SampleAlert",),
+        opened_at=at,
+        updated_at=at,
+        why="somebody tries out this channel with `tocsin check`",
+        firing=len(alerts),
+        route="everything",
+    )
+    return compose(
+        journal=f"check{at:%Y%m%d%H%M%S}",
+        incident=incident,
+        step=1,
+        channel=channel,
+        kind=Kind.OPENED,
+        alerts=alerts,
+        at=at,
+    )
+
+
+def _alerts(at: datetime) -> Iterator[AlertRecord]:
+    for number, instance in enumerate(("shop-1", "shop-2")):
+        yield AlertRecord(
+            source="sample",
+            fingerprint=f"{number:016x}",
+            incident="T-0",
+            episode=1,
+            status="firing",
+            labels={**_LABELS, "instance": instance},
+            annotations={
+                "summary": f"{instance} would be down, if this were real",
+                "description": "Nothing is wrong, and nobody needs to do anything.",
+                "runbook_url": "https://runbooks.example.org/sample",
+            },
+            generator_url="",
+            starts_at=at - timedelta(minutes=1),
+            ended_at=None,
+            changed_at=at,
+            changed=1,
+        )
+
+
+async def _shown(file: ChannelFile, message: Message) -> str:
+    channel = settings.channel_of(file)
+    try:
+        return channel.preview(message)
+    finally:
+        await channel.close()
+
+
+async def _sent(file: ChannelFile, message: Message) -> str:
+    channel = settings.channel_of(file)
+    try:
+        return await channel.send(message)
+    finally:
+        await channel.close()
+
+
+def _kind(file: ChannelFile) -> str:
+    return str(file.__struct_config__.tag)
