@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from email import message_from_bytes
+from email.header import Header
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP, default
@@ -81,7 +82,6 @@ def write(message: Message, *, sender: Mailbox, recipients: Iterable[Mailbox], a
     mail = EmailMessage(policy=SMTP)
     mail["From"] = _address(sender)
     mail["To"] = [_address(each) for each in recipients]
-    mail["Subject"] = subject(message, document)
     mail["Date"] = format_datetime(message.created_at)
     mail["Auto-Submitted"] = "auto-generated"
     mail["X-Auto-Response-Suppress"] = "All"
@@ -91,7 +91,7 @@ def write(message: Message, *, sender: Mailbox, recipients: Iterable[Mailbox], a
     mail.add_alternative(_html(words, color=_COLORS[message.kind]), subtype="html", cte="quoted-printable")
     if attached:
         mail.add_attachment(message.body, maintype="application", subtype="json", filename="message.json")
-    return _thread(message, sender.domain) + mail.as_bytes()
+    return _by_hand(_thread(message, sender.domain), subject(message, document)) + mail.as_bytes()
 
 
 def shown(mail: bytes) -> str:
@@ -117,16 +117,23 @@ def subject(message: Message, document: Document) -> str:
 # --- threads -----------------------------------------------------------------------------------------------------
 
 
-def _thread(message: Message, domain: str) -> bytes:
-    """The headers that make one thread of an incident. They are written by hand: they must not be folded or encoded,
-    and they hold nothing but names of ours. No mail has the identity that all refer to, so that an incident which is
-    opened a second time is not taken for the first mail again."""
+def _by_hand(thread: Sequence[str], text: str) -> bytes:
+    """What the library must not touch. It folds and encodes long identities, which nobody finds again then. And it
+    decodes `=?utf-8?q?…?=` wherever it stands in a text: the end of a line that was hidden there begins a header."""
+    plain = text.isascii() and "=?" not in text
+    encoded = text if plain else Header(text, "utf-8", header_name="Subject").encode(linesep="\r\n")
+    return "".join(f"{line}\r\n" for line in [*thread, f"Subject: {encoded}"]).encode("ascii")
+
+
+def _thread(message: Message, domain: str) -> list[str]:
+    """The headers that make one thread of an incident. No mail has the identity that all refer to, so that an incident
+    which is opened a second time is not taken for the first mail again."""
     lines = [f"Message-ID: {_identity(message.id, domain)}"]
     if message.incident != DIGEST_LANE:
         journal_and_incident = message.id.removesuffix(f"-{message.channel}").rpartition("-")[0]
         first = _identity(journal_and_incident, domain)
         lines += [f"In-Reply-To: {first}", f"References: {first}"]
-    return "".join(f"{line}\r\n" for line in lines).encode("ascii")
+    return lines
 
 
 def _identity(name: str, domain: str) -> str:

@@ -59,7 +59,7 @@ def parse_mailbox(text: str) -> Mailbox:
     if len(name) > 1 and name[0] == name[-1] == '"':
         name = name[1:-1]
     usable = text.isprintable() and len(name) <= NAME_CHARACTERS_MAX and len(address) <= ADDRESS_CHARACTERS_MAX
-    if not usable or '"' in name or "\\" in name or not _ADDRESS.fullmatch(address):
+    if not usable or '"' in name or "\\" in name or "=?" in name or not _ADDRESS.fullmatch(address):
         raise ValueError("an address such as ops@example.org or Tocsin <tocsin@example.org>")
     return Mailbox(name=name, address=address)
 

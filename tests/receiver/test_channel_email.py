@@ -314,7 +314,7 @@ def test_a_handshake_that_hangs_costs_its_timeout_and_no_more() -> None:
 
 def test_a_server_that_says_no_goodbye_has_taken_the_mail() -> None:
     async def test() -> None:
-        async with scripted({"QUIT": HANG}) as port, channel(port, timeout_seconds=0.2) as mail:
+        async with scripted({"QUIT": HANG}) as port, channel(port) as mail:
             assert await mail.send(message()) == "250 taken"
 
     run(test())

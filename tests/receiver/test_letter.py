@@ -25,8 +25,13 @@ from tests.receiver.builders import AT, message
 SENDER = parse_mailbox("Tocsin <tocsin@example.org>")
 TO = [parse_mailbox("ana@example.org")]
 NASTY = "\x1b[2J\x07 line\r\nBcc: eve@example.org\r\n\r\n<script>alert(1)</script> \u202e\u2028 &amp; \ufeff end"
+# A library that decodes these in a text makes a header, or the end of all headers, of what was hidden in them.
+ENCODED = [
+    "=?utf-8?q?a=0D=0ABcc:=20eve@example.org=0D=0A=0D=0Abody?=",
+    "=?utf-8?b?YQ0KQmNjOiBldmVAZXhhbXBsZS5vcmcNCg0KYm9keQ==?=",
+]
 HEADERS = [
-    *("Message-ID", "In-Reply-To", "References", "From", "To", "Subject", "Date", "Auto-Submitted"),
+    *("Message-ID", "In-Reply-To", "References", "Subject", "From", "To", "Date", "Auto-Submitted"),
     *("X-Auto-Response-Suppress", "X-Tocsin-Incident", "X-Tocsin-Kind", "MIME-Version", "Content-Type"),
 ]
 
@@ -116,7 +121,18 @@ def _read(mail: EmailMessage) -> str:
 NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,20}", fullmatch=True)
 TEXTS = st.one_of(
     st.text(max_size=300),
-    st.sampled_from([NASTY, "\r\nBcc: eve@example.org", "--===", "a" * 9000, "\n" * 50, "https://example.org/a?b=<c>"]),
+    st.sampled_from(
+        [
+            NASTY,
+            *ENCODED,
+            f"{'ä' * 90} {ENCODED[0]}",
+            "\r\nBcc: eve@example.org",
+            "--===",
+            "a" * 9000,
+            "\n" * 50,
+            "https://example.org/a?b=<c>",
+        ]
+    ),
     st.text(alphabet="\r\n\0 :<>&\"'=?_.-@ä警", max_size=120),
 )
 
@@ -144,6 +160,14 @@ def test_whatever_an_alert_carries_is_a_mail_with_these_headers_and_no_other(
     assert {name for name, _ in tags.attributes} <= {"lang", "charset", "style", "href", "rel"}
     assert all(re.match("https?://", link or "") for link in tags.links)
     assert [part.get_payload(decode=True) for part in mail.iter_attachments()] == [sent.body] * attach
+
+
+@pytest.mark.parametrize("text", [*ENCODED, f"Überlast {ENCODED[0]}", "=?", "=?x", f"a {ENCODED[1]} b"])
+def test_what_looks_encoded_stays_as_it_was_written(text: str) -> None:
+    mail = written(message(title=text, labels={"alertname": text, "severity": text}, annotations={"a": text}))
+    assert mail.keys() == HEADERS
+    assert text in mail["Subject"]
+    assert f"a: {text}\n" in body(mail)
 
 
 def test_a_link_is_one_only_if_it_is_http_and_nothing_else() -> None:
@@ -220,6 +244,7 @@ def test_an_address_is_read(text: str, expected: tuple[str, str]) -> None:
     [
         *("", "ops", "@example.org", "ops@", "ops@example.org, eve@example.org", "a b@example.org", "ops@-x.org"),
         *("ops@example.org\r\nBcc: eve@example.org", "Ops <ops@example.org", "<a@b> <c@d>", "ops@exämple.org"),
+        "=?utf-8?q?a=0D=0ABcc?= <ops@example.org>",
         *('"a"b" <ops@example.org>', f"{'x' * 250}@example.org", f"{'x' * 101} <ops@example.org>", "ops@example..org"),
     ],
 )
