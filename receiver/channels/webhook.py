@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import io
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from receiver.channels import Refused, Unreachable
 from receiver.message import Message
 
 ANSWER_BYTES_MAX = 512
+_WHOLE_BYTES = 256 * 1024
 # What another attempt may cure: the other side was busy or late, not offended.
 _TRY_AGAIN = frozenset({408, 425, 429})
 _RETRY_AFTER_SECONDS_MAX = 3600.0
@@ -58,10 +60,10 @@ class Webhook:
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=self._timeout, auto_decompress=False)
         headers = {**self._headers, **self._own_headers(message)}
+        # As bytes a large body would be written in one piece, and hold up everything else meanwhile.
+        body = message.body if len(message.body) <= _WHOLE_BYTES else io.BytesIO(message.body)
         try:
-            async with self._session.post(
-                self._url, data=message.body, headers=headers, allow_redirects=False
-            ) as answer:
+            async with self._session.post(self._url, data=body, headers=headers, allow_redirects=False) as answer:
                 said = (await answer.content.read(ANSWER_BYTES_MAX)).decode(errors="replace").strip()
                 return _judge(answer.status, answer.headers.get("Retry-After"), said)
         except TimeoutError:

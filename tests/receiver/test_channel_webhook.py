@@ -43,7 +43,7 @@ class Sink:
 @asynccontextmanager
 async def sink(answer: web.Response | None = None, *, hangs: bool = False) -> AsyncIterator[Sink]:
     standing = Sink(answer=answer, hangs=hangs)
-    app = web.Application()
+    app = web.Application(client_max_size=16 * 1024 * 1024)
     app.router.add_route("*", "/{any:.*}", standing.take)
     async with listening(app, [parse_address("127.0.0.1:0")], grace_seconds=0.1) as (url,):
         standing.url = url
@@ -88,6 +88,18 @@ def test_the_message_arrives_as_it_was_decided_with_its_key() -> None:
         assert headers["Content-Type"] == "application/json"
         assert headers["X-Team"] == "db"
         assert "X-Tocsin-Signature" not in headers
+
+    run(test())
+
+
+def test_a_body_of_megabytes_arrives_whole_with_its_length() -> None:
+    async def test() -> None:
+        large = message(annotations={"description": "x" * 3_000_000})
+        async with sink() as there, channel(there.url) as hook:
+            assert await hook.send(large) == "200 thanks"
+        ((headers, body),) = there.came
+        assert body == large.body
+        assert (headers["Content-Length"], headers["Content-Type"]) == (str(len(body)), "application/json")
 
     run(test())
 
