@@ -21,7 +21,7 @@ from guard.secretive import Mark
 from guard.shape import Format
 from guard.wording import place, quote
 
-__all__ = ["Fault", "Format", "InvalidConfig", "Kind", "Problem", "read", "read_text", "schema", "syntax"]
+__all__ = ["Fault", "Format", "InvalidConfig", "Kind", "Problem", "read", "read_text", "schema", "syntax", "warnings"]
 
 T = TypeVar("T")
 FILE_BYTES_MAX = 4 * 1024 * 1024
@@ -63,7 +63,8 @@ class Kind(Generic[T]):
     """One kind of configuration file.
 
     `check` says what the schema cannot: it is given the plain document, with references replaced, and must
-    bear any shape. `formats` are the schema's formats; each raises `ValueError` with what was expected.
+    bear any shape. `warn` says of a value what is no fault, and hardly meant; its paths are the file's.
+    `formats` are the schema's formats; each raises `ValueError` with what was expected.
     `others` are configuration files that a value names, each with its kind; who reads the value reads them too.
     """
 
@@ -73,6 +74,7 @@ class Kind(Generic[T]):
     description: str = ""
     file_names: tuple[str, ...] = ()
     check: Callable[[object], Iterable[Problem]] = _nothing_to_add
+    warn: Callable[[T], Iterable[Problem]] = _nothing_to_add
     formats: Mapping[str, Format] = field(default_factory=dict)
     others: "Callable[[T], Iterable[tuple[Path, Kind[Any]]]]" = _no_others
 
@@ -84,6 +86,16 @@ def read(path: Path, kind: Kind[T], *, environ: Mapping[str, str]) -> T:
 
 def read_text(text: str, name: str, kind: Kind[T], *, environ: Mapping[str, str]) -> T:
     """The value of a text; relative files are seen from the folder of `name`. Raises `InvalidConfig`."""
+    return _value(text, name, kind, environ=environ)[0]
+
+
+def warnings(path: Path, kind: Kind[T], *, environ: Mapping[str, str]) -> tuple[Fault, ...]:
+    """What is no fault of a file, and hardly meant. Raises `InvalidConfig` where there are faults."""
+    value, say = _value(_text(path), str(path), kind, environ=environ)
+    return say.faults(map(say.hidden, kind.warn(value)))
+
+
+def _value(text: str, name: str, kind: Kind[T], *, environ: Mapping[str, str]) -> "tuple[T, _Teller]":
     parsed = _parsed(text, name)
     expanded = expand({} if parsed.value is None else parsed.value, environ)
     form = schema(kind)
@@ -95,7 +107,7 @@ def read_text(text: str, name: str, kind: Kind[T], *, environ: Mapping[str, str]
     if found:
         raise InvalidConfig(say.faults(found))
     try:
-        return msgspec.convert(_with_files(expanded.value, files), kind.struct)
+        return msgspec.convert(_with_files(expanded.value, files), kind.struct), say
     except msgspec.ValidationError as error:
         raise InvalidConfig(say.faults([say.hidden(_late(error))])) from None
 

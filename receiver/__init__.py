@@ -34,6 +34,7 @@ channels/    ways to people
 alertmanager.py  what Alertmanager's API is asked, and what it answers
 comparison.py  that beside what is known: what is news
 reconcile.py  asks each source's Alertmanager, and hands what is news to the journal
+icalendar.py  who is on call, for calendars
 clock.py     what time it is
 settings.py  receiver.yml on its way in
 metrics.py   what the receiver says about itself

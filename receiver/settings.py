@@ -19,7 +19,7 @@ from receiver.channels import Channel, Unreachable
 from receiver.channels.email import Email, read_password, trust
 from receiver.channels.terminal import Terminal
 from receiver.channels.webhook import Webhook
-from receiver.policy.checks import problems, topology_problems
+from receiver.policy.checks import problems, topology_problems, warnings
 from receiver.policy.duration import parse_duration
 from receiver.policy.file import (
     ChannelFile,
@@ -101,6 +101,7 @@ KIND = configfile.Kind(
     description="Who may post webhooks, which incidents take which escalation, and the channels to people.",
     file_names=("receiver.yml", "receiver.yaml", "*.receiver.yml"),
     check=problems,
+    warn=warnings,
     formats={
         "duration": _duration,
         "mailbox": _mailbox,

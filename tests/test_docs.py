@@ -37,6 +37,7 @@ from receiver.doors.acts import Acts
 from receiver.doors.api import Api
 from receiver.doors.app import application
 from receiver.doors.health import Health
+from receiver.doors.oncall import OnCall
 from receiver.doors.page import Page
 from receiver.doors.webhook import WebhookDoor
 from receiver.message import Document
@@ -63,6 +64,7 @@ FLAGS_OF = {
     "fire": "commands.md",
     "audit verify": "commands.md",
     "audit list": "commands.md",
+    "oncall": "commands.md",
     "incident": "commands.md",
     **{f"incident {verb}": "commands.md" for verb in ("list", "show", *INCIDENT_ACTS)},
     "exporter": "exporter.md",
@@ -118,7 +120,7 @@ def test_every_flag_is_documented_with_its_default(command: str) -> None:
         assert flag.default in ("", default), f"{flag.name} of tocsin {command}: documented with {default!r}"
 
 
-@pytest.mark.parametrize("command", ["up", "check", "fire", "incident", "audit", "exporter", "receiver"])
+@pytest.mark.parametrize("command", ["up", "check", "fire", "incident", "audit", "oncall", "exporter", "receiver"])
 def test_no_flag_is_documented_that_does_not_exist(command: str) -> None:
     page = FLAGS_OF.get(command, "commands.md")
     documented = documented_flags(page, f"tocsin {command}" if page == "commands.md" else "Flags")
@@ -279,6 +281,7 @@ def test_exactly_the_doors_of_the_receiver_are_documented(tmp_path: Path) -> Non
                 chain=ChainCheck(store, on_checked=lambda _: None, submit=runner.submit, known=lambda: runner.state),
             ),
             acts=Acts(store=store, runner=runner),
+            oncall=OnCall(runner=runner, clock=clock),
             health=Health(store=store, runner=runner, outbox=outbox, metrics=metrics, reload=no_reload),
             page=Page(store=store, runner=runner, clock=clock, external_url=None),
             metrics=metrics,

@@ -8,6 +8,7 @@ bundled.py    where the configuration is that travels with the program
 fire.py       a test alert through the door that Alertmanager uses
 incident.py   what is open, and what people do about it
 story.py      what people read about incidents: the list, and the whole path of one
+oncall.py     who is on call, and when
 layout.py     text on a terminal: cut, wrapped, times as people read them
 audit.py      what the journal holds, and whether its chain holds
 export.py     the journal as a file that anybody can check

@@ -1,7 +1,8 @@
 """`tocsin check`: every configuration file of a repository, and every fault in them, at once.
 
 Our own kinds of file are handed in and read exactly as the programs read them; Prometheus' files are judged
-by Prometheus' own programs. Nothing is changed, and nothing is sent anywhere unless `--send` asks for it.
+by Prometheus' own programs. Nothing is changed, and nothing is sent anywhere unless `--send` asks for it. Warnings
+change no exit status.
 """
 
 import argparse
@@ -9,12 +10,12 @@ import contextlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import msgspec
 
 from guard import flags
-from guard.configfile import Fault, InvalidConfig, Kind, read, syntax
+from guard.configfile import Fault, InvalidConfig, Kind, read, syntax, warnings
 from guard.document import Unparsable
 from receiver import settings as receiver
 from tocsin import filekinds, preview, promcheck
@@ -22,6 +23,15 @@ from tocsin.filekinds import AnyKind
 from tocsin.promcheck import PrometheusFile, Verdict
 
 FORMATS = ("text", "json", "github")
+
+
+class Report(NamedTuple):
+    """What there is to say about all files."""
+
+    files: int
+    faults: tuple[Fault, ...]
+    warnings: tuple[Fault, ...]
+    notes: tuple[str, ...]
 
 
 def main(
@@ -61,10 +71,11 @@ def main(
         return _try_out(arguments, here, kinds=kinds, out=out, err=err, environ=environ)
     verdicts = dict(_verdicts(arguments.files, here, kinds, environ))
     faults = tuple(dict.fromkeys(fault for verdict in verdicts.values() for fault in verdict.faults))
+    warned = tuple(dict.fromkeys(warning for verdict in verdicts.values() for warning in verdict.warnings))
     notes = tuple(note for verdict in verdicts.values() for note in verdict.notes)
     if not verdicts:
         notes = (f"no configuration file below {here}",)
-    report = _REPORTS[arguments.format](len(verdicts), faults, notes)
+    report = _REPORTS[arguments.format](Report(len(verdicts), faults, warned, notes))
     out.writelines(f"{line}\n" for line in report)
     return 1 if faults else 0
 
@@ -135,7 +146,10 @@ def _verdict(
         value = read(path, kind, environ=environ)
     except InvalidConfig as invalid:
         return Verdict(_named(invalid.faults, name))
-    return Verdict(tuple(_faults_of_others(kind.others(value), folder=folder, environ=environ)))
+    return Verdict(
+        tuple(_faults_of_others(kind.others(value), folder=folder, environ=environ)),
+        warnings=_named(warnings(path, kind, environ=environ), name),
+    )
 
 
 def _faults_of_others(
@@ -161,27 +175,30 @@ def _named(faults: Sequence[Fault], name: str) -> tuple[Fault, ...]:
     return tuple(msgspec.structs.replace(fault, file=name) for fault in faults)
 
 
-def _text(files: int, faults: Sequence[Fault], notes: Sequence[str]) -> Iterator[str]:
-    yield from map(str, faults)
-    yield from notes
-    yield _summary(files, faults)
+def _text(report: Report) -> Iterator[str]:
+    yield from map(str, report.faults)
+    for warning in report.warnings:
+        yield f"warning: {warning}"
+    yield from report.notes
+    yield _summary(report)
 
 
-def _json(files: int, faults: Sequence[Fault], notes: Sequence[str]) -> Iterator[str]:
-    yield json.dumps({"files": files, "faults": msgspec.to_builtins(faults), "notes": notes}, indent=2)
+def _json(report: Report) -> Iterator[str]:
+    yield json.dumps(msgspec.to_builtins(report._asdict()), indent=2)
 
 
-def _github(files: int, faults: Sequence[Fault], notes: Sequence[str]) -> Iterator[str]:
+def _github(report: Report) -> Iterator[str]:
     """Workflow commands that put each fault beside its line in the review."""
-    for fault in faults:
-        line = f",line={fault.line}" if fault.line else ""
-        title = _property(fault.path or "configuration")
-        expected = f", expected {fault.expected}" if fault.expected else ""
-        message = _message(f"found {fault.found}{expected}")
-        yield f"::error file={_property(fault.file)}{line},title={title}::{message}"
-    for note in notes:
+    for word, faults in (("error", report.faults), ("warning", report.warnings)):
+        for fault in faults:
+            line = f",line={fault.line}" if fault.line else ""
+            title = _property(fault.path or "configuration")
+            expected = f", expected {fault.expected}" if fault.expected else ""
+            message = _message(f"found {fault.found}{expected}")
+            yield f"::{word} file={_property(fault.file)}{line},title={title}::{message}"
+    for note in report.notes:
         yield f"::notice::{_message(note)}"
-    yield _summary(files, faults)
+    yield _summary(report)
 
 
 def _message(text: str) -> str:
@@ -192,8 +209,9 @@ def _property(text: str) -> str:
     return _message(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def _summary(files: int, faults: Sequence[Fault]) -> str:
-    return f"checked {_counted(files, 'file')}: {_counted(len(faults), 'fault')}"
+def _summary(report: Report) -> str:
+    warned = f", {_counted(len(report.warnings), 'warning')}" if report.warnings else ""
+    return f"checked {_counted(report.files, 'file')}: {_counted(len(report.faults), 'fault')}{warned}"
 
 
 def _counted(number: int, noun: str) -> str:

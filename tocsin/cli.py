@@ -18,6 +18,7 @@ Tocsin goes behind Prometheus and Alertmanager: what they say becomes incidents 
   check      every configuration file of a repository, all faults at once
   fire       send a test alert:  tocsin fire alertname=Demo severity=critical
   incident   list | show ID | ack ID | resolve ID | snooze ID 2h | note ID TEXT | assign | merge | split
+  oncall     who is on call, who is next, and who is when; as a calendar too
   audit      verify | list: the journal's chain, and what the journal holds
 
   tocsin COMMAND --help tells more. Every flag is also an environment variable: TOCSIN_...
@@ -74,6 +75,10 @@ def _command(name: str, rest: Sequence[str], environ: Mapping[str, str]) -> int:
             from tocsin import incident
 
             return incident.main(rest, environ)
+        case "oncall":
+            from tocsin import oncall
+
+            return oncall.main(rest, environ)
         case "audit":
             from tocsin import audit
 

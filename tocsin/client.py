@@ -6,14 +6,15 @@ import http.client
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 TIMEOUT_SECONDS = 10.0
 DEFAULT_URL = "http://127.0.0.1:29093"
+T = TypeVar("T")
 
 
 class Failed(Exception):
@@ -37,23 +38,32 @@ def ask(
     headers: Mapping[str, str] = MappingProxyType({}),
 ) -> Any:
     """GET without a body, POST with one. Returns the JSON of the answer, or raises Failed."""
-    if urlsplit(url).scheme not in ("http", "https"):
-        raise Failed(f"found {url!r}, expected an address such as {DEFAULT_URL}")
-    sent = {"Content-Type": "application/json", "User-Agent": "tocsin", **headers}
+    sent = {"Content-Type": "application/json", **headers}
     if token_file is not None:
         sent["Authorization"] = f"Bearer {_token(token_file)}"
-    data = None if body is None else json.dumps(body).encode()
+    return _answer(url, data=None if body is None else json.dumps(body).encode(), headers=sent, read=json.loads)
+
+
+def ask_text(url: str) -> str:
+    """GET. Returns the text of the answer as it came, or raises Failed."""
+    return _answer(url, data=None, headers={}, read=bytes.decode)
+
+
+def _answer(url: str, *, data: bytes | None, headers: Mapping[str, str], read: Callable[[bytes], T]) -> T:
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise Failed(f"found {url!r}, expected an address such as {DEFAULT_URL}")
+    sent = {"User-Agent": "tocsin", **headers}
     request = urllib.request.Request(url, data=data, headers=sent)  # noqa: S310 - checked above
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310
-            return json.loads(answer.read())
+            return read(answer.read())
     except urllib.error.HTTPError as error:
         with error:
             raise Refused(url, status=error.code, said=_said(error.read(4096))) from None
     except urllib.error.URLError as error:
         raise Failed(f"cannot reach {url}: {_reason(error.reason)} (is it running? `tocsin up` starts it)") from None
     except TimeoutError:
-        done = "" if body is None else ": it may be done all the same, look before you try again"
+        done = "" if data is None else ": it may be done all the same, look before you try again"
         raise Failed(f"{url} did not answer within {TIMEOUT_SECONDS:g} seconds{done}") from None
     except (ValueError, OSError, http.client.HTTPException) as error:
         raise Failed(f"{url} does not answer as Tocsin's receiver does: {error}") from None

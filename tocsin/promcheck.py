@@ -63,6 +63,7 @@ class Verdict:
 
     faults: tuple[Fault, ...] = ()
     notes: tuple[str, ...] = ()
+    warnings: tuple[Fault, ...] = ()
 
 
 def check(

@@ -11,13 +11,14 @@ from receiver.doors.acts import Acts
 from receiver.doors.answers import refuse
 from receiver.doors.api import Api
 from receiver.doors.health import Health
+from receiver.doors.oncall import OnCall
 from receiver.doors.page import Page
 from receiver.doors.webhook import BODY_BYTES_MAX, WebhookDoor
 from receiver.metrics import Metrics
 
 
 def application(
-    *, webhook: WebhookDoor, api: Api, acts: Acts, health: Health, page: Page, metrics: Metrics
+    *, webhook: WebhookDoor, api: Api, acts: Acts, oncall: OnCall, health: Health, page: Page, metrics: Metrics
 ) -> web.Application:
     app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[_only_own_origin(metrics)])
     app.add_routes(
@@ -34,6 +35,8 @@ def application(
             web.post("/api/v1/incidents/{id}/split", acts.split),
             web.get("/api/v1/alerts", api.alerts),
             web.get("/api/v1/deliveries", api.deliveries),
+            web.get("/api/v1/oncall", oncall.get),
+            web.get("/api/v1/oncall/{schedule}.ics", oncall.calendar),
             web.get("/api/v1/status", api.status),
             web.get("/metrics", health.metrics),
             web.get("/-/healthy", health.healthy),

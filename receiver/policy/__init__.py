@@ -5,8 +5,12 @@ matcher.py   severity="critical"
 mail.py      ops@example.org, smtp.example.org:587
 windows.py   Sun 02:00-04:00, by the clock on the wall
 topology.py  which service needs which
+fields.py    kinds of text that stand in the files at many places
 file.py      the files as people write them
 freeze.py    the policy that they become
 checks.py    what needs more than one place of a file to be seen
+schedule.py  who is on call: shifts, by rotations and overrides
+schedulefile.py  schedules and people as people write them
+schedulechecks.py  what is wrong with them, and what is hardly meant
 policy.py    the frozen policy that `decide` is given; it goes into the journal, so it holds no secret
 """

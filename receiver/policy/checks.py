@@ -11,7 +11,9 @@ from typing import NamedTuple
 from guard.configfile import Problem
 from receiver.incident import SEVERITIES
 from receiver.policy.duration import format_duration, parse_duration
+from receiver.policy.file import ReceiverFile
 from receiver.policy.mail import Tls, parse_smarthost, tls_of
+from receiver.policy.schedulechecks import schedule_faults, schedule_warnings
 from receiver.policy.topology import cycle
 from receiver.policy.windows import parse_once
 
@@ -40,6 +42,7 @@ DURATIONS = (
     Bounds("stale_after", "1m", "365d", zero="never"),
     Bounds("retention.journal", "1h", "100y", zero="for ever"),
     Bounds("retention.incidents", "1h", "100y", zero="for ever"),
+    Bounds("schedules.NAME.rotations[].shift", "1h", "365d"),
 )
 
 
@@ -85,8 +88,17 @@ def problems(document: object) -> Iterator[Problem]:
     yield from _correlate(document.get("correlate"))
     yield from _topology(document)
     yield from _maintenance(document.get("maintenance"))
+    for told in schedule_faults(document.get("schedules"), document.get("people"), document.get("channels")):
+        yield Problem(*told)
     for bounds in DURATIONS:
         yield from _durations(document, bounds)
+
+
+def warnings(file: ReceiverFile) -> Iterator[Problem]:
+    """What is no fault, and hardly meant."""
+    types = [str(type(channel).__struct_config__.tag) for channel in file.channels.values()]
+    for told in schedule_warnings(file.schedules, file.people, types):
+        yield Problem(*told)
 
 
 def topology_problems(document: object, at: Path = ()) -> Iterator[Problem]:

@@ -8,6 +8,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from receiver.policy.fields import Duration, MatcherText, Moment, Name, TimeZone, Title, Weekly
+from receiver.policy.schedulefile import PEOPLE_MAX, SCHEDULES_MAX, PersonFile, ScheduleFile
+
 SERVICES_MAX = 5_000
 SEQUENCE_STEPS_MAX = 10
 STORM_LIMIT_MAX = 10_000
@@ -15,30 +18,6 @@ INCIDENT_ALERTS_MAX = 100_000
 REPEATS_MAX = 100
 RECIPIENTS_MAX = 100
 
-Duration = Annotated[
-    str, Meta(description="a duration such as 30s, 5m or 1h30m", extra_json_schema={"format": "duration"})
-]
-MatcherText = Annotated[
-    str, Meta(description='a matcher such as severity="critical"', extra_json_schema={"format": "matcher"})
-]
-Weekly = Annotated[
-    str,
-    Meta(
-        description="days and times such as 'Sun 02:00-04:00' or 'Mon,Wed 22:00-02:00'",
-        extra_json_schema={"format": "weekly"},
-    ),
-]
-TimeZone = Annotated[
-    str, Meta(description="a time zone such as Europe/Berlin", extra_json_schema={"format": "time_zone"})
-]
-Moment = Annotated[
-    str,
-    Meta(
-        description="a moment such as 2026-12-24T18:00, by the clock of the time zone unless it has an offset",
-        extra_json_schema={"format": "moment"},
-    ),
-]
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
 MailboxText = Annotated[
     str,
     Meta(
@@ -46,7 +25,6 @@ MailboxText = Annotated[
         extra_json_schema={"format": "mailbox"},
     ),
 ]
-Title = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\u0000-\u001f]*$")]
 LabelName = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Service = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\u0000-\u001f]*$")]
 Matchers = Annotated[list[MatcherText], Meta(min_length=1)]
@@ -289,3 +267,9 @@ class ReceiverFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         25_000
     )
     retention: RetentionFile = RetentionFile()
+    schedules: Annotated[dict[Name, ScheduleFile], Meta(max_length=SCHEDULES_MAX, description="who is on call")] = (
+        msgspec.field(default_factory=dict)
+    )
+    people: Annotated[dict[Name, PersonFile], Meta(max_length=PEOPLE_MAX, description="who can be on call")] = (
+        msgspec.field(default_factory=dict)
+    )

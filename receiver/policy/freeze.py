@@ -33,6 +33,7 @@ from receiver.policy.policy import (
     Watchdog,
     Window,
 )
+from receiver.policy.schedulefile import people_of, schedules_of
 from receiver.policy.topology import needed_by
 from receiver.policy.windows import parse_once, parse_weekly
 
@@ -87,6 +88,8 @@ def policy_of(file: ReceiverFile, *, digest: str, topology: TopologyFile | None 
         reopen_within=parse_duration(file.reopen_within),
         stale_after=parse_duration(file.stale_after),
         incident_alerts_max=file.incident_alerts_max,
+        schedules=schedules_of(file.schedules),
+        people=people_of(file.people),
     )
 
 

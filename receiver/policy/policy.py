@@ -142,6 +142,40 @@ class Flapping(msgspec.Struct, frozen=True):
     calm: timedelta = timedelta(minutes=10)
 
 
+class Rotation(msgspec.Struct, frozen=True):
+    """One layer of a schedule: its people take turns from `starts` on, which the clock on the wall reads."""
+
+    name: str
+    people: tuple[tuple[str, ...], ...]  # each turn; several people at once are on call together
+    shift: timedelta
+    starts: datetime  # without a zone: that of the schedule is meant
+    only: tuple[Window, ...] = ()  # weekly; none: at any time
+
+
+class Override(msgspec.Struct, frozen=True):
+    """This person, and nobody else, between two moments."""
+
+    person: str
+    starts: datetime
+    ends: datetime
+
+
+class Schedule(msgspec.Struct, frozen=True):
+    """Later rotations lie over earlier ones, overrides over all. No two overrides overlap."""
+
+    name: str
+    time_zone: str
+    rotations: tuple[Rotation, ...]
+    overrides: tuple[Override, ...] = ()
+
+
+class Contact(msgspec.Struct, frozen=True):
+    """One way to a person: `email`, `slack`, or a `channel` of their own; and the address there, or its name."""
+
+    method: str
+    to: str
+
+
 class Policy(msgspec.Struct, frozen=True):
     """`digest` is that of the whole file, so that a change of a channel's address is a new policy as well. What came
     later has a default: the journal keeps policies that older versions wrote."""
@@ -161,6 +195,8 @@ class Policy(msgspec.Struct, frozen=True):
     reopen_within: timedelta = timedelta(minutes=5)  # what fires again so soon after its resolve opens nothing new
     stale_after: timedelta = timedelta(hours=24)  # an incident of which nothing was heard for so long is over; 0: never
     incident_alerts_max: int = 25_000
+    schedules: dict[str, Schedule] = {}
+    people: dict[str, tuple[Contact, ...]] = {}  # the first way is the one they like best
 
     def route(self, labels: Mapping[str, str]) -> Route | None:
         """The first route whose matchers all hold."""

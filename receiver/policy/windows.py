@@ -27,7 +27,8 @@ _ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+){0,2}")
 # These are files of a machine, not names of zones: another machine would read them otherwise.
 _NO_ZONES = ("localtime", "posixrules", "posix", "right", "Factory")
 _DAY = "|".join(WEEKDAYS)
-_WEEKLY = re.compile(rf"((?:{_DAY})(?:,(?:{_DAY}))*) (\d\d):(\d\d)-(\d\d):(\d\d)", re.ASCII)
+_DAYS = rf"(?:{_DAY})(?:-(?:{_DAY}))?"
+_WEEKLY = re.compile(rf"({_DAYS}(?:,{_DAYS})*) (\d\d):(\d\d)-(\d\d):(\d\d)", re.ASCII)
 _MOMENT = re.compile(r"2\d{3}-\d\d-\d\dT\d\d:\d\d(?::\d\d)?(?:Z|[+-]\d\d:\d\d)?", re.ASCII)
 
 
@@ -44,10 +45,11 @@ def zone(name: str) -> ZoneInfo:
 
 
 def parse_weekly(text: str, *, time_zone: str = "UTC") -> tuple[Window, ...]:
-    """`Mon,Wed 22:00-02:00` is two windows, both over midnight; ValueError with what was expected otherwise."""
+    """`Mon,Wed 22:00-02:00` is two windows, both over midnight, and `Mon-Fri 09:00-17:00` is five; ValueError with what
+    was expected otherwise."""
     found = _WEEKLY.fullmatch(text)
     if found is None:
-        raise ValueError("days and times such as 'Sun 02:00-04:00' or 'Mon,Wed 22:00-02:00'")
+        raise ValueError("days and times such as 'Sun 02:00-04:00', 'Mon,Wed 22:00-02:00' or 'Mon-Fri 09:00-17:00'")
     days, *numbers = found.groups()
     hour, minute, to_hour, to_minute = map(int, numbers)
     begin, end = hour * 60 + minute, to_hour * 60 + to_minute
@@ -55,15 +57,14 @@ def parse_weekly(text: str, *, time_zone: str = "UTC") -> tuple[Window, ...]:
         raise ValueError("times from 00:00 to 24:00")
     if begin == end:
         raise ValueError("two different times (a whole day is 00:00-24:00)")
-    named = dict.fromkeys(days.split(","))
     return tuple(
         Window(
-            weekday=WEEKDAYS.index(day),
+            weekday=weekday,
             from_minute=begin,
             minutes=end - begin if end > begin else end - begin + _DAY_MINUTES,
             time_zone=time_zone,
         )
-        for day in named
+        for weekday in dict.fromkeys(each for part in days.split(",") for each in _weekdays(part))
     )
 
 
@@ -112,6 +113,14 @@ def next_start(window: Window, at: datetime) -> datetime | None:
     return None
 
 
+def occurrences(window: Window, begin: datetime, end: datetime) -> list[tuple[datetime, datetime]]:
+    """When a weekly window is in force, as far as that touches what lies between two moments; from beginning to end."""
+    first = begin.astimezone(zone(window.time_zone)).date() - timedelta(days=3)
+    weeks = (end - begin) // timedelta(weeks=1) + 3
+    found = (_occurrence(window, day) for day in _days(window, first, weeks=weeks))
+    return [(starts, ends) for starts, ends in found if starts < ends and starts < end and ends > begin]
+
+
 def first_moment(local: datetime, where: ZoneInfo) -> datetime:
     """The first moment, in UTC, at which the clock on the wall reads this time or a later one."""
     earlier = local.replace(tzinfo=where, fold=0).astimezone(UTC)
@@ -127,6 +136,14 @@ def last_moment(local: datetime, where: ZoneInfo) -> datetime:
         return _change(later, earlier, where)
     # A clock that is put back to exactly this time reads nothing before it the second time.
     return earlier if earlier < later and _offset(later - _SECOND, where) != _offset(later, where) else later
+
+
+def _weekdays(part: str) -> list[int]:
+    """`Fri-Mon` goes over the end of the week."""
+    first, _, last = part.partition("-")
+    begin = WEEKDAYS.index(first)
+    count = (WEEKDAYS.index(last) - begin) % 7 if last else 0
+    return [(begin + number) % 7 for number in range(count + 1)]
 
 
 def _days(window: Window, first: date, *, weeks: int) -> list[date]:

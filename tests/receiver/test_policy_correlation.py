@@ -369,6 +369,8 @@ def written_at(key: str, duration: str) -> str:
         "stale_after": f"stale_after: {duration}",
         "retention.journal": f"retention: {{journal: {duration}}}",
         "retention.incidents": f"retention: {{incidents: {duration}}}",
+        "schedules.NAME.rotations[].shift": "people: {ana: {notify: [{email: a@b}]}}\n"
+        f"schedules: {{a: {{rotations: [{{people: [ana], shift: {duration}, starts: '2026-01-05T09:00'}}]}}}}",
     }[key]
 
 

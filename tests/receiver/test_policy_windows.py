@@ -176,6 +176,8 @@ def test_days_and_times_are_read() -> None:
     assert weekly("Mon 00:00-24:00") == Window(weekday=0, from_minute=0, minutes=1440)
     assert weekly("Fri 23:30-00:30") == Window(weekday=4, from_minute=1410, minutes=60)
     assert [window.weekday for window in parse_weekly("Wed,Mon,Wed 01:00-02:00")] == [2, 0]
+    assert [window.weekday for window in parse_weekly("Mon-Fri 01:00-02:00")] == [0, 1, 2, 3, 4]
+    assert [window.weekday for window in parse_weekly("Sat-Mon,Sun,Wed-Wed 01:00-02:00")] == [5, 6, 0, 2]
     assert [window.weekday for window in parse_weekly(",".join(WEEKDAYS) + " 01:00-02:00")] == list(range(7))
 
 
@@ -183,7 +185,8 @@ def test_days_and_times_are_read() -> None:
     "text",
     [
         *("", "Sun", "Sun 2:00-4:00", "sun 02:00-04:00", "Sun 02:00 - 04:00", "Sun 02:00-04:00 ", "Sun, 02:00-04:00"),
-        *("Sunday 02:00-04:00", "Mon-Fri 02:00-04:00", "02:00-04:00", "Sun 24:00-02:00", "Sun 02:60-04:00"),
+        *("Sunday 02:00-04:00", "Mon-Fry 02:00-04:00", "Mon- 02:00-04:00", "Mon-Wed-Fri 02:00-04:00", "02:00-04:00"),
+        *("Sun 24:00-02:00", "Sun 02:60-04:00"),
         *("Sun 02:00-24:01", "Sun 02:00-25:00", "Sun 02:00-02:00", "Sun ٠٢:00-04:00", "Sun 02:00-04:00\n"),
     ],
 )

@@ -27,6 +27,7 @@ from receiver.doors.acts import Acts
 from receiver.doors.api import Api
 from receiver.doors.app import application
 from receiver.doors.health import Health
+from receiver.doors.oncall import OnCall
 from receiver.doors.page import Page
 from receiver.doors.quick import Quick
 from receiver.doors.webhook import WebhookDoor
@@ -232,6 +233,7 @@ async def _running(
             chain=chain,
         ),
         acts=Acts(store=store, runner=runner, **acts),
+        oncall=OnCall(runner=runner, clock=clock),
         health=Health(store=store, runner=runner, outbox=outbox, metrics=metrics, reload=reload),
         page=Page(store=store, runner=runner, clock=clock, external_url=None),
         metrics=metrics,

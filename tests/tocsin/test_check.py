@@ -316,6 +316,7 @@ def test_json_carries_files_faults_and_notes(repository: Repository) -> None:
                 "expected": "a number of at least 1",
             }
         ],
+        "warnings": [],
         "notes": ["rules/a.yml: checked as YAML only: promtool is not installed"],
     }
 
