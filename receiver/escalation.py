@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from receiver.incident import Incident
 from receiver.policy.matcher import matches_all
-from receiver.policy.policy import Condition, Escalation, Stage
+from receiver.policy.policy import Condition, Escalation, Policy, Stage
+from receiver.policy.schedule import on_call
 from receiver.policy.windows import in_force
 
 
@@ -43,6 +44,31 @@ def in_words(escalation: Escalation, following: Next) -> str:
     if escalation.repeat is None:
         return stage
     return f"{stage}, round {following.round + 1} of {escalation.repeat.times + 1}"
+
+
+class Told(NamedTuple):
+    """The channels that a stage tells, each once, and in words who that is."""
+
+    channels: tuple[str, ...]
+    words: str
+
+
+def told_by(policy: Policy, stage: Stage, at: datetime) -> Told:
+    """Channels, and whoever is on call at this moment."""
+    channels = dict.fromkeys(stage.notify)
+    words = list(stage.notify)
+    for call in stage.calls:
+        people = on_call(policy.schedules[call.schedule], at) if call.schedule in policy.schedules else ()
+        if call.person is not None:
+            people = (call.person,)
+        role = f", on call for {call.schedule}" if call.schedule is not None else ""
+        for person in people:
+            ways = policy.reach.get(person, ())
+            channels.update(dict.fromkeys(ways))
+            words.append(f"{person} ({', '.join(ways) or 'no way to reach'}{role})")
+        if not people:
+            words.append(f"nobody, as nobody is on call for {call.schedule}")
+    return Told(tuple(channels), ", ".join(words))
 
 
 def why_not(stage: Stage, incident: Incident, at: datetime) -> str | None:

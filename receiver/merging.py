@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from receiver.correlation import home_key
 from receiver.entry import Merged, Split
+from receiver.escalation import told_by
 from receiver.incident import (
     KEYS_MAX,
     KINDS_MAX,
@@ -345,7 +346,7 @@ def _fallen(ledger: Ledger, incident: Incident, *, before: str, went_to: str) ->
     stage = 0
     while stage < len(escalation.stages):
         each = escalation.stages[stage]
-        if each.delay or not told.issuperset(each.notify):
+        if each.delay or not told.issuperset(told_by(ledger.policy, each, ledger.at).channels):
             break
         stage += 1
     return ledger.put(replace(incident, stage=stage))

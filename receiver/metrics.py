@@ -49,6 +49,10 @@ COUNTED: Mapping[str, tuple[str, str]] = {
         "tocsin_receiver_incidents_unrouted_total",
         "Times that no route matched an incident, so that nobody is told.",
     ),
+    "stages_unreached": (
+        "tocsin_receiver_stages_unreached_total",
+        "Stages that told nobody: nobody was on call, or there was no way to whoever was.",
+    ),
     "keys_left_out": (
         "tocsin_receiver_correlation_keys_left_out_total",
         "Keys over the limit: by these, alerts do not find their incident.",

@@ -35,6 +35,8 @@ from receiver.policy.freeze import policy_of
 from receiver.policy.mail import parse_mailbox, parse_smarthost, tls_of
 from receiver.policy.matcher import parse_matcher
 from receiver.policy.policy import Policy
+from receiver.policy.reach import reach_of
+from receiver.policy.schedulefile import people_of
 from receiver.policy.windows import parse_moment, parse_weekly, zone
 
 EXAMPLE = Path(__file__).parent / "example" / "receiver.yml"
@@ -144,7 +146,7 @@ def load(path: Path, *, environ: Mapping[str, str]) -> Settings:
         name=str(path),
         policy=policy_of(file, digest=written.hexdigest()[:16], topology=topology),
         sources=file.sources,
-        channels=file.channels,
+        channels={**file.channels, **reach_of(file.channels, people_of(file.people)).made},
         retention=file.retention,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from receiver.escalation import in_words, next_stage, why_not
+from receiver.escalation import in_words, next_stage, told_by, why_not
 from receiver.incident import Incident, Status
 from receiver.ledger import Ledger
 from receiver.message import Kind
@@ -71,9 +71,12 @@ def _take_stages(ledger: Ledger, incident: Incident) -> Incident:
         if left_out is not None:
             incident = ledger.step(incident, f"{name} left out", left_out)
             continue
-        why = f"it was due: the escalation {incident.escalation!r} now tells {', '.join(stage.notify)}"
+        told = told_by(ledger.policy, stage, ledger.at)
+        if not told.channels:
+            ledger.counts["stages_unreached"] += 1
+        why = f"it was due: the escalation {incident.escalation!r} now tells {told.words}"
         incident = ledger.step(replace(incident, announced=True), name, why)
-        incident = tell(ledger, incident, kind, stage.notify)
+        incident = tell(ledger, incident, kind, told.channels)
     return ledger.put(replace(incident, due_at=None))
 
 

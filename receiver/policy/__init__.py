@@ -12,5 +12,6 @@ checks.py    what needs more than one place of a file to be seen
 schedule.py  who is on call: shifts, by rotations and overrides
 schedulefile.py  schedules and people as people write them
 schedulechecks.py  what is wrong with them, and what is hardly meant
+reach.py     which channels reach a person
 policy.py    the frozen policy that `decide` is given; it goes into the journal, so it holds no secret
 """

@@ -75,6 +75,7 @@ def problems(document: object) -> Iterator[Problem]:
     for name, escalation in _items(document.get("escalations")):
         stages = escalation.get("stages") if isinstance(escalation, dict) else None
         yield from _stages(("escalations", name, "stages"), stages, channels)
+        yield from _calls(("escalations", name, "stages"), stages, document)
         yield from _repeat(("escalations", name, "repeat"), escalation)
     if not _list(document.get("routes")) and len(escalations) > 1:
         yield Problem(
@@ -162,6 +163,22 @@ def _stages(path: Path, stages: object, channels: list[str]) -> Iterator[Problem
                 expected="stages in the order of their delays, each counted from the opening of the incident",
             )
         earlier = delay
+
+
+def _calls(path: Path, stages: object, document: dict[object, object]) -> Iterator[Problem]:
+    known = {"schedule": _names(document.get("schedules")), "person": _names(document.get("people"))}
+    for index, stage in enumerate(_list(stages)):
+        for place, call in enumerate(_list(stage.get("notify")) if isinstance(stage, dict) else ()):
+            if not isinstance(call, dict):
+                continue
+            where = (*path, index, "notify", place)
+            told = [key for key in known if call.get(key) is not None]
+            if len(told) != 1:
+                found = " and ".join(f"`{key}`" for key in told) or "nobody"
+                yield Problem(path=where, found=found, expected="a schedule or a person, exactly one of them")
+            for key in told:
+                if isinstance(call[key], str) and call[key] not in known[key]:
+                    yield Problem(path=(*where, key), found=f"{call[key]!r}", expected=_one_of(known[key]))
 
 
 def _repeat(path: Path, escalation: object) -> Iterator[Problem]:

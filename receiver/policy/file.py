@@ -162,10 +162,17 @@ class ConditionFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     time_zone: TimeZone = "UTC"
 
 
+class CallFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whoever is on call in a schedule, or a person: exactly one of them."""
+
+    schedule: Annotated[str | None, Meta(description="its name: whoever is on call when the stage is due")] = None
+    person: Annotated[str | None, Meta(description="a name of `people`")] = None
+
+
 class StageFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One step of an escalation."""
 
-    notify: Annotated[list[str], Meta(min_length=1, description="names of channels")]
+    notify: Annotated[list[str | CallFile], Meta(min_length=1, description="names of channels, schedules, people")]
     delay: Annotated[Duration, Meta(description="counted from the opening of the incident")] = "0s"
     when: ConditionFile | None = None
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from receiver.policy.duration import parse_duration
 from receiver.policy.file import (
+    CallFile,
     CorrelateFile,
     MaintenanceFile,
     ReceiverFile,
@@ -16,6 +17,7 @@ from receiver.policy.file import (
 from receiver.policy.matcher import Matcher, parse_matcher
 from receiver.policy.policy import (
     ByLabels,
+    Call,
     CauseAndSymptom,
     Condition,
     Cooldown,
@@ -33,6 +35,7 @@ from receiver.policy.policy import (
     Watchdog,
     Window,
 )
+from receiver.policy.reach import reach_of
 from receiver.policy.schedulefile import people_of, schedules_of
 from receiver.policy.topology import needed_by
 from receiver.policy.windows import parse_once, parse_weekly
@@ -58,12 +61,14 @@ def policy_of(file: ReceiverFile, *, digest: str, topology: TopologyFile | None 
     routes = tuple(Route(matchers=_matchers(route.matchers), escalation=route.escalation) for route in file.routes)
     if not routes and len(escalations) == 1:
         routes = (Route(matchers=(), escalation=next(iter(escalations))),)
+    people = people_of(file.people)
+    reach = reach_of(file.channels, people)
     depends_on = _depends_on(topology or file.topology)
     return Policy(
         digest=digest,
         routes=routes,
         escalations=escalations,
-        channels=tuple(sorted(file.channels)),
+        channels=tuple(sorted((*file.channels, *reach.made))),
         correlate=tuple(map(_rule, file.correlate)),
         depends_on=depends_on,
         needed_by=needed_by(depends_on),
@@ -89,7 +94,8 @@ def policy_of(file: ReceiverFile, *, digest: str, topology: TopologyFile | None 
         stale_after=parse_duration(file.stale_after),
         incident_alerts_max=file.incident_alerts_max,
         schedules=schedules_of(file.schedules),
-        people=people_of(file.people),
+        people=people,
+        reach=reach.by_person,
     )
 
 
@@ -97,7 +103,8 @@ def _stage(file: StageFile) -> Stage:
     when = file.when
     return Stage(
         delay=parse_duration(file.delay),
-        notify=tuple(dict.fromkeys(file.notify)),
+        notify=tuple(dict.fromkeys(each for each in file.notify if isinstance(each, str))),
+        calls=tuple(Call(each.schedule, each.person) for each in file.notify if isinstance(each, CallFile)),
         condition=None
         if when is None
         else Condition(

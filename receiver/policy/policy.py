@@ -19,12 +19,20 @@ class Condition(msgspec.Struct, frozen=True):
     weekly: str = ""
 
 
+class Call(msgspec.Struct, frozen=True):
+    """Whoever is on call in a schedule, or a person: exactly one of them."""
+
+    schedule: str | None = None
+    person: str | None = None
+
+
 class Stage(msgspec.Struct, frozen=True):
-    """Whom to tell, so long after the opening of the incident."""
+    """Whom to tell, so long after the opening of the incident: channels, and people by theirs."""
 
     delay: timedelta
     notify: tuple[str, ...]
     condition: Condition | None = None
+    calls: tuple[Call, ...] = ()
 
 
 class Repeat(msgspec.Struct, frozen=True):
@@ -197,6 +205,7 @@ class Policy(msgspec.Struct, frozen=True):
     incident_alerts_max: int = 25_000
     schedules: dict[str, Schedule] = {}
     people: dict[str, tuple[Contact, ...]] = {}  # the first way is the one they like best
+    reach: dict[str, tuple[str, ...]] = {}  # the channels of each person
 
     def route(self, labels: Mapping[str, str]) -> Route | None:
         """The first route whose matchers all hold."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tests.stories.story import POLICY, Story, check
+from receiver.alert import parse
+from receiver.engine import decide
+from receiver.entry import AlertsReceived, Entry
+from tests.stories.story import POLICY, Story, check, webhook
 
 REPEATED = """
 routes: [{escalation: page}]
@@ -137,3 +140,55 @@ def test_an_incident_that_was_resolved_meanwhile_does_not_come_back():
     ):
         story.play(line)
     assert steps(story) == ["stage 1 of 2", "acknowledged"]
+
+
+ON_CALL = """
+routes: [{escalation: page}]
+escalations:
+  page: {stages: [{notify: [chat, {schedule: primary}]}, {delay: 30m, notify: [{person: cleo}]}]}
+schedules:
+  primary: {rotations: [{people: [ana, [ben, cleo]], shift: 12h, starts: '2026-02-28T12:00'}]}
+  empty: {rotations: [{people: [ana], shift: 12h, starts: '2030-01-01T00:00'}]}
+people:
+  ana: {notify: [{email: ana@example.org}, {channel: pager}]}
+  ben: {notify: [{email: ben@example.org}]}
+  cleo: {notify: [{email: cleo@example.org}]}
+channels:
+  chat: {type: terminal}
+  pager: {type: terminal}
+  mail: {type: email, smarthost: '127.0.0.1:25', from: tocsin@example.org, to: [all@example.org]}
+"""
+
+
+def test_whoever_is_on_call_when_the_stage_is_due_is_told_by_every_way_to_them():
+    check(
+        """
+        00:00  fires    Down@db
+               -> chat   opened     Down  1 firing, 0 resolved
+               -> ben@mail opened     Down  1 firing, 0 resolved
+               -> cleo@mail opened     Down  1 firing, 0 resolved
+        00:30  -> cleo@mail escalated  Down  1 firing, 0 resolved
+        12:01  fires    Slow@web
+               -> chat   opened     Slow  1 firing, 0 resolved
+               -> ana@mail opened     Slow  1 firing, 0 resolved
+               -> pager  opened     Slow  1 firing, 0 resolved
+        12:02  resolves Down@db
+               -> chat   resolved   Down  0 firing, 1 resolved
+               -> ben@mail resolved   Down  0 firing, 1 resolved
+               -> cleo@mail resolved   Down  0 firing, 1 resolved
+        """,
+        ON_CALL,
+    )
+
+
+def test_a_stage_that_reaches_nobody_says_so_and_is_counted():
+    policy = ON_CALL.replace("[chat, {schedule: primary}]", "[{schedule: empty}]")
+    story = Story(policy, {})
+    story.play("00:00 fires Down@db")
+    (first,) = [step.why for step in story.steps if step.what == "stage 1 of 2"]
+    assert first == "it was due: the escalation 'page' now tells nobody, as nobody is on call for empty"
+    story.play("00:31 waits")
+    assert [line.split()[2:4] for line in story.transcript if "->" in line] == [["cleo@mail", "escalated"]]
+    body = webhook("other", [story.alert_json("Slow@other")])
+    entry = Entry(10, story.now, AlertsReceived("am", body, parse(body)))
+    assert decide(story.state, entry, story.state.policy).counts["stages_unreached"] == 1

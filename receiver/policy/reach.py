@@ -1,0 +1,46 @@
+"""How people are reached: each way to a person is a channel of that person's own, made of one of the policy's.
+
+`{email: ana@example.org}` becomes the channel `ana@mail`, if `mail` is the first e-mail channel of the file: the same
+server and sender, and only her address. A name of the file cannot have an `@`, so nothing clashes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from receiver.policy.file import ChannelFile, EmailFile
+from receiver.policy.policy import Contact
+
+
+class Reach(NamedTuple):
+    """The channels of each person, in the order in which they are written, and those that are made for that."""
+
+    by_person: dict[str, tuple[str, ...]]
+    made: dict[str, ChannelFile]
+
+
+def reach_of(channels: Mapping[str, ChannelFile], people: Mapping[str, tuple[Contact, ...]]) -> Reach:
+    by_person: dict[str, tuple[str, ...]] = {}
+    made: dict[str, ChannelFile] = {}
+    for person, contacts in people.items():
+        names: dict[str, None] = {}
+        for contact in contacts:
+            if contact.method == "channel":
+                names[contact.to] = None
+                continue
+            found = _made(channels, person, contact)
+            if found is not None and found[0] not in made:
+                made.update([found])
+                names[found[0]] = None
+        by_person[person] = tuple(names)
+    return Reach(by_person, made)
+
+
+def _made(channels: Mapping[str, ChannelFile], person: str, contact: Contact) -> tuple[str, ChannelFile] | None:
+    for name, file in channels.items():
+        if contact.method == "email" and isinstance(file, EmailFile):
+            return f"{person}@{name}", replace(file, to=[contact.to])
+    return None
