@@ -30,10 +30,12 @@ from receiver.doors.page import Page
 from receiver.doors.quick import Quick
 from receiver.doors.webhook import WebhookDoor
 from receiver.entry import PolicyLoaded
+from receiver.incident import Incident
 from receiver.message import Message
 from receiver.metrics import Metrics, program_version
 from receiver.outbox import Outbox
 from receiver.policy.file import ChannelFile, RetentionFile
+from receiver.receipts import Receipts
 from receiver.reconcile import Reconciliation
 from receiver.retention import Keep, Retention
 from receiver.runner import Runner
@@ -121,7 +123,8 @@ class _Receiver:
         self._runner = Runner(
             store, clock=self._clock, on_decided=self._decided, messages_owed=lambda: self._outbox.owed
         )
-        self._outbox = Outbox(report=self._runner.submit, clock=self._clock)
+        receipts = Receipts(self._incident)
+        self._outbox = Outbox(report=self._runner.submit, clock=self._clock, receipts=receipts)
         self._reconciliation = Reconciliation(
             known=lambda: self._runner.state, perform=self._runner.perform, clock=self._clock
         )
@@ -206,6 +209,9 @@ class _Receiver:
         self._door.sources = Sources(fresh.sources)
         self._reconciliation.replace_sources(fresh.sources or {})
         self._keep = Keep.of(fresh.retention)
+
+    def _incident(self, identifier: str) -> Incident | None:
+        return self._runner.state.incidents.get(identifier)
 
     def _decided(self, messages: Sequence[Message], counts: Mapping[str, int]) -> None:
         self._outbox.add(messages)

@@ -57,7 +57,7 @@ from receiver.entry import (
     Unreadable,
 )
 from receiver.episode import DOUBTED, begun, bounded, compare, ended
-from receiver.incident import KEYS_MAX, AlertRecord, Group, Incident, Status, Trigger
+from receiver.incident import KEYS_MAX, AlertRecord, Group, Incident, Status, Trigger, receipts_with
 from receiver.joining import Moves, named, stale_at
 from receiver.known import Cut
 from receiver.ledger import Decision, Ledger
@@ -347,12 +347,14 @@ def _settle(
         ledger.counts["settled_twice"] += 1
         return
     ledger.other.append(MessageSettled.by(fact, ledger.at))
+    receipt = fact.receipt if isinstance(fact, Delivered) and fact.message not in channel.digests else ""
     if fact.message in channel.digests:
         digests = {name: each for name, each in channel.digests.items() if name != fact.message}
         ledger.put_known(replace(channel, digests=digests))
     attempts = "" if fact.attempts == 1 else f", at attempt {fact.attempts}"
     for each in owing:
         owed = {message: name for message, name in each.owed.items() if message != fact.message}
-        incident = ledger.step(replace(each, owed=owed), what, f"{why}{attempts}", seconds=seconds)
+        receipts = receipts_with(each, fact.channel, receipt) if receipt else each.receipts
+        incident = ledger.step(replace(each, owed=owed, receipts=receipts), what, f"{why}{attempts}", seconds=seconds)
         tell_stale(ledger, incident, fact.channel)
     settled(ledger, fact.channel)

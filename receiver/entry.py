@@ -34,8 +34,8 @@ class PolicyLoaded(msgspec.Struct, frozen=True, tag="policy_loaded"):
     policy: Policy
 
 
-class Delivered(msgspec.Struct, frozen=True, tag="delivered"):
-    """A channel took a message."""
+class Delivered(msgspec.Struct, frozen=True, tag="delivered", omit_defaults=True):
+    """A channel took a message. `receipt`: by what the other side knows it again, where that matters."""
 
     message: str
     incident: str
@@ -43,6 +43,7 @@ class Delivered(msgspec.Struct, frozen=True, tag="delivered"):
     attempts: int
     seconds: float
     answer: str
+    receipt: str = ""
 
 
 class Undeliverable(msgspec.Struct, frozen=True, tag="undeliverable"):

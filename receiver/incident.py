@@ -22,6 +22,7 @@ TITLE_CHARACTERS_MAX = 300
 KINDS_MAX = 20
 KEYS_MAX = 256
 MERGED_MAX = 100
+RECEIPTS_MAX = 64
 
 
 class Status(enum.StrEnum):
@@ -201,6 +202,7 @@ class Incident(msgspec.Struct, frozen=True):
     assigned_to: str | None = None
     round: int = 0  # how often its escalation has begun anew by itself
     acknowledged_until: datetime | None = None  # while it is acknowledged: when that ends
+    receipts: dict[str, str] = {}  # by channel: by what the other side knows the latest message about it again
 
     @property
     def deadline(self) -> datetime | None:
@@ -292,6 +294,12 @@ class AlertView(msgspec.Struct, frozen=True):
     hidden: str = ""
     unconfirmed: bool = False  # a resolve came that is not believed yet
     moved_on: bool = False  # it is in another incident now; this is what the older one keeps of it
+
+
+def receipts_with(incident: Incident, channel: str, receipt: str) -> dict[str, str]:
+    """The latest is the last of them; the oldest gives way."""
+    others = [(name, each) for name, each in incident.receipts.items() if name != channel]
+    return dict([*others, (channel, receipt)][-RECEIPTS_MAX:])
 
 
 def incident_view(incident: Incident) -> IncidentView:

@@ -27,6 +27,7 @@ from receiver.channels import Channel, Refused, Unreachable
 from receiver.clock import Clock
 from receiver.entry import Delivered, Undeliverable
 from receiver.message import Message
+from receiver.receipts import Receipts
 from receiver.store import StoreFailed, StoreRefused
 
 log = logging.getLogger("tocsin.receiver")
@@ -58,9 +59,10 @@ class Watcher(msgspec.Struct):
 class Outbox:
     """All channels' queues. `report` is Runner.submit."""
 
-    def __init__(self, *, report: Report, clock: Clock) -> None:
+    def __init__(self, *, report: Report, clock: Clock, receipts: Receipts | None = None) -> None:
         self._report = report
         self._clock = clock
+        self._receipts = receipts or Receipts()
         self._queues: dict[str, _Queue] = {}
         self._retiring: set[asyncio.Task[None]] = set()
         self._channels: dict[str, Channel] = {}
@@ -125,7 +127,7 @@ class Outbox:
     def _queue(self, name: str) -> _Queue:
         if name not in self._queues:
             self._queues[name] = _Queue(
-                name, channel=lambda: self._channels.get(name), report=self._report, clock=self._clock
+                name, lambda: self._channels.get(name), self._report, self._clock, self._receipts
             )
             if self._running:
                 self._queues[name].start()
@@ -135,11 +137,14 @@ class Outbox:
 class _Queue:
     """One channel: a lane for each incident with something to say, and a few workers that take the lanes in turn."""
 
-    def __init__(self, name: str, *, channel: Callable[[], Channel | None], report: Report, clock: Clock) -> None:
+    def __init__(
+        self, name: str, channel: Callable[[], Channel | None], report: Report, clock: Clock, receipts: Receipts
+    ) -> None:
         self._name = name
         self._channel = channel
         self._report = report
         self._clock = clock
+        self._receipts = receipts
         self._lanes: dict[str, deque[Message]] = {}
         self._attempts: dict[str, int] = {}
         self._ready: asyncio.Queue[str] = asyncio.Queue()
@@ -296,7 +301,7 @@ class _Queue:
         self.watcher.attempts += 1
         began = self._clock.now()
         try:
-            answer = await channel.send(message)
+            taken = await self._receipts.send(channel, message)
         except Refused as error:
             self._answered()
             return self._undeliverable(message, attempt, str(error))
@@ -317,7 +322,8 @@ class _Queue:
             channel=self._name,
             attempts=attempt,
             seconds=round(seconds, 6),
-            answer=_harmless(answer),
+            answer=_harmless(taken.answer),
+            receipt=taken.receipt,
         )
 
     def _later(self, message: Message, attempt: int, channel: Channel, error: Unreachable) -> Undeliverable | float:

@@ -11,7 +11,7 @@ Refused (trying again cannot help). Retries, order and limits are the outbox's.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from receiver.message import Message
 
@@ -43,3 +43,18 @@ class Channel(Protocol):
     async def send(self, message: Message) -> str: ...
 
     async def close(self) -> None: ...
+
+
+class Taken(NamedTuple):
+    """What the other side said, and by what it knows the message again; nothing if it does not matter."""
+
+    answer: str
+    receipt: str = ""
+
+
+@runtime_checkable
+class Following(Channel, Protocol):
+    """A channel to which it matters what it sent before. It is handed the latest receipt about the same incident, or
+    nothing; `send` is the same without one."""
+
+    async def follow(self, message: Message, receipt: str) -> Taken: ...

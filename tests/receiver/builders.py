@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from receiver.incident import AlertRecord, Group, Incident, Status
-from receiver.message import Kind, Message, compose
+from receiver.message import Kind, Message, compose, compose_digest
 
 AT = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 # How long a test waits for something that must happen, before it fails instead of hanging.
@@ -80,6 +80,7 @@ def message(
     firing: int = 1,
     acknowledged_by: str | None = None,
     assigned_to: str | None = None,
+    status: Status | None = None,
 ) -> Message:
     """A message about an incident with alerts that all look alike."""
     shown = dict(labels if labels is not None else {"alertname": "Down", "severity": "critical"})
@@ -87,7 +88,7 @@ def message(
         id=incident,
         position=1,
         group=Group("am", "tocsin", "key"),
-        status=_STATUSES.get(kind, Status.OPEN),
+        status=status or _STATUSES.get(kind, Status.OPEN),
         severity=shown.get("severity", "none"),
         title=title,
         labels=shown,
@@ -119,3 +120,36 @@ def message(
         for number in range(firing)
     ]
     return compose(journal="j", incident=opened, step=step, channel=channel, kind=kind, alerts=alerts, at=AT)
+
+
+def digest(
+    count: int,
+    *,
+    left_out: int = 0,
+    position: int = 8,
+    channel: str = "chat",
+    titles: Sequence[str] = (),
+    statuses: Sequence[Status] = (),
+) -> Message:
+    """A message about T-1, T-2 and so on."""
+    incidents = [
+        Incident(
+            id=f"T-{number + 1}",
+            position=number + 1,
+            group=Group("am", "tocsin", f"key{number}"),
+            status=statuses[number] if statuses else Status.OPEN,
+            severity="warning",
+            title=titles[number] if titles else "Slow",
+            labels={"alertname": "Slow"},
+            group_labels={},
+            kinds=("Slow",),
+            opened_at=AT,
+            updated_at=AT,
+            why="a test",
+            firing=1,
+        )
+        for number in range(count)
+    ]
+    return compose_digest(
+        journal="j", channel=channel, incidents=incidents, left_out=left_out, position=position, at=AT
+    )

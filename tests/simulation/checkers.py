@@ -19,6 +19,7 @@ from receiver.alert import fingerprint_of
 from receiver.entry import (
     Acknowledged,
     AlertsReceived,
+    Delivered,
     EntriesSetAside,
     Merged,
     PolicyLoaded,
@@ -525,6 +526,27 @@ def messages_of_an_incident_keep_their_order(evidence: Evidence) -> None:
             last[lane] = max(last[lane], (number, arrival.message.id))
 
 
+def every_message_follows_the_last_one_that_was_answered(evidence: Evidence) -> None:
+    """About the same incident, on the same channel, as the journal has the answers; over every crash."""
+    if evidence.aside:
+        return  # an answer among these was never decided
+    answers = (entry.fact for entry in evidence.entries if isinstance(entry.fact, Delivered))
+    answered = {fact.message for fact in answers if fact.receipt}
+    order = {identifier: number for number, identifier in enumerate(evidence.decided)}
+    lanes: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for message in evidence.decided.values():
+        if message.kind is not Kind.DIGEST and message.id in answered:
+            lanes[message.incident, message.channel].append(message.id)
+    for arrival in evidence.history.arrived:
+        message = arrival.message
+        if message.kind is Kind.DIGEST:
+            continue
+        lane = lanes[message.incident, message.channel]
+        earlier = [each for each in lane if order[each] < order[message.id]]
+        expected = earlier[-1] if earlier else ""
+        expect(arrival.follows == expected, f"{message.id} follows {arrival.follows!r}, expected {expected!r}")
+
+
 def what_fires_in_alertmanager_fires_here_and_nothing_else(evidence: Evidence) -> None:
     """Where it can be asked, and after a calm time: then nothing that was late or hidden is left to excuse."""
     state, at = evidence.loaded.state, evidence.history.true_seconds
@@ -689,6 +711,7 @@ CHECKERS: tuple[Callable[[Evidence], None], ...] = (
     what_is_set_aside_is_told,
     nothing_is_overdue,
     everything_that_is_left_adds_up,
+    every_message_follows_the_last_one_that_was_answered,
 )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from receiver.channels import Refused, Unreachable
+from receiver.channels import Refused, Taken, Unreachable
 from receiver.message import Message
 
 STATEMENTS_MAX = 200_000  # of one life; a busy one has twenty thousand
@@ -82,6 +82,9 @@ class SimulatedChannel:
         self._hangs = False
 
     async def send(self, message: Message) -> str:
+        return (await self.follow(message, "")).answer
+
+    async def follow(self, message: Message, receipt: str) -> Taken:
         await asyncio.sleep(self._chance.choice([0.0, 0.001, 0.05, 0.7]))
         now = asyncio.get_running_loop().time()
         fate = 1.0 if self.healthy else self._chance.random()
@@ -96,11 +99,11 @@ class SimulatedChannel:
         if fate < 0.08:
             raise Refused("no")
         lost = fate < 0.16
-        self._arrived.append(Arrival(message, self.life, answer_lost=lost))
+        self._arrived.append(Arrival(message, self.life, answer_lost=lost, follows=receipt))
         if lost:
             await asyncio.sleep(HANG_SECONDS)
             raise Unreachable("the answer was lost")
-        return "ok"
+        return Taken("ok", message.id)
 
     async def close(self) -> None:
         pass
@@ -109,7 +112,8 @@ class SimulatedChannel:
 class Arrival:
     """One message at the other side."""
 
-    def __init__(self, message: Message, life: int, *, answer_lost: bool) -> None:
+    def __init__(self, message: Message, life: int, *, answer_lost: bool, follows: str) -> None:
         self.message = message
         self.life = life
         self.answer_lost = answer_lost
+        self.follows = follows  # the receipt that came with it

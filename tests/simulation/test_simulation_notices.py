@@ -351,6 +351,10 @@ DECIDES_WRONGLY: dict[str, tuple[str, Decide]] = {
         "unanswered",
         other_incident(lambda _, each: replace(each, acknowledged_until=None)),
     ),
+    "forgets by what a provider knows its message": (
+        "pairs",
+        other_incident(lambda _, each: replace(each, receipts={})),
+    ),
     "tells people in a maintenance window": ("maintenance", other_policy(maintenance=())),
     "tells people of what cools down": ("maintenance", other_alert(lambda _, each: replace(each, quiet_until=None))),
 }

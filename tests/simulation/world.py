@@ -42,6 +42,7 @@ from receiver.ledger import Decision
 from receiver.message import Message
 from receiver.outbox import Outbox
 from receiver.policy.policy import Policy
+from receiver.receipts import Receipts
 from receiver.retention import Keep, Retention
 from receiver.runner import Runner
 from receiver.state import State
@@ -203,7 +204,11 @@ class World:
             on_decided=lambda messages, _: outbox.add(messages),
             messages_owed=lambda: outbox.owed,
         )
-        outbox = self._parts.outbox(report=runner.submit, clock=clock)
+
+        def known(identifier: str) -> Incident | None:
+            return runner.state.incidents.get(identifier)  # of the state that there is then
+
+        outbox = self._parts.outbox(report=runner.submit, clock=clock, receipts=Receipts(known))
         outbox.replace_channels(self._channels)
         owed: Sequence[Message] = await _until_written(lambda: runner.start(self._policy))
         outbox.add(owed)
