@@ -200,9 +200,11 @@ class _Receiver:
 
     def _put_in_force(self, fresh: Settings) -> None:
         """What acts. What decides is put in force by the journal's entry. A channel that did not change stays."""
-        before = self._channels
+        before, external_url = self._channels, self._chosen.web_external_url
         self._channels = {
-            name: before[name] if name in before and before[name][0] == file else (file, channel_of(file))
+            name: before[name]
+            if name in before and before[name][0] == file
+            else (file, channel_of(file, external_url=external_url))
             for name, file in fresh.channels.items()
         }
         self._outbox.replace_channels({name: channel for name, (_, channel) in self._channels.items()})

@@ -17,6 +17,8 @@ from guard.configfile import Fault, InvalidConfig
 from guard.tokens import TokenFile, Unreadable, first_token
 from receiver.channels import Channel, Unreachable
 from receiver.channels.email import Email, read_password, trust
+from receiver.channels.pagerduty import PagerDuty
+from receiver.channels.slack import Slack, SlackWebhook
 from receiver.channels.terminal import Terminal
 from receiver.channels.webhook import Webhook
 from receiver.policy.checks import problems, topology_problems, warnings
@@ -24,8 +26,10 @@ from receiver.policy.duration import parse_duration
 from receiver.policy.file import (
     ChannelFile,
     EmailFile,
+    PagerDutyFile,
     ReceiverFile,
     RetentionFile,
+    SlackFile,
     SourceFile,
     TerminalFile,
     TopologyFile,
@@ -39,6 +43,7 @@ from receiver.policy.reach import reach_of
 from receiver.policy.schedulefile import people_of
 from receiver.policy.windows import parse_moment, parse_weekly, zone
 
+PAGERDUTY_URL = "https://events.pagerduty.com/v2/enqueue"
 EXAMPLE = Path(__file__).parent / "example" / "receiver.yml"
 
 
@@ -184,7 +189,8 @@ def _unusable_mail_files(name: str, channels: Mapping[str, ChannelFile]) -> Iter
             yield Fault(name, 0, f"channels.{channel}.ca_file", str(error), "a file with certificates, in PEM")
 
 
-def channel_of(file: ChannelFile) -> Channel:
+def channel_of(file: ChannelFile, *, external_url: str | None = None) -> Channel:
+    """`external_url` is how people reach this receiver, for links."""
     match file:
         case TerminalFile():
             return Terminal(sys.stdout)
@@ -208,6 +214,30 @@ def channel_of(file: ChannelFile) -> Channel:
                 ca_file=Path(file.ca_file) if file.ca_file else None,
                 attach_json=file.attach_json,
                 timeout_seconds=_seconds(file.timeout or "30s"),
+                retry_seconds_max=_seconds(file.retry_for),
+            )
+        case SlackFile(webhook_url_file=str(webhook_url_file)):
+            return SlackWebhook(
+                webhook_url_file=Path(webhook_url_file),
+                external_url=external_url,
+                timeout_seconds=_seconds(file.timeout),
+                retry_seconds_max=_seconds(file.retry_for),
+            )
+        case SlackFile():
+            return Slack(
+                channel=file.channel or "",
+                token_file=Path(file.token_file or ""),
+                api_url=file.api_url,
+                external_url=external_url,
+                timeout_seconds=_seconds(file.timeout),
+                retry_seconds_max=_seconds(file.retry_for),
+            )
+        case PagerDutyFile():
+            return PagerDuty(
+                url=file.url or PAGERDUTY_URL,
+                routing_key_file=Path(file.routing_key_file),
+                external_url=external_url,
+                timeout_seconds=_seconds(file.timeout),
                 retry_seconds_max=_seconds(file.retry_for),
             )
         case _:

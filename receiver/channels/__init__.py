@@ -1,9 +1,14 @@
 """Ways to people. A channel is one file: what it needs of the policy file, and how one message is sent.
 
-terminal.py  prints on standard output
-webhook.py   posts JSON
-email.py     sends mails
-letter.py    what stands in a mail
+terminal.py     prints on standard output
+webhook.py      posts JSON
+email.py        sends mails
+letter.py       what stands in a mail
+slack.py        one message for each incident, kept up to date, with its story in a thread
+slackblocks.py  what that message looks like
+pagerduty.py    one PagerDuty incident for each of ours: triggered, acknowledged, resolved
+addresses.py    what a message links to
+posting.py      one POST, for those of them that need its answer
 
 A channel makes one attempt. It returns what the other side said, or raises Unreachable (try again later) or
 Refused (trying again cannot help). Retries, order and limits are the outbox's.
@@ -53,7 +58,7 @@ class Taken(NamedTuple):
 
 
 @runtime_checkable
-class Following(Channel, Protocol):
+class Following(Protocol):
     """A channel to which it matters what it sent before. It is handed the latest receipt about the same incident, or
     nothing; `send` is the same without one."""
 

@@ -17,13 +17,11 @@ import msgspec
 from yarl import URL
 
 from receiver.channels import Refused, Unreachable
+from receiver.channels.posting import TRY_AGAIN, retry_after_seconds, without_url
 from receiver.message import Message
 
 ANSWER_BYTES_MAX = 512
 _WHOLE_BYTES = 256 * 1024
-# What another attempt may cure: the other side was busy or late, not offended.
-_TRY_AGAIN = frozenset({408, 425, 429})
-_RETRY_AFTER_SECONDS_MAX = 3600.0
 
 
 class Webhook:
@@ -69,7 +67,7 @@ class Webhook:
         except TimeoutError:
             raise Unreachable(f"{self._url.host} did not answer within {self._timeout.total:g} seconds") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise Unreachable(f"{self._url.host}: {_without_url(error)}") from None
+            raise Unreachable(f"{self._url.host}: {without_url(error)}") from None
 
     async def close(self) -> None:
         if self._session is not None:
@@ -94,20 +92,8 @@ def _judge(status: int, retry_after: str | None, said: str) -> str:
     answer = f"{status} {said}".strip()
     if 200 <= status < 300:
         return answer
-    if status in _TRY_AGAIN or status >= 500:
-        raise Unreachable(f"answered {answer}", seconds=_seconds(retry_after))
+    if status in TRY_AGAIN or status >= 500:
+        raise Unreachable(f"answered {answer}", seconds=retry_after_seconds(retry_after))
     if 300 <= status < 400:
         raise Refused(f"answered {status}: a redirect, which a webhook does not follow")
     raise Refused(f"answered {answer}")
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    if retry_after is None or not retry_after.strip().isdecimal():
-        return None
-    return min(float(retry_after), _RETRY_AFTER_SECONDS_MAX)
-
-
-def _without_url(error: Exception) -> str:
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return error.os_error.strerror or "cannot connect"
-    return type(error).__name__

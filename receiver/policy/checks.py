@@ -77,6 +77,7 @@ def problems(document: object) -> Iterator[Problem]:
         yield from _stages(("escalations", name, "stages"), stages, channels)
         yield from _calls(("escalations", name, "stages"), stages, document)
         yield from _repeat(("escalations", name, "repeat"), escalation)
+    yield from _channels(document.get("channels"))
     if not _list(document.get("routes")) and len(escalations) > 1:
         yield Problem(
             path=("escalations",),
@@ -216,6 +217,22 @@ def _mail(path: Path, channel: dict[str, object]) -> Iterator[Problem]:
         yield Problem((*path, "tls"), "'none', which sends the password in the clear", "starttls or tls")
     if tls is Tls.NONE and channel.get("ca_file") is not None:
         yield Problem((*path, "ca_file"), "certificates, and no TLS", "`tls: starttls` or `tls: tls` beside it")
+
+
+def _channels(channels: object) -> Iterator[Problem]:
+    for name, channel in _items(channels):
+        if not isinstance(channel, dict) or channel.get("type") != "slack":
+            continue
+        path = ("channels", name)
+        ways = [key for key in ("token_file", "webhook_url_file") if channel.get(key) is not None]
+        if len(ways) != 1:
+            found = " and ".join(f"`{key}`" for key in ways) or "no way to Slack"
+            yield Problem(path, found, "either `token_file` with `channel`, or `webhook_url_file`")
+        elif ways == ["token_file"] and channel.get("channel") is None:
+            yield Problem((*path, "channel"), "nothing", "a channel in quotes, such as '#ops', beside `token_file`")
+        elif ways == ["webhook_url_file"] and channel.get("channel") is not None:
+            expected = "no `channel` beside `webhook_url_file`: a webhook posts where it was made for"
+            yield Problem((*path, "channel"), f"{channel['channel']!r}", expected)
 
 
 # --- correlation -------------------------------------------------------------------------------------------------

@@ -243,7 +243,43 @@ class EmailFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fie
     retry_for: Annotated[Duration, Meta(description="how long a message is tried before it is given up")] = "24h"
 
 
-ChannelFile = TerminalFile | WebhookFile | EmailFile
+class SlackFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="slack"):
+    """One message for each incident, kept up to date (with a bot's token); or each by itself (with a webhook)."""
+
+    token_file: Annotated[str | None, Meta(description="file with the bot's token")] = None
+    channel: (
+        Annotated[
+            str,
+            Meta(pattern=r"^[^\s<>&]{1,80}$", description="with token_file: where to post, such as '#ops'"),
+        ]
+        | None
+    ) = None
+    webhook_url_file: Annotated[
+        str | None, Meta(description="instead: file with the address of an incoming webhook")
+    ] = None
+    api_url: Annotated[
+        str, Meta(description="where Slack's Web API is; http or https", extra_json_schema={"format": "url"})
+    ] = "https://slack.com/api/"
+    timeout: Annotated[Duration, Meta(description="for one attempt, from connecting to the answer")] = "5s"
+    retry_for: Annotated[Duration, Meta(description="how long a message is tried before it is given up")] = "24h"
+
+
+class PagerDutyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="pagerduty"):
+    """One PagerDuty incident for each of ours."""
+
+    routing_key_file: Annotated[str, Meta(description="file with the integration key of the service")]
+    url: Annotated[
+        str | None,
+        Meta(
+            description="http or https (default: https://events.pagerduty.com/v2/enqueue)",
+            extra_json_schema={"format": "url"},
+        ),
+    ] = None
+    timeout: Annotated[Duration, Meta(description="for one attempt, from connecting to the answer")] = "5s"
+    retry_for: Annotated[Duration, Meta(description="how long a message is tried before it is given up")] = "24h"
+
+
+ChannelFile = TerminalFile | WebhookFile | EmailFile | SlackFile | PagerDutyFile
 
 
 class ReceiverFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

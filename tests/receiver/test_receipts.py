@@ -33,6 +33,9 @@ class Chat:
     parallel_max: int = 4
     handed: list[tuple[str, str]] = field(default_factory=list)
 
+    def preview(self, message: Message) -> str:
+        return message.id
+
     async def send(self, message: Message) -> str:
         return (await self.follow(message, "")).answer
 

@@ -30,7 +30,7 @@ from receiver.entry import (
     Undeliverable,
 )
 from receiver.incident import AlertCounts, AlertRecord, Incident, Status, severity_rank
-from receiver.message import Kind
+from receiver.message import DIGEST_LANE, Kind
 from receiver.own import SOURCE as OWN_SOURCE
 from receiver.policy.matcher import matches_all
 from receiver.policy.policy import Maintenance, Sequence, Storms
@@ -530,7 +530,9 @@ def every_message_follows_the_last_one_that_was_answered(evidence: Evidence) -> 
     """About the same incident, on the same channel, as the journal has the answers; over every crash."""
     if evidence.aside:
         return  # an answer among these was never decided
-    answers = (entry.fact for entry in evidence.entries if isinstance(entry.fact, Delivered))
+    answers = [entry.fact for entry in evidence.entries if isinstance(entry.fact, Delivered)]
+    bare = [fact.message for fact in answers if not fact.receipt and fact.incident != DIGEST_LANE]
+    expect(not bare, f"no receipt was kept of {bare[:3]}")
     answered = {fact.message for fact in answers if fact.receipt}
     order = {identifier: number for number, identifier in enumerate(evidence.decided)}
     lanes: dict[tuple[str, str], list[str]] = defaultdict(list)

@@ -1,0 +1,100 @@
+"""One POST over HTTP, for the channels that speak it: what time may cure is Unreachable, a redirect is Refused.
+
+An error never shows an address or a secret; it names the host only. Who asked for a pause gets it: nothing is posted
+there before it is over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import aiohttp
+from yarl import URL
+
+from receiver.channels import Refused, Unreachable
+
+ANSWER_BYTES_MAX = 1024 * 1024
+RETRY_AFTER_SECONDS_MAX = 3600.0
+# What another attempt may cure: the other side was busy or late, not offended.
+TRY_AGAIN = frozenset({408, 425, 429})
+
+
+class Answer(NamedTuple):
+    """Of somebody who is neither busy nor elsewhere. Whether it means yes is for the channel to say."""
+
+    status: int
+    text: str
+
+
+class Poster:
+    """One session, which keeps its connections."""
+
+    def __init__(self, *, timeout_seconds: float) -> None:
+        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+        self._session: aiohttp.ClientSession | None = None
+        self._rests_until = 0.0  # by the loop's clock
+
+    async def post(self, url: URL, body: bytes, headers: Mapping[str, str]) -> Answer:
+        loop = asyncio.get_running_loop()
+        rest = self._rests_until - loop.time()
+        if rest > 0:
+            raise Unreachable(f"{url.host} asked for a pause", seconds=rest)
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=self._timeout)
+        whole = {"Content-Type": "application/json; charset=utf-8", "User-Agent": "Tocsin", **headers}
+        whole["Accept-Encoding"] = "identity"
+        try:
+            async with self._session.post(url, data=body, headers=whole, allow_redirects=False) as answer:
+                status, text = answer.status, await _text_of(answer)
+                seconds = retry_after_seconds(answer.headers.get("Retry-After"))
+        except TimeoutError:
+            raise Unreachable(f"{url.host} did not answer within {self._timeout.total:g} seconds") from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise Unreachable(f"{url.host}: {without_url(error)}") from None
+        if status in TRY_AGAIN or status >= 500:
+            if status == 429 and seconds is not None:
+                self._rests_until = loop.time() + seconds
+            raise Unreachable(f"answered {status}", seconds=seconds)
+        if 300 <= status < 400:
+            raise Refused(f"answered {status}: a redirect, which is not followed")
+        return Answer(status, text)
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+
+async def _text_of(answer: aiohttp.ClientResponse) -> str:
+    """All of it, up to the limit: what comes in parts is put together."""
+    body = bytearray()
+    while len(body) < ANSWER_BYTES_MAX and (part := await answer.content.read(ANSWER_BYTES_MAX - len(body))):
+        body += part
+    return body.decode(errors="replace").strip()
+
+
+def secret_in(path: Path) -> str:
+    """What the file holds now. Without it nothing is sent; it may be there at the next attempt."""
+    try:
+        secret = path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise Unreachable(f"the secret file {path.name} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise Unreachable(f"the secret file {path.name} is no text") from None
+    if not secret:
+        raise Unreachable(f"the secret file {path.name} is empty")
+    return secret
+
+
+def retry_after_seconds(written: str | None) -> float | None:
+    if written is None or not written.strip().isdecimal():
+        return None
+    return min(float(written), RETRY_AFTER_SECONDS_MAX)
+
+
+def without_url(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return error.os_error.strerror or "cannot connect"
+    return type(error).__name__
