@@ -11,7 +11,7 @@ from typing import NamedTuple
 from guard.configfile import Problem
 from receiver.incident import SEVERITIES
 from receiver.policy.duration import format_duration, parse_duration
-from receiver.policy.file import ReceiverFile
+from receiver.policy.file import ReceiverFile, SlackFile
 from receiver.policy.mail import Tls, parse_smarthost, tls_of
 from receiver.policy.schedulechecks import schedule_faults, schedule_warnings
 from receiver.policy.topology import cycle
@@ -98,7 +98,11 @@ def problems(document: object) -> Iterator[Problem]:
 
 def warnings(file: ReceiverFile) -> Iterator[Problem]:
     """What is no fault, and hardly meant."""
-    types = [str(type(channel).__struct_config__.tag) for channel in file.channels.values()]
+    types = [
+        str(type(channel).__struct_config__.tag)
+        for channel in file.channels.values()
+        if not (isinstance(channel, SlackFile) and channel.token_file is None)  # a webhook reaches one place only
+    ]
     for told in schedule_warnings(file.schedules, file.people, types):
         yield Problem(*told)
 

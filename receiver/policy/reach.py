@@ -1,7 +1,8 @@
 """How people are reached: each way to a person is a channel of that person's own, made of one of the policy's.
 
 `{email: ana@example.org}` becomes the channel `ana@mail`, if `mail` is the first e-mail channel of the file: the same
-server and sender, and only her address. A name of the file cannot have an `@`, so nothing clashes.
+server and sender, and only her address. `{slack: U024BE7LH}` takes the first Slack channel with a token. A name of the
+file cannot have an `@`, so nothing clashes.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from receiver.policy.file import ChannelFile, EmailFile
+from receiver.policy.file import ChannelFile, EmailFile, SlackFile
 from receiver.policy.policy import Contact
 
 
@@ -43,4 +44,6 @@ def _made(channels: Mapping[str, ChannelFile], person: str, contact: Contact) ->
     for name, file in channels.items():
         if contact.method == "email" and isinstance(file, EmailFile):
             return f"{person}@{name}", replace(file, to=[contact.to])
+        if contact.method == "slack" and isinstance(file, SlackFile) and file.token_file is not None:
+            return f"{person}@{name}", replace(file, channel=contact.to)
     return None

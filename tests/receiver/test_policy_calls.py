@@ -8,7 +8,7 @@ import pytest
 
 from guard.configfile import InvalidConfig
 from receiver import settings
-from receiver.policy.file import EmailFile
+from receiver.policy.file import EmailFile, SlackFile
 from receiver.policy.policy import Call
 
 POLICY = """
@@ -18,16 +18,19 @@ schedules:
   primary: {{rotations: [{{people: [ana], shift: 7d, starts: '2026-01-05T09:00'}}]}}
 people:
   ana: {{notify: [{{email: ana@example.org}}, {{channel: phone}}]}}
-  ben: {{notify: [{{email: ben@example.org}}]}}
+  ben: {{notify: [{{email: ben@example.org}}, {{slack: U024BE7LH}}]}}
 channels:
   phone: {{type: terminal}}
   mail:
-    {{type: email, smarthost: 'smtp.example.org:587', from: tocsin@example.org, to: [all@example.org], attach_json: true}}
+    {{type: email, smarthost: 'smtp.example.org:587', from: tocsin@example.org, to: [all@example.org],
+      attach_json: true}}
+  ops: {{type: slack, token_file: slack.token, channel: '#ops'}}
   more: {{type: email, smarthost: 'other.example.org:587', from: tocsin@example.org, to: [all@example.org]}}
 """
 
 
 def load(folder: Path, notify: str) -> settings.Settings:
+    (folder / "slack.token").write_text("xoxb-1\n")
     (folder / "receiver.yml").write_text(POLICY.format(notify=notify))
     return settings.load(folder / "receiver.yml", environ={})
 
@@ -37,8 +40,14 @@ def test_a_way_to_a_person_is_a_channel_made_of_the_first_of_its_type(tmp_path: 
     made = read.channels["ana@mail"]
     assert isinstance(made, EmailFile)
     assert (made.to, made.smarthost, made.attach_json) == (["ana@example.org"], "smtp.example.org:587", True)
-    assert sorted(read.channels) == ["ana@mail", "ben@mail", "mail", "more", "phone"] == list(read.policy.channels)
-    assert read.policy.reach == {"ana": ("ana@mail", "phone"), "ben": ("ben@mail",)}
+    assert isinstance(direct := read.channels["ben@ops"], SlackFile)
+    assert direct.channel == "U024BE7LH"
+    assert (
+        sorted(read.channels)
+        == ["ana@mail", "ben@mail", "ben@ops", "mail", "more", "ops", "phone"]
+        == list(read.policy.channels)
+    )
+    assert read.policy.reach == {"ana": ("ana@mail", "phone"), "ben": ("ben@mail", "ben@ops")}
     (stage,) = read.policy.escalations["page"].stages
     assert (stage.notify, stage.calls) == (("phone",), (Call(schedule="primary"), Call(person="ben")))
 
