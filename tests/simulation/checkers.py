@@ -34,6 +34,7 @@ from receiver.message import DIGEST_LANE, Kind
 from receiver.own import SOURCE as OWN_SOURCE
 from receiver.policy.matcher import matches_all
 from receiver.policy.policy import Maintenance, Sequence, Storms
+from receiver.policy.schedule import on_call
 from receiver.quiet import cooldown_of
 from receiver.state import IncidentForgotten, State, StepTaken
 from receiver.storm import DIGEST_INCIDENTS_MAX
@@ -184,30 +185,36 @@ def no_stage_is_skipped_doubled_or_early(evidence: Evidence) -> None:
     """Where an escalation begins anew, its first stage may come again; a round that went by may be left out."""
     taken: dict[str, tuple[int, int]] = {}  # incident -> round and stage
     anew: set[str] = set()
+    fallen: set[str] = set()  # their escalation begins with the first stage that tells somebody new
     for moment in evidence.moments:
         for identifier, after in moment.after.items():
             before = moment.before.get(identifier)
             if before is not None and _begins_anew(before, after):
                 anew.add(identifier)
         for change in moment.decision.changes:
-            found = _STAGE.fullmatch(change.step.what) if isinstance(change, StepTaken) else None
-            if found is None or not isinstance(change, StepTaken):
+            if not isinstance(change, StepTaken):
                 continue
-            name = change.step.incident
+            name, what = change.step.incident, change.step.what
+            if what == "severity fell":
+                fallen.add(name)
+            found = _STAGE.fullmatch(what)
+            if found is None:
+                continue
             last_round, last = taken.get(name, (1, 0))
             stage, stages, number = int(found[1]), int(found[2]), int(found[3] or last_round)
-            follows = (number, stage) == (last_round, last + 1) or (
-                stage == 1 and number > last_round and last >= stages
-            )
-            expect(follows or (stage == 1 and name in anew), f"{moment}: {name}: {change.step.what} after {last}")
+            next_round = stage == 1 and number > last_round and last >= stages
+            begins = name in anew and (stage == 1 or name in fallen)
+            follows = (number, stage) == (last_round, last + 1) or next_round
+            expect(follows or begins, f"{moment}: {name}: {what} after {last}")
             anew.discard(name)
+            fallen.discard(name)
             taken[name] = (number, stage)
             after = moment.after[name]
             escalation = moment.policy.escalations[after.escalation or ""]
             begun = after.escalates_from or after.opened_at
             past = (number - 1) * escalation.repeat.every if escalation.repeat is not None else timedelta()
             due = begun + past + escalation.stages[stage - 1].delay
-            expect(due <= moment.entry.at, f"{moment}: {name}: {change.step.what} is taken before {due}")
+            expect(due <= moment.entry.at, f"{moment}: {name}: {what} is taken before {due}")
 
 
 def _begins_anew(before: Incident, after: Incident) -> bool:
@@ -348,6 +355,19 @@ def _in_window(maintenance: Maintenance, at: datetime) -> bool:
     wall = at.astimezone(ZoneInfo(window.time_zone))
     minute = wall.hour * 60 + wall.minute
     return wall.weekday() == window.weekday and window.from_minute <= minute < window.from_minute + window.minutes
+
+
+def nobody_is_paged_off_duty(evidence: Evidence) -> None:
+    """By a phone that only a schedule calls; but who was told of an incident also hears when it becomes worse."""
+    for moment in evidence.moments:
+        for message in moment.decision.messages:
+            owners = [name for name, ways in moment.policy.reach.items() if message.channel in ways]
+            if not owners or message.kind not in PAGES:
+                continue
+            before = moment.before.get(message.incident)
+            duty = {person for each in moment.policy.schedules.values() for person in on_call(each, moment.entry.at)}
+            known = before is not None and message.channel in before.told
+            expect(known or owners[0] in duty, f"{message.id} pages {owners[0]}, and {sorted(duty)} has the duty")
 
 
 def no_channel_gets_more_than_its_limit(evidence: Evidence) -> None:
@@ -695,6 +715,7 @@ CHECKERS: tuple[Callable[[Evidence], None], ...] = (
     nobody_is_paged_about_what_somebody_has_or_put_off,
     nobody_is_paged_twice_for_one_stage,
     no_stage_is_skipped_doubled_or_early,
+    nobody_is_paged_off_duty,
     only_who_may_changes_the_state_of_an_incident,
     no_resolve_of_a_silent_source_is_believed,
     nothing_is_over_while_its_group_is_not_known_whole,

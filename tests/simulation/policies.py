@@ -18,6 +18,8 @@ escalations:
 channels: {chat: {type: terminal}, pager: {type: terminal}, hook: {type: terminal}}
 """
 
+_CHAT = """chat: {repeat: {every: 20m, times: 3}, acknowledged_for: 30m,
+         stages: [{notify: [chat]}, {delay: 3m, notify: [{schedule: primary}]}]}"""
 _TEXTS = {
     "plain": _ROUTES,
     # Another route for everything, and a channel less.
@@ -64,7 +66,17 @@ storms: {per_channel: {limit: 3, per: 1m}}
         "page: {stages", "page: {repeat: {every: 150m, times: 2}, acknowledged_for: 1h, stages"
     )
     .replace("{delay: 5m, notify: [pager]}", "{delay: 5m, notify: [pager], when: {firing_min: 2}}")
-    .replace("chat: {stages", "chat: {repeat: {every: 20m, times: 3}, acknowledged_for: 30m, stages"),
+    .replace("chat: {stages: [{notify: [chat]}]}", _CHAT)
+    .replace("{delay: 2h, notify: [chat, pager]}", "{delay: 2h, notify: [chat, {schedule: primary}]}")
+    .replace("hook: {type: terminal}}", "hook: {type: terminal}, phone1: {type: terminal}, phone2: {type: terminal}}")
+    + """
+schedules:
+  primary:
+    time_zone: Europe/Berlin
+    rotations: [{people: [ana, ben], shift: 1h, starts: '2026-03-01T00:00'}]
+    overrides: [{person: ben, from: '2026-03-28T22:10', to: '2026-03-28T23:40'}]
+people: {ana: {notify: [{channel: phone1}]}, ben: {notify: [{channel: phone2}]}}
+""",
     "night": _ROUTES
     + """
 maintenance:

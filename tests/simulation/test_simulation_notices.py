@@ -347,6 +347,7 @@ DECIDES_WRONGLY: dict[str, tuple[str, Decide]] = {
     "loses an alert in a merge": ("correlated", other_alert(loses_one_in_a_merge)),
     "skips a stage": ("unanswered", other_incident(lambda _, each: replace(each, stage=max(each.stage, 2)))),
     "takes a round twice": ("unanswered", other_incident(lambda _, each: replace(each, round=0))),
+    "calls whoever is off duty": ("unanswered", other_policy(reach={"ana": ("phone2",), "ben": ("phone1",)})),
     "believes an answer for ever": (
         "unanswered",
         other_incident(lambda _, each: replace(each, acknowledged_until=None)),

@@ -119,7 +119,7 @@ class World:
         self.history = History(name, script, set_aside_for=parts.set_aside_for)
         self._channels = {
             name: SimulatedChannel(name, self._chance, parallel=parallel, arrived=self.history.arrived)
-            for name, parallel in (("chat", 1), ("pager", 2), ("hook", 4))
+            for name, parallel in (("chat", 1), ("pager", 2), ("hook", 4), ("phone1", 1), ("phone2", 2))
         }
 
     def run(self) -> History:
