@@ -74,7 +74,12 @@ class Webhook:
             await self._session.close()
 
     def _own_headers(self, message: Message) -> dict[str, str]:
-        own = {"Content-Type": "application/json", "User-Agent": "Tocsin", "Idempotency-Key": message.id}
+        own = {
+            "Content-Type": "application/json",
+            "User-Agent": "Tocsin",
+            "Idempotency-Key": message.id,
+            "Accept-Encoding": "identity",  # the answer is shown as it comes
+        }
         if self._secret_file is not None:
             try:
                 secret = self._secret_file.read_bytes().strip()

@@ -87,6 +87,7 @@ def test_the_message_arrives_as_it_was_decided_with_its_key() -> None:
         assert headers["Idempotency-Key"] == sent.id == again[0]["Idempotency-Key"]
         assert headers["Content-Type"] == "application/json"
         assert headers["X-Team"] == "db"
+        assert headers["Accept-Encoding"] == "identity"
         assert "X-Tocsin-Signature" not in headers
 
     run(test())
