@@ -204,7 +204,7 @@ class Policy(msgspec.Struct, frozen=True):
     stale_after: timedelta = timedelta(hours=24)  # an incident of which nothing was heard for so long is over; 0: never
     incident_alerts_max: int = 25_000
     schedules: dict[str, Schedule] = {}
-    people: dict[str, tuple[Contact, ...]] = {}  # the first way is the one they like best
+    people: dict[str, tuple[Contact, ...]] = {}  # all ways are used
     reach: dict[str, tuple[str, ...]] = {}  # the channels of each person
 
     def route(self, labels: Mapping[str, str]) -> Route | None:

@@ -76,7 +76,7 @@ class ContactFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class PersonFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Somebody who can be on call."""
 
-    notify: Annotated[list[ContactFile], Meta(min_length=1, description="ways to this person, the best one first")]
+    notify: Annotated[list[ContactFile], Meta(min_length=1, description="ways to this person; all are used")]
 
 
 def schedules_of(files: Mapping[str, ScheduleFile]) -> dict[str, Schedule]:
