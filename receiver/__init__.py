@@ -24,7 +24,8 @@ ledger.py    a decision while it is made
 state.py     what is known, and the only way it moves
 texts.py     the texts of alerts that come together, each kept in memory once
 known.py     how sources, groups and channels are, as values
-incident.py  an incident, its alerts, and how they are shown
+incident.py  an incident and its alerts
+view.py      how both are shown
 message.py   what goes out, with an identity that follows from the decision
 policy/      what is decided by
 retention.py  takes out what is older than the policy keeps

@@ -20,6 +20,7 @@ from guard.configfile import InvalidConfig
 from receiver import settings
 from receiver.chaincheck import ChainCheck
 from receiver.channels import Channel
+from receiver.channels.making import channel_of
 from receiver.clock import SystemClock
 from receiver.doors.acts import Acts
 from receiver.doors.api import Api
@@ -34,12 +35,13 @@ from receiver.incident import Incident
 from receiver.message import Message
 from receiver.metrics import Metrics, program_version
 from receiver.outbox import Outbox
-from receiver.policy.file import ChannelFile, RetentionFile
+from receiver.policy.channelfile import ChannelFile
+from receiver.policy.file import RetentionFile
 from receiver.receipts import Receipts
 from receiver.reconcile import Reconciliation
 from receiver.retention import Keep, Retention
 from receiver.runner import Runner
-from receiver.settings import Settings, channel_of
+from receiver.settings import Settings
 from receiver.sources import Sources
 from receiver.store import Store, StoreFailed, StoreUnusable
 from receiver.store.sqlite import open_sqlite, path_of

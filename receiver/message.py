@@ -12,7 +12,8 @@ from datetime import datetime
 
 import msgspec
 
-from receiver.incident import AlertRecord, AlertView, Incident, IncidentView, alert_view, incident_view
+from receiver.incident import AlertRecord, Incident
+from receiver.view import AlertView, IncidentView, alert_view, incident_view
 
 ALERTS_MAX = 500
 # A digest is about several incidents; this stands where other messages have the one that they are about.

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
 from pathlib import Path
-from typing import assert_never
 
 import msgspec
 from yarl import URL
@@ -15,35 +12,19 @@ from yarl import URL
 from guard import configfile
 from guard.configfile import Fault, InvalidConfig
 from guard.tokens import TokenFile, Unreadable, first_token
-from receiver.channels import Channel, Unreachable
-from receiver.channels.email import Email, read_password, trust
-from receiver.channels.pagerduty import PagerDuty
-from receiver.channels.slack import Slack, SlackWebhook
-from receiver.channels.terminal import Terminal
-from receiver.channels.webhook import Webhook
+from receiver.channels.making import unusable_files
+from receiver.policy.channelfile import ChannelFile
 from receiver.policy.checks import problems, topology_problems, warnings
 from receiver.policy.duration import parse_duration
-from receiver.policy.file import (
-    ChannelFile,
-    EmailFile,
-    PagerDutyFile,
-    ReceiverFile,
-    RetentionFile,
-    SlackFile,
-    SourceFile,
-    TerminalFile,
-    TopologyFile,
-    WebhookFile,
-)
+from receiver.policy.file import ReceiverFile, RetentionFile, SourceFile, TopologyFile
 from receiver.policy.freeze import policy_of
-from receiver.policy.mail import parse_mailbox, parse_smarthost, tls_of
+from receiver.policy.mail import parse_mailbox, parse_smarthost
 from receiver.policy.matcher import parse_matcher
 from receiver.policy.policy import Policy
 from receiver.policy.reach import reach_of
 from receiver.policy.schedulefile import people_of
 from receiver.policy.windows import parse_moment, parse_weekly, zone
 
-PAGERDUTY_URL = "https://events.pagerduty.com/v2/enqueue"
 EXAMPLE = Path(__file__).parent / "example" / "receiver.yml"
 
 
@@ -136,7 +117,7 @@ class Settings(msgspec.Struct, frozen=True):
 def load(path: Path, *, environ: Mapping[str, str]) -> Settings:
     """Raises InvalidConfig with every fault. The digest is that of the files as written, secrets unexpanded."""
     file = configfile.read(path, KIND, environ=environ)
-    faults = [*_unusable_tokens(str(path), file.sources or {}), *_unusable_mail_files(str(path), file.channels)]
+    faults = [*_unusable_tokens(str(path), file.sources or {}), *unusable_files(str(path), file.channels)]
     written = hashlib.sha256(path.read_bytes())
     topology = None
     if file.topology_file is not None:
@@ -170,79 +151,3 @@ def _unusable_tokens(name: str, sources: Mapping[str, SourceFile]) -> Iterator[F
                 read(path)
             except Unreadable as error:
                 yield Fault(name, 0, f"sources.{source}.{key}", str(error), "a file with one token a line")
-
-
-def _unusable_mail_files(name: str, channels: Mapping[str, ChannelFile]) -> Iterator[Fault]:
-    """Likewise for what a mail needs."""
-    for channel, file in channels.items():
-        if not isinstance(file, EmailFile):
-            continue
-        try:
-            if file.password_file is not None:
-                read_password(Path(file.password_file))
-        except Unreachable as error:
-            yield Fault(name, 0, f"channels.{channel}.password_file", str(error), "a file with a password in one line")
-        try:
-            if file.ca_file is not None:
-                trust(Path(file.ca_file))
-        except Unreachable as error:
-            yield Fault(name, 0, f"channels.{channel}.ca_file", str(error), "a file with certificates, in PEM")
-
-
-def channel_of(file: ChannelFile, *, external_url: str | None = None) -> Channel:
-    """`external_url` is how people reach this receiver, for links."""
-    match file:
-        case TerminalFile():
-            return Terminal(sys.stdout)
-        case WebhookFile():
-            return Webhook(
-                url=file.url,
-                headers=file.headers,
-                timeout_seconds=_seconds(file.timeout),
-                retry_seconds_max=_seconds(file.retry_for),
-                secret_file=Path(file.secret_file) if file.secret_file else None,
-            )
-        case EmailFile():
-            smarthost = parse_smarthost(file.smarthost)
-            return Email(
-                smarthost=smarthost,
-                sender=parse_mailbox(file.sender),
-                recipients=[parse_mailbox(each) for each in file.to],
-                username=file.username,
-                password_file=Path(file.password_file) if file.password_file else None,
-                tls=tls_of(smarthost, file.tls),
-                ca_file=Path(file.ca_file) if file.ca_file else None,
-                attach_json=file.attach_json,
-                timeout_seconds=_seconds(file.timeout or "30s"),
-                retry_seconds_max=_seconds(file.retry_for),
-            )
-        case SlackFile(webhook_url_file=str(webhook_url_file)):
-            return SlackWebhook(
-                webhook_url_file=Path(webhook_url_file),
-                external_url=external_url,
-                timeout_seconds=_seconds(file.timeout),
-                retry_seconds_max=_seconds(file.retry_for),
-            )
-        case SlackFile():
-            return Slack(
-                channel=file.channel or "",
-                token_file=Path(file.token_file or ""),
-                api_url=file.api_url,
-                external_url=external_url,
-                timeout_seconds=_seconds(file.timeout),
-                retry_seconds_max=_seconds(file.retry_for),
-            )
-        case PagerDutyFile():
-            return PagerDuty(
-                url=file.url or PAGERDUTY_URL,
-                routing_key_file=Path(file.routing_key_file),
-                external_url=external_url,
-                timeout_seconds=_seconds(file.timeout),
-                retry_seconds_max=_seconds(file.retry_for),
-            )
-        case _:
-            assert_never(file)
-
-
-def _seconds(duration: str) -> float:
-    return parse_duration(duration) / timedelta(seconds=1)

@@ -10,10 +10,11 @@ from typing import TextIO
 
 from receiver import settings
 from receiver.channels import Refused, Unreachable
+from receiver.channels.making import channel_of
 from receiver.clock import SystemClock
 from receiver.incident import AlertRecord, Group, Incident, Status
 from receiver.message import Kind, Message, compose
-from receiver.policy.file import ChannelFile
+from receiver.policy.channelfile import ChannelFile
 
 _LABELS = {"alertname": "SampleAlert", "service": "shop", "severity": "info"}
 
@@ -103,7 +104,7 @@ def _alerts(at: datetime) -> Iterator[AlertRecord]:
 
 
 async def _shown(file: ChannelFile, message: Message) -> str:
-    channel = settings.channel_of(file)
+    channel = channel_of(file)
     try:
         return channel.preview(message)
     finally:
@@ -111,7 +112,7 @@ async def _shown(file: ChannelFile, message: Message) -> str:
 
 
 async def _sent(file: ChannelFile, message: Message) -> str:
-    channel = settings.channel_of(file)
+    channel = channel_of(file)
     try:
         return await channel.send(message)
     finally:

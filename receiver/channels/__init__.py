@@ -9,6 +9,7 @@ slackblocks.py  what that message looks like
 pagerduty.py    one PagerDuty incident for each of ours: triggered, acknowledged, resolved
 addresses.py    what a message links to
 posting.py      one POST, for those of them that need its answer
+making.py       makes each of what the policy file says
 
 A channel makes one attempt. It returns what the other side said, or raises Unreachable (try again later) or
 Refused (trying again cannot help). Retries, order and limits are the outbox's.

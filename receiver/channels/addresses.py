@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from receiver.incident import AlertView
+from receiver.view import AlertView
 
 ADDRESS_CHARACTERS_MAX = 900
 # What could end a link, or lead elsewhere than the web, is shown to nobody.

@@ -21,9 +21,9 @@ from typing import NamedTuple
 
 from guard.printable import printable
 from receiver import message as messages
-from receiver.incident import AlertView, IncidentView
 from receiver.message import DIGEST_LANE, Document, Kind, Message
 from receiver.policy.mail import Mailbox
+from receiver.view import AlertView, IncidentView
 
 ALERTS_SHOWN_MAX = 50
 ALERTS_CHARACTERS_MAX = 40_000

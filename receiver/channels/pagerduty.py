@@ -18,8 +18,9 @@ from receiver import message as messages
 from receiver.channels import Refused, Taken
 from receiver.channels.addresses import graph_address, incident_address, runbook_address
 from receiver.channels.posting import Poster, secret_in
-from receiver.incident import AlertView, IncidentView, severity_rank
+from receiver.incident import severity_rank
 from receiver.message import Document, Kind, Message
+from receiver.view import AlertView, IncidentView
 
 SUMMARY_CHARACTERS_MAX = 1024
 DEDUP_KEY_CHARACTERS_MAX = 255

@@ -15,8 +15,9 @@ import msgspec
 from guard.printable import printable
 from receiver import message as messages
 from receiver.channels.addresses import graph_address, incident_address, is_address, runbook_address
-from receiver.incident import AlertView, IncidentView, severity_rank
+from receiver.incident import severity_rank
 from receiver.message import Document, Kind, Message
+from receiver.view import AlertView, IncidentView
 
 HEADER_CHARACTERS_MAX = 150
 BLOCK_CHARACTERS_MAX = 3000

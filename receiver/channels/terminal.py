@@ -15,8 +15,8 @@ from typing import TextIO
 from guard.printable import printable
 from receiver import message as messages
 from receiver.channels import Unreachable
-from receiver.incident import IncidentView
 from receiver.message import Document, Kind, Message
+from receiver.view import IncidentView
 
 PRINT_SECONDS_MAX = 5.0
 ALERTS_SHOWN = 5

@@ -10,13 +10,14 @@ from aiohttp import web
 from receiver.chaincheck import ChainCheck
 from receiver.clock import Clock
 from receiver.doors.answers import answer, limit_of, refuse
-from receiver.incident import AlertView, IncidentView, Status, Step, alert_view, incident_view
+from receiver.incident import Status, Step
 from receiver.metrics import program_version
 from receiver.outbox import Outbox
 from receiver.reconcile import Reconciliation
 from receiver.runner import Runner
 from receiver.state import State
 from receiver.store import Store
+from receiver.view import AlertView, IncidentView, alert_view, incident_view
 
 LIMIT_MAX = 10_000
 OUTCOMES = ("owed", "delivered", "refused")

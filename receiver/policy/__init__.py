@@ -6,6 +6,9 @@ mail.py      ops@example.org, smtp.example.org:587
 windows.py   Sun 02:00-04:00, by the clock on the wall
 topology.py  which service needs which
 fields.py    kinds of text that stand in the files at many places
+channelfile.py  channels as people write them
+channelchecks.py  what is wrong with them
+shapes.py    looking into a document of any shape
 file.py      the files as people write them
 freeze.py    the policy that they become
 checks.py    what needs more than one place of a file to be seen

@@ -4,20 +4,20 @@ do not fit together. Every check bears any shape of document; what the schema fi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
 from guard.configfile import Problem
 from receiver.incident import SEVERITIES
+from receiver.policy.channelchecks import channel_faults
+from receiver.policy.channelfile import SlackFile
 from receiver.policy.duration import format_duration, parse_duration
-from receiver.policy.file import ReceiverFile, SlackFile
-from receiver.policy.mail import Tls, parse_smarthost, tls_of
+from receiver.policy.file import ReceiverFile
 from receiver.policy.schedulechecks import schedule_faults, schedule_warnings
+from receiver.policy.shapes import Path, duration_in, items, listed, names, one_of
 from receiver.policy.topology import cycle
 from receiver.policy.windows import parse_once
-
-Path = tuple[str | int, ...]
 
 
 class Bounds(NamedTuple):
@@ -68,28 +68,26 @@ def problems(document: object) -> Iterator[Problem]:
     """Of receiver.yml."""
     if not isinstance(document, dict):
         return
-    channels = _names(document.get("channels"))
-    escalations = _names(document.get("escalations"))
+    channels = names(document.get("channels"))
+    escalations = names(document.get("escalations"))
     yield from _sources(document.get("sources"))
     yield from _routes(document.get("routes"), escalations)
-    for name, escalation in _items(document.get("escalations")):
+    for name, escalation in items(document.get("escalations")):
         stages = escalation.get("stages") if isinstance(escalation, dict) else None
         yield from _stages(("escalations", name, "stages"), stages, channels)
         yield from _calls(("escalations", name, "stages"), stages, document)
         yield from _repeat(("escalations", name, "repeat"), escalation)
-    yield from _channels(document.get("channels"))
-    if not _list(document.get("routes")) and len(escalations) > 1:
+    if not listed(document.get("routes")) and len(escalations) > 1:
         yield Problem(
             path=("escalations",),
             found=f"{len(escalations)} escalations and no routes",
             expected="routes that say which incidents take which escalation",
         )
-    for name, channel in _items(document.get("channels")):
-        if isinstance(channel, dict) and channel.get("type") == "email":
-            yield from _mail(("channels", name), channel)
     yield from _correlate(document.get("correlate"))
     yield from _topology(document)
     yield from _maintenance(document.get("maintenance"))
+    for told in channel_faults(document.get("channels")):
+        yield Problem(*told)
     for told in schedule_faults(document.get("schedules"), document.get("people"), document.get("channels")):
         yield Problem(*told)
     for bounds in DURATIONS:
@@ -111,8 +109,8 @@ def topology_problems(document: object, at: Path = ()) -> Iterator[Problem]:
     """Of topology.yml, or of what stands under `topology`."""
     services = document.get("services") if isinstance(document, dict) else None
     depends_on = {
-        name: [each for each in _list(service.get("depends_on")) if isinstance(each, str)]
-        for name, service in _items(services)
+        name: [each for each in listed(service.get("depends_on")) if isinstance(each, str)]
+        for name, service in items(services)
         if isinstance(service, dict)
     }
     if found := cycle(depends_on):
@@ -124,7 +122,7 @@ def topology_problems(document: object, at: Path = ()) -> Iterator[Problem]:
 
 
 def _sources(sources: object) -> Iterator[Problem]:
-    for name, source in _items(sources):
+    for name, source in items(sources):
         if not isinstance(source, dict):
             continue
         url = source.get("alertmanager_url")
@@ -144,21 +142,21 @@ def _sources(sources: object) -> Iterator[Problem]:
 
 
 def _routes(routes: object, escalations: list[str]) -> Iterator[Problem]:
-    for index, route in enumerate(_list(routes)):
+    for index, route in enumerate(listed(routes)):
         name = route.get("escalation") if isinstance(route, dict) else None
         if isinstance(name, str) and name not in escalations:
-            yield Problem(path=("routes", index, "escalation"), found=f"{name!r}", expected=_one_of(escalations))
+            yield Problem(path=("routes", index, "escalation"), found=f"{name!r}", expected=one_of(escalations))
 
 
 def _stages(path: Path, stages: object, channels: list[str]) -> Iterator[Problem]:
     earlier = None
-    for index, stage in enumerate(_list(stages)):
+    for index, stage in enumerate(listed(stages)):
         if not isinstance(stage, dict):
             continue
-        for place, name in enumerate(_list(stage.get("notify"))):
+        for place, name in enumerate(listed(stage.get("notify"))):
             if isinstance(name, str) and name not in channels:
-                yield Problem(path=(*path, index, "notify", place), found=f"{name!r}", expected=_one_of(channels))
-        delay = _duration(stage.get("delay", "0s"))
+                yield Problem(path=(*path, index, "notify", place), found=f"{name!r}", expected=one_of(channels))
+        delay = duration_in(stage.get("delay", "0s"))
         if delay is None:
             continue  # a fault of its own, found by the schema
         if earlier is not None and delay < earlier:
@@ -171,9 +169,9 @@ def _stages(path: Path, stages: object, channels: list[str]) -> Iterator[Problem
 
 
 def _calls(path: Path, stages: object, document: dict[object, object]) -> Iterator[Problem]:
-    known = {"schedule": _names(document.get("schedules")), "person": _names(document.get("people"))}
-    for index, stage in enumerate(_list(stages)):
-        for place, call in enumerate(_list(stage.get("notify")) if isinstance(stage, dict) else ()):
+    known = {"schedule": names(document.get("schedules")), "person": names(document.get("people"))}
+    for index, stage in enumerate(listed(stages)):
+        for place, call in enumerate(listed(stage.get("notify")) if isinstance(stage, dict) else ()):
             if not isinstance(call, dict):
                 continue
             where = (*path, index, "notify", place)
@@ -183,7 +181,7 @@ def _calls(path: Path, stages: object, document: dict[object, object]) -> Iterat
                 yield Problem(path=where, found=found, expected="a schedule or a person, exactly one of them")
             for key in told:
                 if isinstance(call[key], str) and call[key] not in known[key]:
-                    yield Problem(path=(*where, key), found=f"{call[key]!r}", expected=_one_of(known[key]))
+                    yield Problem(path=(*where, key), found=f"{call[key]!r}", expected=one_of(known[key]))
 
 
 def _repeat(path: Path, escalation: object) -> Iterator[Problem]:
@@ -191,8 +189,8 @@ def _repeat(path: Path, escalation: object) -> Iterator[Problem]:
     repeat = escalation.get("repeat") if isinstance(escalation, dict) else None
     if not isinstance(escalation, dict) or not isinstance(repeat, dict):
         return
-    last = max((_delay(stage) for stage in _list(escalation.get("stages"))), default=timedelta())
-    every = _duration(repeat.get("every"))
+    last = max((_delay(stage) for stage in listed(escalation.get("stages"))), default=timedelta())
+    every = duration_in(repeat.get("every"))
     if every is not None and timedelta() < every <= last:
         yield Problem(
             path=(*path, "every"),
@@ -202,41 +200,8 @@ def _repeat(path: Path, escalation: object) -> Iterator[Problem]:
 
 
 def _delay(stage: object) -> timedelta:
-    delay = _duration(stage.get("delay", "0s")) if isinstance(stage, dict) else None
+    delay = duration_in(stage.get("delay", "0s")) if isinstance(stage, dict) else None
     return delay if delay is not None else timedelta()
-
-
-def _mail(path: Path, channel: dict[str, object]) -> Iterator[Problem]:
-    username, password, chosen = (channel.get(key) for key in ("username", "password_file", "tls"))
-    if username is None and password is not None:
-        yield Problem((*path, "password_file"), "a password and no user", "username beside it")
-    if username is not None and password is None:
-        yield Problem((*path, "username"), "a user and no password", "password_file beside it")
-    try:
-        smarthost = parse_smarthost(str(channel.get("smarthost")))
-        tls = tls_of(smarthost, None if chosen is None else str(chosen))
-    except ValueError:
-        return  # a fault of its own, found by the schema
-    if tls is Tls.NONE and username is not None and not smarthost.is_here:
-        yield Problem((*path, "tls"), "'none', which sends the password in the clear", "starttls or tls")
-    if tls is Tls.NONE and channel.get("ca_file") is not None:
-        yield Problem((*path, "ca_file"), "certificates, and no TLS", "`tls: starttls` or `tls: tls` beside it")
-
-
-def _channels(channels: object) -> Iterator[Problem]:
-    for name, channel in _items(channels):
-        if not isinstance(channel, dict) or channel.get("type") != "slack":
-            continue
-        path = ("channels", name)
-        ways = [key for key in ("token_file", "webhook_url_file") if channel.get(key) is not None]
-        if len(ways) != 1:
-            found = " and ".join(f"`{key}`" for key in ways) or "no way to Slack"
-            yield Problem(path, found, "either `token_file` with `channel`, or `webhook_url_file`")
-        elif ways == ["token_file"] and channel.get("channel") is None:
-            yield Problem((*path, "channel"), "nothing", "a channel in quotes, such as '#ops', beside `token_file`")
-        elif ways == ["webhook_url_file"] and channel.get("channel") is not None:
-            expected = "no `channel` beside `webhook_url_file`: a webhook posts where it was made for"
-            yield Problem((*path, "channel"), f"{channel['channel']!r}", expected)
 
 
 # --- correlation -------------------------------------------------------------------------------------------------
@@ -244,7 +209,7 @@ def _channels(channels: object) -> Iterator[Problem]:
 
 def _correlate(rules: object) -> Iterator[Problem]:
     yield from _names_twice("correlate", rules)
-    for index, rule in enumerate(_list(rules)):
+    for index, rule in enumerate(listed(rules)):
         if isinstance(rule, dict):
             written = {key: value for key, value in rule.items() if value is not None}
             yield from _rule(("correlate", index), written)
@@ -272,7 +237,7 @@ def _rule(path: Path, rule: dict[object, object]) -> Iterator[Problem]:
 
 
 def _sequence(path: Path, rule: dict[object, object]) -> Iterator[Problem]:
-    equal = [label for label in _list(rule.get("equal")) if isinstance(label, str)]
+    equal = [label for label in listed(rule.get("equal")) if isinstance(label, str)]
     if rule.get("equal") == []:
         yield Problem((*path, "equal"), "an empty list", "at least one label that all steps share, such as user")
     severity = rule.get("severity")
@@ -292,7 +257,7 @@ def _topology(document: dict[str, object]) -> Iterator[Problem]:
     written = [key for key in ("topology", "topology_file") if document.get(key) is not None]
     needing = [
         index
-        for index, rule in enumerate(_list(document.get("correlate")))
+        for index, rule in enumerate(listed(document.get("correlate")))
         if isinstance(rule, dict) and rule.get("depends_on_label") is not None
     ]
     if len(written) > 1:
@@ -313,7 +278,7 @@ def _topology(document: dict[str, object]) -> Iterator[Problem]:
 
 def _maintenance(items: object) -> Iterator[Problem]:
     yield from _names_twice("maintenance", items)
-    for index, item in enumerate(_list(items)):
+    for index, item in enumerate(listed(items)):
         if not isinstance(item, dict):
             continue
         path = ("maintenance", index)
@@ -340,19 +305,11 @@ def _order(path: Path, item: dict[str, object]) -> Iterator[Problem]:
 def _durations(document: object, bounds: Bounds) -> Iterator[Problem]:
     least, most = parse_duration(bounds.least), parse_duration(bounds.most)
     for path, text in _places(document, bounds.key.replace("[]", ".[]").split(".")):
-        duration = _duration(text)
+        duration = duration_in(text)
         if duration is None or least <= duration <= most or (bounds.zero and not duration):
             continue
         besides = f"0s ({bounds.zero}), or " if bounds.zero else ""
         yield Problem(path, f"{text!r}", f"{besides}a duration from {bounds.least} to {bounds.most}")
-
-
-def _duration(text: object) -> timedelta | None:
-    """Nothing where it is a fault of its own, found by the schema."""
-    try:
-        return parse_duration(text) if isinstance(text, str) else None
-    except ValueError:
-        return None
 
 
 def _places(value: object, steps: Sequence[str], path: Path = ()) -> Iterator[tuple[Path, object]]:
@@ -361,10 +318,10 @@ def _places(value: object, steps: Sequence[str], path: Path = ()) -> Iterator[tu
         case []:
             yield path, value
         case ["NAME", *rest]:
-            for name, inner in _items(value):
+            for name, inner in items(value):
                 yield from _places(inner, rest, (*path, name))
         case ["[]", *rest]:
-            for index, inner in enumerate(_list(value)):
+            for index, inner in enumerate(listed(value)):
                 yield from _places(inner, rest, (*path, index))
         case [key, *rest] if isinstance(value, dict) and key in value:
             yield from _places(value[key], rest, (*path, key))
@@ -375,24 +332,7 @@ def _places(value: object, steps: Sequence[str], path: Path = ()) -> Iterator[tu
 
 def _names_twice(key: str, items: object) -> Iterator[Problem]:
     seen: dict[str, int] = {}
-    for index, item in enumerate(_list(items)):
+    for index, item in enumerate(listed(items)):
         name = item.get("name") if isinstance(item, dict) else None
         if isinstance(name, str) and seen.setdefault(name, index) != index:
             yield Problem((key, index, "name"), f"{name!r}, the name of {key}[{seen[name]}]", "a name of its own")
-
-
-def _one_of(names: Iterable[str]) -> str:
-    listed = ", ".join(sorted(names))
-    return f"one of: {listed}" if listed else "a name that is defined (none is)"
-
-
-def _names(value: object) -> list[str]:
-    return [name for name, _ in _items(value)]
-
-
-def _items(value: object) -> list[tuple[str, object]]:
-    return [(name, item) for name, item in value.items() if isinstance(name, str)] if isinstance(value, dict) else []
-
-
-def _list(value: object) -> list[object]:
-    return value if isinstance(value, list) else []

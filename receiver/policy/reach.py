@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from receiver.policy.file import ChannelFile, EmailFile, SlackFile
+from receiver.policy.channelfile import ChannelFile, EmailFile, SlackFile
 from receiver.policy.policy import Contact
 
 

@@ -22,29 +22,27 @@ from receiver.policy.schedulefile import (
     people_of,
     schedules_of,
 )
+from receiver.policy.shapes import Path, Told, items, one_of
 from receiver.policy.windows import WEEKDAYS
 
 T = TypeVar("T")
-Path = tuple[str | int, ...]
-Told = tuple[Path, str, str]  # where, what was found, what was expected
 
 _WEEK_MINUTES = 7 * 24 * 60
 _HOUR = timedelta(hours=1)
 _LONGEST = timedelta(days=365)
-_NAMES_SHOWN = 20
 
 
 def schedule_faults(schedules: object, people: object, channels: object) -> Iterator[Told]:
     """Each is given as it was written, whatever its shape is."""
-    known = [name for name, _ in _items(people)]
-    for name, schedule in _items(schedules):
-        written = dict(_items(schedule))
+    known = [name for name, _ in items(people)]
+    for name, schedule in items(schedules):
+        written = dict(items(schedule))
         path = ("schedules", name)
         yield from _rotations((*path, "rotations"), written.get("rotations"), known)
         yield from _overrides((*path, "overrides"), written.get("overrides"), known, written.get("time_zone", "UTC"))
-    ways = [name for name, _ in _items(channels)]
-    for name, person in _items(people):
-        for index, contact in _numbered(dict(_items(person)).get("notify"), ContactFile):
+    ways = [name for name, _ in items(channels)]
+    for name, person in items(people):
+        for index, contact in _numbered(dict(items(person)).get("notify"), ContactFile):
             yield from _contact(("people", name, "notify", index), contact, ways)
 
 
@@ -146,26 +144,15 @@ def _contact(path: Path, contact: ContactFile, channels: Sequence[str]) -> Itera
         found = " and ".join(f"`{method}`" for method in methods) or "no way to this person"
         yield path, found, "exactly one of: " + ", ".join(ContactFile.__struct_fields__)
     if contact.channel is not None and contact.channel not in channels:
-        yield (*path, "channel"), f"{contact.channel!r}", _one_of(channels)
+        yield (*path, "channel"), f"{contact.channel!r}", one_of(channels)
 
 
 def _person(path: Path, name: str, people: Sequence[str]) -> Iterator[Told]:
     if name not in people:
-        yield path, f"{name!r}", _one_of(people)
+        yield path, f"{name!r}", one_of(people)
 
 
 # --- shapes --------------------------------------------------------------------------------------------------------
-
-
-def _one_of(names: Sequence[str]) -> str:
-    if len(names) > _NAMES_SHOWN:
-        return f"one of the {len(names)} names that are defined"
-    listed = ", ".join(sorted(names))
-    return f"one of: {listed}" if listed else "a name that is defined (none is)"
-
-
-def _items(value: object) -> list[tuple[str, object]]:
-    return [(name, item) for name, item in value.items() if isinstance(name, str)] if isinstance(value, dict) else []
 
 
 def _numbered(value: object, kind: type[T]) -> Iterator[tuple[int, T]]:

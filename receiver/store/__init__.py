@@ -4,6 +4,7 @@ schema.py    the tables of SQLite
 packing.py   bodies are kept compressed
 journal.py   reading the journal and its hash chain, also in a store that a receiver is using
 loading.py   reading the alerts that a start needs
+reading.py   what doors ask
 removal.py   the SQL that takes out what is too old
 database.py  all other SQL, synchronous and single-threaded: one call, one transaction
 sqlite.py    the store of the embedded default: a thread of its own, and one fsync for all that is waiting

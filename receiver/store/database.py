@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from receiver.entry import Entry, EntrySetAside, write
-from receiver.incident import AlertRecord, Incident, Status, Step
+from receiver.incident import AlertRecord, Incident
 from receiver.known import Known, name_of
 from receiver.message import Message
 from receiver.policy.policy import NO_POLICY, Policy
@@ -32,17 +31,16 @@ from receiver.state import (
     State,
     StepTaken,
 )
-from receiver.store import Anchor, Delivery, Draft, Loaded, SetAside, Size, Walked
+from receiver.store import Anchor, Draft, Loaded, SetAside, Size, Walked
 from receiver.store import journal as chain_of
 from receiver.store.loading import alerts_in_memory
 from receiver.store.packing import Packing
+from receiver.store.reading import Reading, structs
 from receiver.store.removal import Removal
 from receiver.store.schema import MIGRATIONS, TABLES, VERSION
 
 SET_ASIDE_MAX = 100
 _encode = msgspec.json.Encoder(order="deterministic").encode
-
-T = TypeVar("T")
 
 
 class Commit(msgspec.Struct, frozen=True):
@@ -81,6 +79,7 @@ class Database:
         self._path = path
         self._prepare(new_name)
         self._journal = chain_of.Journal(self._connection)
+        self.reading = Reading(self._connection)
         self.removal = self.removes_with(self._connection, self._journal)
         self.journal = self._journal.name
         self._position, self._hash = self._head()
@@ -224,7 +223,9 @@ class Database:
             journal=self.journal,
             policy=msgspec.json.decode(policy, type=Policy) if policy else NO_POLICY,
             known=self._known(),
-            incidents=self._structs(Incident, "SELECT data FROM incidents WHERE in_memory = 1 ORDER BY position, id"),
+            incidents=structs(
+                self._connection, Incident, "SELECT data FROM incidents WHERE in_memory = 1 ORDER BY position, id"
+            ),
             alerts=alerts_in_memory(self._connection),
         )
         return Loaded(state=state, position=int(self._meta("position", 0)))
@@ -234,85 +235,10 @@ class Database:
         return [decoder.decode(data) for (data,) in self._connection.execute("SELECT data FROM known ORDER BY name")]
 
     def owed(self) -> list[Message]:
-        return self._structs(Message, "SELECT data FROM outbox ORDER BY number")
-
-    def deliveries(self, limit: int, channel: str, incident: str, outcome: str) -> list[Delivery]:
-        """Newest first. An empty text is every one; `outcome` is owed, delivered or refused."""
-        columns = "number, id, channel, incident, kind, created_at"
-        where = "(:channel = '' OR channel = :channel) AND (:incident = '' OR incident = :incident)"
-        rows = self._connection.execute(
-            f"SELECT {columns}, NULL, 'owed', NULL, NULL, '' FROM outbox "  # noqa: S608 - from the lines above
-            f"WHERE {where} AND :outcome IN ('', 'owed') UNION ALL "
-            f"SELECT {columns}, settled_at, outcome, attempts, seconds, answer FROM deliveries "
-            f"WHERE {where} AND :outcome IN ('', outcome) ORDER BY number DESC LIMIT :limit",
-            {"channel": channel, "incident": incident, "outcome": outcome, "limit": limit},
-        )
-        return [
-            Delivery(
-                message=message,
-                channel=to,
-                incident=about,
-                kind=kind,
-                created_at=datetime.fromisoformat(created_at),
-                settled_at=datetime.fromisoformat(settled_at) if settled_at else None,
-                outcome=became,
-                attempts=attempts,
-                seconds=seconds,
-                answer=answer,
-            )
-            for _, message, to, about, kind, created_at, settled_at, became, attempts, seconds, answer in rows
-        ]
+        return structs(self._connection, Message, "SELECT data FROM outbox ORDER BY number")
 
     def entries(self, after: int, limit: int) -> list[Entry]:
         return list(self._journal.entries(after=after, limit=limit))
-
-    def incidents(self, status: str, text: str, limit: int) -> list[Incident]:
-        """Newest first. `status` is one of Status, `active` (all but resolved) or `all`."""
-        where = {"all": "1", "active": f"status != '{Status.RESOLVED}'"}.get(status, "status = :status")
-        return self._structs(
-            Incident,
-            f"SELECT data FROM incidents WHERE {where} AND (:text = '' OR instr(text, :text)) "  # noqa: S608 - from the table above
-            "ORDER BY position DESC, id DESC LIMIT :limit",
-            {"status": status, "text": text.lower(), "limit": limit},
-        )
-
-    def incident(self, identifier: str) -> Incident | None:
-        found = self._structs(Incident, "SELECT data FROM incidents WHERE id = ?", (identifier,))
-        return found[0] if found else None
-
-    def alerts(self, limit: int, incident: str | None) -> list[AlertRecord]:
-        """Those of one incident in the order in which they joined, or of all incidents in memory, newest first:
-        these without what older incidents keep of alerts that moved on."""
-        if incident is not None:
-            return self._structs(
-                AlertRecord,
-                "SELECT data FROM alerts WHERE incident = ? ORDER BY number LIMIT ?",
-                (incident, limit),
-            )
-        return self._structs(
-            AlertRecord,
-            "SELECT alerts.data FROM alerts JOIN incidents ON incidents.id = alerts.incident "
-            "WHERE incidents.in_memory = 1 AND json_extract(CAST(alerts.data AS TEXT), '$.moved_on') IS NOT 1 "
-            "ORDER BY alerts.number DESC LIMIT ?",
-            (limit,),
-        )
-
-    def steps(self, incident: str, limit: int) -> list[Step]:
-        newest = self._structs(
-            Step, "SELECT data FROM steps WHERE incident = ? ORDER BY number DESC LIMIT ?", (incident, limit)
-        )
-        return newest[::-1]
-
-    def last_set_aside(self, limit: int) -> list[SetAside]:
-        return self._structs(SetAside, "SELECT data FROM set_aside ORDER BY number DESC LIMIT ?", (limit,))
-
-    def entries_set_aside(self, limit: int) -> list[EntrySetAside]:
-        return self._structs(
-            EntrySetAside, "SELECT data FROM entries_set_aside ORDER BY position DESC LIMIT ?", (limit,)
-        )
-
-    def untold(self) -> list[EntrySetAside]:
-        return self._structs(EntrySetAside, "SELECT data FROM entries_set_aside WHERE told = 0 ORDER BY position")
 
     def size(self) -> Size:
         entries, _ = self._journal.head()
@@ -372,10 +298,6 @@ class Database:
 
     def _put_meta(self, key: str, value: object) -> None:
         self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
-
-    def _structs(self, kind: type[T], query: str, values: Any = ()) -> list[T]:
-        decoder = msgspec.json.Decoder(kind)
-        return [decoder.decode(data) for (data,) in self._connection.execute(query, values)]
 
 
 def connect(path: Path) -> sqlite3.Connection:

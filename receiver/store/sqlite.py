@@ -133,30 +133,30 @@ class SqliteStore:
         return await self._asked(lambda: self._reader.entries(after, limit))
 
     async def incidents(self, *, status: str, text: str, limit: int) -> list[Incident]:
-        return await self._asked(lambda: self._reader.incidents(status, text, limit))
+        return await self._asked(lambda: self._reader.reading.incidents(status, text, limit))
 
     async def incident(self, identifier: str) -> Incident | None:
-        return await self._asked(lambda: self._reader.incident(identifier))
+        return await self._asked(lambda: self._reader.reading.incident(identifier))
 
     async def alerts(self, *, limit: int, incident: str | None = None) -> list[AlertRecord]:
-        return await self._asked(lambda: self._reader.alerts(limit, incident))
+        return await self._asked(lambda: self._reader.reading.alerts(limit, incident))
 
     async def steps(self, incident: str, limit: int) -> list[Step]:
-        return await self._asked(lambda: self._reader.steps(incident, limit))
+        return await self._asked(lambda: self._reader.reading.steps(incident, limit))
 
     async def last_set_aside(self, limit: int) -> list[SetAside]:
-        return await self._asked(lambda: self._reader.last_set_aside(limit))
+        return await self._asked(lambda: self._reader.reading.last_set_aside(limit))
 
     async def entries_set_aside(self, limit: int) -> list[EntrySetAside]:
-        return await self._asked(lambda: self._reader.entries_set_aside(limit))
+        return await self._asked(lambda: self._reader.reading.entries_set_aside(limit))
 
     async def untold(self) -> list[EntrySetAside]:
-        return await self._asked(self._reader.untold)
+        return await self._asked(self._reader.reading.untold)
 
     async def deliveries(
         self, *, limit: int, channel: str = "", incident: str = "", outcome: str = ""
     ) -> list[Delivery]:
-        return await self._asked(lambda: self._reader.deliveries(limit, channel, incident, outcome))
+        return await self._asked(lambda: self._reader.reading.deliveries(limit, channel, incident, outcome))
 
     async def size(self) -> Size:
         return await self._asked(self._reader.size)

@@ -11,8 +11,9 @@ import pytest
 
 from guard.configfile import InvalidConfig
 from receiver import settings
+from receiver.channels.making import channel_of
 from receiver.policy.policy import Escalation, Policy, Stage
-from receiver.settings import Settings, channel_of
+from receiver.settings import Settings
 
 FAULTY = """\
 routes:

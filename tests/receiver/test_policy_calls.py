@@ -8,7 +8,7 @@ import pytest
 
 from guard.configfile import InvalidConfig
 from receiver import settings
-from receiver.policy.file import EmailFile, SlackFile
+from receiver.policy.channelfile import EmailFile, SlackFile
 from receiver.policy.policy import Call
 
 POLICY = """

@@ -9,9 +9,10 @@ import pytest
 
 from guard.configfile import InvalidConfig
 from receiver import settings
+from receiver.channels.making import channel_of
 from receiver.channels.pagerduty import PagerDuty
 from receiver.channels.slack import Slack, SlackWebhook
-from receiver.settings import Settings, channel_of
+from receiver.settings import Settings
 
 Load = Callable[[str], Settings]
 

@@ -29,7 +29,7 @@ from receiver.entry import (
     TimePassed,
     Undeliverable,
 )
-from receiver.incident import AlertCounts, AlertRecord, Incident, Status, severity_rank
+from receiver.incident import AlertRecord, Incident, Status, severity_rank
 from receiver.message import DIGEST_LANE, Kind
 from receiver.own import SOURCE as OWN_SOURCE
 from receiver.policy.matcher import matches_all
@@ -38,6 +38,7 @@ from receiver.policy.schedule import on_call
 from receiver.quiet import cooldown_of
 from receiver.state import IncidentForgotten, State, StepTaken
 from receiver.storm import DIGEST_INCIDENTS_MAX
+from receiver.view import AlertCounts
 from tests.simulation.evidence import PAGES, Broken, Evidence, Moment, expect
 from tests.simulation.world import Decide, History, encoded
 

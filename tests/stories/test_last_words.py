@@ -10,9 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from receiver.incident import Incident, IncidentView, Status
+from receiver.incident import Incident, Status
 from receiver.message import Message
 from receiver.message import read as read_message
+from receiver.view import IncidentView
 from tests.stories.story import Store, Story
 
 CHANNELS = """

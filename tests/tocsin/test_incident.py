@@ -23,7 +23,7 @@ from msgspec.structs import replace
 
 from guard.listen import listening, parse_address
 from receiver.doors.api import StepView, WholeIncident
-from receiver.incident import AlertCounts, AlertView, IncidentView
+from receiver.view import AlertCounts, AlertView, IncidentView
 from tests.receiver.builders import SURELY, named, webhook
 from tests.receiver.world import World, receiver, run
 from tocsin import incident
