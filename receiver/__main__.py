@@ -25,6 +25,7 @@ from receiver.clock import SystemClock
 from receiver.doors.acts import Acts
 from receiver.doors.api import Api
 from receiver.doors.app import application
+from receiver.doors.doing import Doing
 from receiver.doors.health import Health
 from receiver.doors.oncall import OnCall
 from receiver.doors.page import Page
@@ -258,7 +259,7 @@ class _Receiver:
                 reconciliation=self._reconciliation,
                 chain=self._chain,
             ),
-            acts=Acts(store=store, runner=runner),
+            acts=Acts(doing=Doing(store=store, runner=runner)),
             oncall=OnCall(runner=runner, clock=clock),
             health=Health(store=store, runner=runner, outbox=outbox, metrics=self._metrics, reload=self.reload),
             page=Page(store=store, runner=runner, clock=clock, external_url=self._chosen.web_external_url),

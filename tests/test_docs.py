@@ -36,6 +36,7 @@ from receiver.clock import SystemClock
 from receiver.doors.acts import Acts
 from receiver.doors.api import Api
 from receiver.doors.app import application
+from receiver.doors.doing import Doing
 from receiver.doors.health import Health
 from receiver.doors.oncall import OnCall
 from receiver.doors.page import Page
@@ -280,7 +281,7 @@ def test_exactly_the_doors_of_the_receiver_are_documented(tmp_path: Path) -> Non
                 reconciliation=Reconciliation(known=lambda: runner.state, perform=runner.perform, clock=clock),
                 chain=ChainCheck(store, on_checked=lambda _: None, submit=runner.submit, known=lambda: runner.state),
             ),
-            acts=Acts(store=store, runner=runner),
+            acts=Acts(doing=Doing(store=store, runner=runner)),
             oncall=OnCall(runner=runner, clock=clock),
             health=Health(store=store, runner=runner, outbox=outbox, metrics=metrics, reload=no_reload),
             page=Page(store=store, runner=runner, clock=clock, external_url=None),

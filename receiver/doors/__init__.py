@@ -4,6 +4,7 @@ quick.py    the quick way to the next, before the web framework
 webhook.py  POST /webhook/SOURCE: 200 only when it is on disk
 api.py      GET /api/v1/...: what the store knows, for programs
 oncall.py   GET /api/v1/oncall: who is on call, and when
+doing.py    an act of a person, whichever door it came by
 acts.py     POST /api/v1/incidents/ID/...: what people do to an incident
 health.py   /-/healthy, /-/ready, /-/reload, /health, /health/detailed, /metrics
 page.py     / for people: what is open, and how to connect Alertmanager

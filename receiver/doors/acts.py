@@ -14,15 +14,12 @@ from aiohttp import web
 from msgspec import Meta
 
 from guard.peers import is_loopback
-from receiver.doors.answers import answer, refuse
-from receiver.doors.api import incident_document
+from receiver.doors.answers import RETRY, answer, refuse
+from receiver.doors.doing import ACT_SECONDS_MAX, Doing, NotDone
 from receiver.entry import VIAS, Acknowledged, Act, Assigned, Merged, Noted, ResolvedByHand, Snoozed, Split
 from receiver.policy.duration import parse_duration
-from receiver.runner import Runner
-from receiver.store import Store, StoreFailed
 
 ACT_BYTES_MAX = 65_536
-ACT_SECONDS_MAX = 5.0
 BY_CHARACTERS_MAX = 100
 NOTE_CHARACTERS_MAX = 4_000
 SNOOZE_SECONDS_MAX = 30 * 86_400
@@ -35,7 +32,6 @@ _By = Annotated[str, Meta(min_length=1, max_length=BY_CHARACTERS_MAX, pattern=r"
 _Identifier = Annotated[str, Meta(min_length=1, max_length=IDENTIFIER_CHARACTERS_MAX, pattern=r"\S")]
 _Text = Annotated[str, Meta(min_length=1, max_length=NOTE_CHARACTERS_MAX, pattern=r"\S")]
 _NOT_BLANK = r"`str` matching regex '\\S'"  # as msgspec says it
-_RETRY = {"Retry-After": "5"}
 
 
 class Plain(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -84,9 +80,8 @@ T = TypeVar("T", Plain, Putting, Writing, Giving, Joining, Parting)
 
 
 class Acts:
-    def __init__(self, *, store: Store, runner: Runner, seconds_max: float = ACT_SECONDS_MAX) -> None:
-        self._store = store
-        self._runner = runner
+    def __init__(self, *, doing: Doing, seconds_max: float = ACT_SECONDS_MAX) -> None:
+        self._doing = doing
         self._seconds_max = seconds_max
 
     async def acknowledge(self, request: web.Request) -> web.Response:
@@ -139,7 +134,7 @@ class Acts:
                         text = f"the body is larger than {ACT_BYTES_MAX} bytes"
                         raise web.HTTPRequestEntityTooLarge(ACT_BYTES_MAX, len(body), text=text)
         except TimeoutError:
-            refuse(503, f"the body did not arrive within {self._seconds_max:g} seconds", headers=_RETRY)
+            refuse(503, f"the body did not arrive within {self._seconds_max:g} seconds", headers=RETRY)
         try:
             return msgspec.json.decode(bytes(body), type=form)
         except msgspec.ValidationError as error:
@@ -150,20 +145,10 @@ class Acts:
             refuse(400, f"body: expected JSON, found something else ({error})")
 
     async def _do(self, act: Act, *, other: str | None = None) -> web.Response:
-        """`other` is a second incident that the act names: it must be there as well."""
         try:
-            for identifier in (act.incident, *(() if other is None else (other,))):
-                if await self._store.incident(identifier) is None:
-                    refuse(404, f"there is no incident {identifier[:80]!r}")
-            async with asyncio.timeout(self._seconds_max):
-                refused = await self._runner.perform(act)
-            if refused is not None:
-                refuse(409, refused)
-            return answer(await incident_document(self._store, act.incident))
-        except StoreFailed as error:
-            refuse(503, f"the store fails ({error}): try again", headers=_RETRY)
-        except TimeoutError:
-            refuse(503, "it is not decided yet, and may still be: look before you try again", headers=_RETRY)
+            return answer(await self._doing.do(act, other=other))
+        except NotDone as error:
+            refuse(error.status, str(error), headers=RETRY if error.status == 503 else {})
 
 
 def _incident(request: web.Request) -> str:

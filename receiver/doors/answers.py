@@ -9,6 +9,9 @@ from typing import NoReturn
 import msgspec
 from aiohttp import web
 
+# Beside a 503: when it is worth asking again.
+RETRY = {"Retry-After": "5"}
+
 _encoder = msgspec.json.Encoder()
 _EXCEPTIONS: dict[int, type[web.HTTPException]] = {
     400: web.HTTPBadRequest,

@@ -13,6 +13,7 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
 from receiver.doors.acts import ACT_BYTES_MAX, SPLIT_ALERTS_MAX, Acts
+from receiver.doors.doing import Doing
 from receiver.entry import VIAS
 from tests.receiver.builders import webhook
 from tests.receiver.world import World, receiver, run
@@ -168,7 +169,7 @@ VERBS = ("acknowledge", "resolve", "snooze", "note", "assign", "merge", "split")
 
 async def noted_from(world: World, address: str, verb: str) -> int:
     """The status of a request with the body of a note; with any other act its refusal would be a 400."""
-    acts = Acts(store=world.disk, runner=world.runner)  # type: ignore[arg-type]
+    acts = Acts(doing=Doing(store=world.disk, runner=world.runner))  # type: ignore[arg-type]
     note = Body(by="ana", text="a disk")
     match = {"id": await opened(world)}
     request = make_mocked_request("POST", "/", match_info=match, transport=From(address), payload=note)

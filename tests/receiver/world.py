@@ -26,6 +26,7 @@ from receiver.clock import SystemClock
 from receiver.doors.acts import Acts
 from receiver.doors.api import Api
 from receiver.doors.app import application
+from receiver.doors.doing import Doing
 from receiver.doors.health import Health
 from receiver.doors.oncall import OnCall
 from receiver.doors.page import Page
@@ -232,7 +233,7 @@ async def _running(
             reconciliation=reconciliation,
             chain=chain,
         ),
-        acts=Acts(store=store, runner=runner, **acts),
+        acts=Acts(doing=Doing(store=store, runner=runner, **acts), **acts),
         oncall=OnCall(runner=runner, clock=clock),
         health=Health(store=store, runner=runner, outbox=outbox, metrics=metrics, reload=reload),
         page=Page(store=store, runner=runner, clock=clock, external_url=None),

@@ -1,0 +1,45 @@
+"""An act of a person on its way: whichever door it came by, it is done when it is decided and on disk."""
+
+from __future__ import annotations
+
+import asyncio
+
+from receiver.doors.api import incident_document
+from receiver.entry import Act
+from receiver.runner import Runner
+from receiver.store import Store, StoreFailed
+
+ACT_SECONDS_MAX = 5.0
+
+
+class NotDone(Exception):
+    """404: there is no such incident. 409: its state does not allow it. 503: it is not known to be done. The text is
+    for the person who asked."""
+
+    def __init__(self, status: int, text: str) -> None:
+        self.status = status
+        super().__init__(text)
+
+
+class Doing:
+    def __init__(self, *, store: Store, runner: Runner, seconds_max: float = ACT_SECONDS_MAX) -> None:
+        self._store = store
+        self._runner = runner
+        self._seconds_max = seconds_max
+
+    async def do(self, act: Act, *, other: str | None = None) -> dict[str, object]:
+        """The incident as it is afterwards. `other` is a second incident that the act names: it must be there as well.
+        Raises NotDone."""
+        try:
+            for identifier in (act.incident, *(() if other is None else (other,))):
+                if await self._store.incident(identifier) is None:
+                    raise NotDone(404, f"there is no incident {identifier[:80]!r}")
+            async with asyncio.timeout(self._seconds_max):
+                refused = await self._runner.perform(act)
+            if refused is not None:
+                raise NotDone(409, refused)
+            return await incident_document(self._store, act.incident)
+        except StoreFailed as error:
+            raise NotDone(503, f"the store fails ({error}): try again") from error
+        except TimeoutError:
+            raise NotDone(503, "it is not decided yet, and may still be: look before you try again") from None
