@@ -76,7 +76,7 @@ class Evidence:
         self.moments: list[Moment] = []
         self.outcomes: Counter[tuple[Act, str | None]] = Counter()  # of what people did, as the journal has it
         self._cut: dict[Group, None] = {}  # as the journal has it: bodies that left alerts out, and fetched groups
-        aside = self.database.entries_set_aside(10**9)
+        aside = self.database.reading.entries_set_aside(10**9)
         self.aside = {each.position: each for each in aside}  # nothing was decided about these: replaying skips them
         for entry in self.entries:
             if entry.position in self.aside:

@@ -73,11 +73,13 @@ def test_what_is_left_of_the_journal_has_an_unbroken_chain_and_nothing_that_coun
         assert left[0].position == anchor.position + 1
         assert (anchor.position, anchor.hash) in {(each.position, each.hash) for each in told}
         # So are incidents, with all that belongs to them.
-        kept = {each.id for each in database.incidents("all", "", 10**6)}
+        kept = {each.id for each in database.reading.incidents("all", "", 10**6)}
         gone = {f"T-{n}" for n in range(1, 10**3)} - kept
-        assert all(not database.steps(each, 1) and not database.alerts(1, each) for each in sorted(gone)[:50])
-        assert {each.incident for each in database.deliveries(10**6, "", "", "")} <= {*kept, DIGEST_LANE}
-        for each in database.incidents(Status.RESOLVED, "", 10**6):
+        assert all(
+            not database.reading.steps(each, 1) and not database.reading.alerts(1, each) for each in sorted(gone)[:50]
+        )
+        assert {each.incident for each in database.reading.deliveries(10**6, "", "", "")} <= {*kept, DIGEST_LANE}
+        for each in database.reading.incidents(Status.RESOLVED, "", 10**6):
             if each.id in evidence.loaded.state.incidents:
                 continue  # resolved by hand, and its alerts fire on
             assert each.resolved_at is not None

@@ -95,7 +95,7 @@ def test_what_cannot_be_decided_is_set_aside_and_all_else_holds(
         except Exception as error:  # noqa: BLE001 - whatever it is, the seed is what people need
             pytest.fail(f"seed {seed}: {error!r}")
         assert sorted(evidence.aside) == [entry.position for entry in evidence.entries if poisoned(entry)]
-        own = [each for each in evidence.database.incidents("all", "", 10**6) if each.group == GROUP]
+        own = [each for each in evidence.database.reading.incidents("all", "", 10**6) if each.group == GROUP]
         assert bool(own) == bool(evidence.aside)
         seen.update(aside=len(evidence.aside), crashes=evidence.history.crashes, told=sum(bool(e.told) for e in own))
     assert min(seen["aside"], seen["crashes"], seen["told"]) > 5
