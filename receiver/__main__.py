@@ -7,6 +7,7 @@ import asyncio
 import gc
 import logging
 import os
+import random
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -127,7 +128,7 @@ class _Receiver:
             store, clock=self._clock, on_decided=self._decided, messages_owed=lambda: self._outbox.owed
         )
         receipts = Receipts(self._incident)
-        self._outbox = Outbox(report=self._runner.submit, clock=self._clock, receipts=receipts)
+        self._outbox = Outbox(report=self._runner.submit, clock=self._clock, chance=random.random, receipts=receipts)
         self._reconciliation = Reconciliation(
             known=lambda: self._runner.state, perform=self._runner.perform, clock=self._clock
         )

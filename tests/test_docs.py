@@ -269,7 +269,7 @@ def test_exactly_the_doors_of_the_receiver_are_documented(tmp_path: Path) -> Non
         clock, store = SystemClock(), open_sqlite(tmp_path / "r.db")
         metrics = Metrics(clock=clock)
         runner = Runner(store, clock=clock, on_decided=lambda *_: None, messages_owed=lambda: 0)
-        outbox = Outbox(report=runner.submit, clock=clock)
+        outbox = Outbox(report=runner.submit, clock=clock, chance=lambda: 0.0)
         app = application(
             webhook=WebhookDoor(runner=runner, store=store, metrics=metrics, clock=clock),
             api=Api(

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from receiver.channelqueue import ANSWER_CHARACTERS_MAX, JITTER_PART, NOT_WRITTEN, Chance
 from receiver.channels import Refused, Unreachable
 from receiver.entry import Delivered, Undeliverable
 from receiver.message import Message
-from receiver.outbox import ANSWER_CHARACTERS_MAX, NOT_WRITTEN, Outbox
+from receiver.outbox import Outbox
 from receiver.store import StoreFailed, StoreRefused
 from tests.receiver.builders import AT, message
 from tests.receiver.quickloop import LoopClock, run_quickly
@@ -101,8 +102,10 @@ class Journal:
 
 
 @asynccontextmanager
-async def outbox(journal: Journal, *messages: Message, **channels: Scripted) -> AsyncIterator[Outbox]:
-    box = Outbox(report=journal.submit, clock=LoopClock())
+async def outbox(
+    journal: Journal, *messages: Message, chance: Chance = lambda: 0.0, **channels: Scripted
+) -> AsyncIterator[Outbox]:
+    box = Outbox(report=journal.submit, clock=LoopClock(), chance=chance)
     box.replace_channels(channels)
     box.add(messages)
     box.start()
@@ -156,6 +159,19 @@ def test_attempts_come_less_and_less_often_up_to_once_a_minute() -> None:
     assert waits == pytest.approx([1, 2, 4, 8, 16, 32, 60, 60, 60])
     assert isinstance(report, Delivered)
     assert report.attempts == 10
+
+
+def test_a_part_of_each_pause_is_chance_and_the_deadline_stays() -> None:
+    async def test() -> list[Delivered | Undeliverable]:
+        journal, dice = Journal(), itertools.cycle([0.0, 0.5, 0.99])
+        async with outbox(journal, message("T-1"), chance=lambda: next(dice), chat=chat):
+            return await journal.until(1)
+
+    chat = Scripted({"T-1": [busy()] * 100}, retry_seconds_max=20.0)
+    (report,) = run_quickly(test)
+    waits = [later - earlier for (earlier, _), (later, _) in itertools.pairwise(chat.attempts)]
+    assert waits == pytest.approx([1, 2 * (1 - 0.5 * JITTER_PART), 4 * (1 - 0.99 * JITTER_PART), 8, 12])
+    assert isinstance(report, Undeliverable)
 
 
 def test_a_time_that_the_other_side_names_is_waited_for() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -202,7 +203,7 @@ async def _running(
         return await runner.submit(fact)
 
     store: Any = disk
-    outbox = Outbox(report=report, clock=clock)
+    outbox = Outbox(report=report, clock=clock, chance=random.random)
     runner = Runner(store, clock=clock, on_decided=decided, messages_owed=lambda: outbox.owed, **decider)
     reconciliation = Reconciliation(known=lambda: runner.state, perform=runner.perform, clock=clock)
     reconciliation.replace_sources(loaded.sources or {})

@@ -148,14 +148,14 @@ class ForgetsTheTime(Runner):
 class AsksAgainInsteadOfWriting(Outbox):
     """When the journal cannot take the answer, the message is sent once more."""
 
-    def __init__(self, *, report: Any, clock: Any) -> None:
+    def __init__(self, *, report: Any, **more: Any) -> None:
         async def report_twice(fact: Any) -> None:
             await report(fact)
             if isinstance(fact, Delivered):
                 await self._channels[fact.channel].send(self._sent[fact.message])
 
         self._sent: dict[str, Message] = {}
-        super().__init__(report=report_twice, clock=clock)
+        super().__init__(report=report_twice, **more)
 
     def add(self, messages: Any) -> None:
         for message in messages:
@@ -173,11 +173,11 @@ class ForgetsWhatItKnows(Database):
 class ReportsNothing(Outbox):
     """Sends, and tells nobody."""
 
-    def __init__(self, *, report: Any, clock: Any) -> None:
+    def __init__(self, *, report: Any, **more: Any) -> None:
         async def nobody(_: object) -> None:
             await asyncio.sleep(0)
 
-        super().__init__(report=nobody, clock=clock)
+        super().__init__(report=nobody, **more)
 
 
 BROKEN = {

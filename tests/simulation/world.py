@@ -208,7 +208,9 @@ class World:
         def known(identifier: str) -> Incident | None:
             return runner.state.incidents.get(identifier)  # of the state that there is then
 
-        outbox = self._parts.outbox(report=runner.submit, clock=clock, receipts=Receipts(known))
+        outbox = self._parts.outbox(
+            report=runner.submit, clock=clock, chance=self._chance.random, receipts=Receipts(known)
+        )
         outbox.replace_channels(self._channels)
         owed: Sequence[Message] = await _until_written(lambda: runner.start(self._policy))
         outbox.add(owed)
