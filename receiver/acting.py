@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from receiver.entry import Acknowledged, Act, Assigned, Merged, Noted, ResolvedByHand, Snoozed, Split
 from receiver.incident import Incident, NotInTable, Status, Trigger, next_status
 from receiver.ledger import Ledger
-from receiver.lifecycle import in_hand, over
+from receiver.lifecycle import again_of, in_hand, over
 from receiver.merging import Impossible, holder_of, merge, split
 from receiver.message import Kind
 from receiver.telling import tell_change, tell_now
@@ -82,11 +82,15 @@ def _acknowledge(ledger: Ledger, incident: Incident, fact: Acknowledged, status:
 
 
 def _keep(ledger: Ledger, incident: Incident, fact: Acknowledged) -> None:
-    """Somebody has it already, and the channels know who. Whoever says it again keeps it for longer."""
-    until = in_hand(ledger, incident, incident.status, by=fact.by).acknowledged_until
-    if until is not None and until != incident.acknowledged_until:
-        incident = replace(incident, acknowledged_until=until)
-        ledger.step(incident, "still acknowledged", f"{fact.by} says so{_until(incident)}", by=fact.by)
+    """Somebody has it already, and the channels know who. Whoever says it again keeps it for longer, and knows how
+    large it is by now."""
+    assert incident.acknowledged_by is not None
+    kept = in_hand(ledger, incident, incident.status, by=incident.acknowledged_by)
+    grew = again_of(ledger.policy, kept).firing_more > 0 and kept.answered_firing != incident.answered_firing
+    if kept.acknowledged_until != incident.acknowledged_until or grew:
+        ledger.step(kept, "still acknowledged", f"{fact.by} says so{_until(kept)}", by=fact.by)
+    else:
+        ledger.put(kept)
 
 
 def _until(incident: Incident) -> str:
@@ -101,6 +105,7 @@ def _snooze(ledger: Ledger, incident: Incident, fact: Snoozed, status: Status) -
         status=status,
         acknowledged_by=None,
         snoozed_until=until,
+        answered_firing=incident.firing,
         muted=False,
         quiet_until=None,
         due_at=None,

@@ -61,7 +61,7 @@ from receiver.incident import KEYS_MAX, AlertRecord, Group, Incident, Status, Tr
 from receiver.joining import Moves, named, stale_at
 from receiver.known import Cut
 from receiver.ledger import Decision, Ledger
-from receiver.lifecycle import end_acknowledgement, end_snooze, open_again, resolve, rest
+from receiver.lifecycle import end_acknowledgement, end_snooze, grown, open_again, resolve, rest
 from receiver.own import Undecidable, tell_broken, tell_set_aside
 from receiver.policy.duration import format_duration
 from receiver.policy.policy import Policy
@@ -325,9 +325,11 @@ def _load_policy(ledger: Ledger, fact: PolicyLoaded) -> None:
         if kept.firing:
             kept = replace(kept, stale_at=_stale_anew(ledger, kept))
         lost = incident.escalation not in ledger.policy.escalations  # or it never had one
-        tell_stages(ledger, routed(ledger, kept) if lost else kept)
-        if flaps(ledger.state.policy, kept) and not flaps(ledger.policy, kept):
-            tell_change(ledger, ledger.incident(kept.id))  # its updates were held off under the policy before
+        anew = grown(ledger, routed(ledger, kept) if lost else kept)
+        tell_stages(ledger, anew)
+        held_off = flaps(ledger.state.policy, kept) and not flaps(ledger.policy, kept)  # under the policy before
+        if held_off or anew.status is not kept.status:
+            tell_change(ledger, ledger.incident(kept.id))
 
 
 def _stale_anew(ledger: Ledger, incident: Incident) -> datetime | None:

@@ -39,6 +39,8 @@ class Trigger(enum.StrEnum):
     MERGE = "merge"
     SNOOZE_ENDED = "snooze ended"
     SEVERITY_ROSE = "severity rose"
+    GREW = "grew"
+    SEQUENCE_COMPLETE = "sequence complete"
     LAST_ALERT_RESOLVED = "last alert resolved"
     HEARD_NOTHING = "nothing heard"
     MUTED = "muted"
@@ -54,7 +56,6 @@ TRANSITIONS: Mapping[tuple[Status, Trigger], Status] = {
     (Status.OPEN, Trigger.SNOOZE): Status.SNOOZED,
     (Status.OPEN, Trigger.RESOLVE): Status.RESOLVED,
     (Status.OPEN, Trigger.MERGE): Status.RESOLVED,
-    (Status.OPEN, Trigger.SEVERITY_ROSE): Status.OPEN,
     (Status.OPEN, Trigger.LAST_ALERT_RESOLVED): Status.RESOLVED,
     (Status.OPEN, Trigger.HEARD_NOTHING): Status.RESOLVED,
     (Status.OPEN, Trigger.MUTED): Status.SNOOZED,
@@ -63,6 +64,8 @@ TRANSITIONS: Mapping[tuple[Status, Trigger], Status] = {
     (Status.ACKNOWLEDGED, Trigger.RESOLVE): Status.RESOLVED,
     (Status.ACKNOWLEDGED, Trigger.MERGE): Status.RESOLVED,
     (Status.ACKNOWLEDGED, Trigger.SEVERITY_ROSE): Status.OPEN,
+    (Status.ACKNOWLEDGED, Trigger.GREW): Status.OPEN,
+    (Status.ACKNOWLEDGED, Trigger.SEQUENCE_COMPLETE): Status.OPEN,
     (Status.ACKNOWLEDGED, Trigger.ACKNOWLEDGEMENT_ENDED): Status.OPEN,
     (Status.ACKNOWLEDGED, Trigger.LAST_ALERT_RESOLVED): Status.RESOLVED,
     (Status.ACKNOWLEDGED, Trigger.HEARD_NOTHING): Status.RESOLVED,
@@ -72,6 +75,8 @@ TRANSITIONS: Mapping[tuple[Status, Trigger], Status] = {
     (Status.SNOOZED, Trigger.MERGE): Status.RESOLVED,
     (Status.SNOOZED, Trigger.SNOOZE_ENDED): Status.OPEN,
     (Status.SNOOZED, Trigger.SEVERITY_ROSE): Status.OPEN,
+    (Status.SNOOZED, Trigger.GREW): Status.OPEN,
+    (Status.SNOOZED, Trigger.SEQUENCE_COMPLETE): Status.OPEN,
     (Status.SNOOZED, Trigger.LAST_ALERT_RESOLVED): Status.RESOLVED,
     (Status.SNOOZED, Trigger.HEARD_NOTHING): Status.RESOLVED,
     (Status.SNOOZED, Trigger.SHOWN_AGAIN): Status.OPEN,
@@ -186,7 +191,7 @@ class Incident(msgspec.Struct, frozen=True):
     apart: bool = False  # a person split it off: nothing finds it, only its own alerts come back to it
     named: bool = False  # its title is a rule's and does not follow its alerts
     active_at: datetime | None = None  # when an alert last joined it or went
-    announced: bool = False  # its first stage was taken since it was opened, or opened again
+    announced: bool = False  # a stage told somebody since it was opened, or opened again
     reopened: int = 0  # how often: it flaps
     calm_at: datetime | None = None  # it flaps and nothing fires: over then, if it stays so
     awaits: Group | None = None  # nothing fires, but a body of this group left alerts out: not over yet
@@ -202,6 +207,7 @@ class Incident(msgspec.Struct, frozen=True):
     assigned_to: str | None = None
     round: int = 0  # how often its escalation has begun anew by itself
     acknowledged_until: datetime | None = None  # while it is acknowledged: when that ends
+    answered_firing: int | None = None  # how many fired when somebody acknowledged it, or put it off
     receipts: dict[str, str] = {}  # by channel: by what the other side knows the latest message about it again
 
     @property

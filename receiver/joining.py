@@ -23,6 +23,7 @@ from receiver.incident import (
     Group,
     Incident,
     Status,
+    Trigger,
     highest_severity,
     severity_rank,
     shared_labels,
@@ -32,6 +33,7 @@ from receiver.ledger import Ledger
 from receiver.lifecycle import (
     REMEMBERED,
     fires_again,
+    grown,
     heard_again,
     open_again,
     risen,
@@ -39,9 +41,8 @@ from receiver.lifecycle import (
     wind_down,
 )
 from receiver.merging import in_words, take_over
-from receiver.message import Kind
 from receiver.policy.policy import Rule, Sequence
-from receiver.telling import flaps, routed, tell_change, tell_now, tell_stages, tell_update
+from receiver.telling import routed, tell_change, tell_stages, tell_update
 from receiver.texts import CHARACTERS_MAX
 
 
@@ -189,18 +190,18 @@ def conclude(ledger: Ledger, incident: Incident, arrival: Arrival) -> None:
         wind_down(ledger, incident, why="none of its alerts fires any more")
         return
     rose = severity_rank(incident.severity) > severity_rank(arrival.severity)
+    answered = incident.status is not Status.OPEN
     if incident.escalates_from is None:
         incident = routed(ledger, incident)
     elif rose:
-        incident = routed(ledger, risen(ledger, incident, before=arrival.severity))
+        incident = risen(ledger, incident, before=arrival.severity)
     elif arrival.completed:
-        incident = heard_again(ledger, incident, "it was {status} before the sequence was complete")
-    tell_stages(ledger, incident)
+        why = "it was {status} before the sequence was complete"
+        incident = heard_again(ledger, incident, Trigger.SEQUENCE_COMPLETE, why)
+    tell_stages(ledger, grown(ledger, incident))
     incident = ledger.incident(incident.id)
-    if rose and flaps(ledger.policy, incident) and incident.quiet_until is None:
-        tell_now(ledger, incident, Kind.ESCALATED)  # that it comes and goes is known; that it is worse is not
-    elif rose:
-        tell_change(ledger, incident)
+    if rose or (answered and incident.status is Status.OPEN):
+        tell_change(ledger, incident)  # also of what flaps: that it comes and goes is known, this is not
     else:
         tell_update(ledger, incident)
 

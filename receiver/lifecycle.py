@@ -13,8 +13,8 @@ from receiver.incident import Incident, Status, Trigger, next_status
 from receiver.ledger import Ledger
 from receiver.message import Kind
 from receiver.policy.duration import format_duration
-from receiver.policy.policy import Sequence
-from receiver.telling import flaps, tell_change, tell_now, tell_stages, tell_update
+from receiver.policy.policy import Again, Policy, Sequence
+from receiver.telling import flaps, routed, tell_change, tell_now, tell_stages, tell_update
 
 REMEMBERED = timedelta(hours=1)
 # After the end of a silence Alertmanager shows the alert again, or the next look at its API says what became of it.
@@ -38,7 +38,9 @@ def in_hand(ledger: Ledger, incident: Incident, status: Status, *, by: str) -> I
     escalation = ledger.policy.escalations.get(incident.escalation or "")
     lasts = None if escalation is None else escalation.acknowledged_for
     until = None if lasts is None else ledger.at + lasts
-    return replace(incident, status=status, acknowledged_by=by, acknowledged_until=until)
+    return replace(
+        incident, status=status, acknowledged_by=by, acknowledged_until=until, answered_firing=incident.firing
+    )
 
 
 def end_acknowledgement(ledger: Ledger, incident: Incident) -> None:
@@ -48,12 +50,9 @@ def end_acknowledgement(ledger: Ledger, incident: Incident) -> None:
         incident,
         status=next_status(incident.status, Trigger.ACKNOWLEDGEMENT_ENDED),
         acknowledged_by=None,
-        escalates_from=ledger.at,
-        stage=0,
-        round=0,
         updated_at=ledger.at,
     )
-    tell_stages(ledger, ledger.step(incident, "acknowledgement ended", why))
+    tell_stages(ledger, ledger.step(_from_the_first_stage(ledger, incident), "acknowledgement ended", why))
     tell_change(ledger, ledger.incident(incident.id))
 
 
@@ -75,29 +74,47 @@ def shown_again(ledger: Ledger, incident: Incident, why: str) -> Incident:
     return ledger.step(incident, "no longer muted", f"{why}: it is open again")
 
 
+def again_of(policy: Policy, incident: Incident) -> Again:
+    """What its escalation says of when people are paged again; an incident without one has the defaults."""
+    escalation = policy.escalations.get(incident.escalation or "")
+    return Again() if escalation is None else escalation.again
+
+
 def risen(ledger: Ledger, incident: Incident, *, before: str) -> Incident:
-    """The severity rose. Who acknowledged or snoozed it did so for something milder."""
+    """The severity rose: it is routed again. Who acknowledged or snoozed it did so for something milder, and who was
+    told of it was told of that; the escalation that it has now says whether they are paged again."""
     why = f"from {before} to {incident.severity}, the highest of its alerts"
-    incident = ledger.step(incident, "severity rose", why)
-    return heard_again(ledger, incident, "it was {status} when it was milder")
+    incident = routed(ledger, ledger.step(incident, "severity rose", why))
+    if not again_of(ledger.policy, incident).severity_rises:
+        return incident
+    if incident.status is Status.OPEN and (incident.stage or incident.round):
+        return ledger.step(_from_the_first_stage(ledger, incident), "escalated anew", "it was milder when it was told")
+    return heard_again(ledger, incident, Trigger.SEVERITY_ROSE, "it was {status} when it was milder")
 
 
-def heard_again(ledger: Ledger, incident: Incident, why: str) -> Incident:
+def grown(ledger: Ledger, incident: Incident) -> Incident:
+    """Somebody acknowledged or snoozed it, and by now so many more alerts fire that they are told again."""
+    before, more = incident.answered_firing, again_of(ledger.policy, incident).firing_more
+    answered = incident.status in (Status.ACKNOWLEDGED, Status.SNOOZED) and not incident.muted
+    if not answered or before is None or not more or incident.firing < before + more:
+        return incident
+    why = f"{incident.firing} of its alerts fire, and {before} did when it was {incident.status}"
+    incident = ledger.step(incident, "grew", f"{why}: that is {more} more, or above")
+    return heard_again(ledger, incident, Trigger.GREW, "it was {status} when it was smaller")
+
+
+def heard_again(ledger: Ledger, incident: Incident, trigger: Trigger, why: str) -> Incident:
     """It is not what somebody acknowledged or snoozed: everybody is told again. `{status}` in `why` is filled in."""
     if incident.status is Status.OPEN:
         return incident
     why = f"{why.format(status=incident.status)}: it is open again, and its escalation begins anew"
-    incident = replace(
-        incident,
-        status=next_status(incident.status, Trigger.SEVERITY_ROSE),
-        acknowledged_by=None,
-        snoozed_until=None,
-        muted=False,
-        escalates_from=ledger.at,
-        stage=0,
-        round=0,
-    )
-    return ledger.step(incident, "open again", why)
+    status = next_status(incident.status, trigger)
+    incident = replace(incident, status=status, acknowledged_by=None, snoozed_until=None, muted=False)
+    return ledger.step(_from_the_first_stage(ledger, incident), "open again", why)
+
+
+def _from_the_first_stage(ledger: Ledger, incident: Incident) -> Incident:
+    return replace(incident, escalates_from=ledger.at, stage=0, round=0)
 
 
 def open_again(ledger: Ledger, incident: Incident) -> Incident:

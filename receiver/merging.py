@@ -116,9 +116,11 @@ def merge(ledger: Ledger, incident: Incident, fact: Merged) -> None:
     if together > most:
         raise Impossible(f"together they have {together} alerts; at most {most} are possible (incident_alerts_max)")
     before = into.severity
+    if into.answered_firing is not None:  # what a person brings is known
+        into = replace(into, answered_firing=into.answered_firing + incident.firing)
     into = take_over(ledger, incident, into, why=f"{fact.by} says that it is the same", by=fact.by)
     if severity_rank(into.severity) > severity_rank(before):
-        into = routed(ledger, risen(ledger, into, before=before))
+        into = risen(ledger, into, before=before)
     tell_stages(ledger, into)
     into = ledger.incident(into.id)
     if flaps(ledger.policy, into) and into.quiet_until is None:
@@ -288,9 +290,11 @@ def _tell_of(ledger: Ledger, to: Incident, taken: list[AlertRecord], *, by: str,
 def _without(ledger: Ledger, incident: Incident, taken: list[AlertRecord], *, firing: int) -> Incident:
     """What the incident is by the alerts that are left in it; `firing` of those that are taken out fire."""
     remaining = list(ledger.alerts_of(incident))
+    answered = incident.answered_firing
     incident = replace(
         incident,
         firing=incident.firing - firing,
+        answered_firing=None if answered is None else max(0, answered - firing),
         resolved=incident.resolved - (len(taken) - firing),
         cooling=any(alert.quiet_until is not None for alert in remaining),
         doubted_until=_doubted_until(remaining),

@@ -64,8 +64,7 @@ def _take_stages(ledger: Ledger, incident: Incident) -> Incident:
             return ledger.put(replace(incident, due_at=following.at))
         stage = escalation.stages[following.number]
         left_out = why_not(stage, incident, ledger.at)
-        known = incident.announced and incident.told
-        kind = Kind.ESCALATED if known or following.number or following.round else Kind.OPENED
+        kind = Kind.ESCALATED if incident.announced and incident.told else Kind.OPENED
         incident = replace(incident, round=following.round, stage=following.number + 1, due_at=None)
         name = in_words(escalation, following)
         if left_out is not None:
@@ -75,7 +74,7 @@ def _take_stages(ledger: Ledger, incident: Incident) -> Incident:
         if not told.channels:
             ledger.counts["stages_unreached"] += 1
         why = f"it was due: the escalation {incident.escalation!r} now tells {told.words}"
-        incident = ledger.step(replace(incident, announced=True), name, why)
+        incident = ledger.step(replace(incident, announced=incident.announced or bool(told.channels)), name, why)
         incident = tell(ledger, incident, kind, told.channels)
     return ledger.put(replace(incident, due_at=None))
 

@@ -177,6 +177,16 @@ class RepeatFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     times: Annotated[int, Meta(ge=1, le=REPEATS_MAX, description="after the first round")]
 
 
+class AgainFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When people are paged again about what they know."""
+
+    firing_more: Annotated[
+        int,
+        Meta(ge=0, le=INCIDENT_ALERTS_MAX, description="more alerts than when it was acknowledged; 0: never"),
+    ] = 0
+    severity_rises: Annotated[bool, Meta(description="the severity rises")] = True
+
+
 class EscalationFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whom to tell, in order, until the incident is resolved."""
 
@@ -185,6 +195,7 @@ class EscalationFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     acknowledged_for: Annotated[
         Duration | None, Meta(description="then an acknowledged incident is open again; from 1m to 30d")
     ] = None
+    again: AgainFile = AgainFile()
 
 
 class RouteFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

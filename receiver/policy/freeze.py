@@ -16,6 +16,7 @@ from receiver.policy.file import (
 )
 from receiver.policy.matcher import Matcher, parse_matcher
 from receiver.policy.policy import (
+    Again,
     ByLabels,
     Call,
     CauseAndSymptom,
@@ -52,6 +53,7 @@ def policy_of(file: ReceiverFile, *, digest: str, topology: TopologyFile | None 
             stages=tuple(map(_stage, escalation.stages)),
             repeat=_repeat(escalation.repeat),
             acknowledged_for=parse_duration(escalation.acknowledged_for) if escalation.acknowledged_for else None,
+            again=Again(escalation.again.firing_more, escalation.again.severity_rises),
         )
         for name, escalation in sorted(file.escalations.items())
     }

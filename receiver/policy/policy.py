@@ -42,11 +42,20 @@ class Repeat(msgspec.Struct, frozen=True):
     times: int
 
 
+class Again(msgspec.Struct, frozen=True):
+    """When what somebody acknowledged or put off is open again: so many more alerts fire (0: never), or the severity
+    rises. What is open begins anew when the severity rises."""
+
+    firing_more: int = 0
+    severity_rises: bool = True
+
+
 class Escalation(msgspec.Struct, frozen=True):
     name: str
     stages: tuple[Stage, ...]
     repeat: Repeat | None = None
     acknowledged_for: timedelta | None = None  # then it is open again
+    again: Again = Again()
 
 
 class Route(msgspec.Struct, frozen=True):

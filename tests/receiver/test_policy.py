@@ -12,7 +12,7 @@ import pytest
 from guard.configfile import InvalidConfig
 from receiver import settings
 from receiver.channels.making import channel_of
-from receiver.policy.policy import Escalation, Policy, Stage
+from receiver.policy.policy import Again, Escalation, Policy, Stage
 from receiver.settings import Settings
 
 FAULTY = """\
@@ -113,6 +113,17 @@ def test_the_bundled_example_is_valid_and_pages_what_is_critical() -> None:
     watchdog = policy.route({"alertname": "Watchdog", "severity": "critical"})
     assert watchdog is not None
     assert watchdog.escalation is None
+
+
+def test_people_are_paged_again_as_the_escalation_says(load: Callable[..., Settings]) -> None:
+    def again_of(written: str) -> Again:
+        text = f"escalations: {{x: {{stages: [{{notify: [c]}}]{written}}}}}\nchannels: {{c: {{type: terminal}}}}"
+        return load(text).policy.escalations["x"].again
+
+    assert again_of("") == Again(firing_more=0, severity_rises=True)
+    assert again_of(", again: {firing_more: 10, severity_rises: false}") == Again(10, severity_rises=False)
+    with pytest.raises(InvalidConfig, match=r"escalations\.x\.again\.firing_more: found the number -1"):
+        again_of(", again: {firing_more: -1}")
 
 
 def test_several_escalations_without_routes_are_refused(load: Callable[..., Settings]) -> None:

@@ -33,7 +33,7 @@ from receiver.incident import AlertRecord, Incident, Status, severity_rank
 from receiver.message import DIGEST_LANE, Kind
 from receiver.own import SOURCE as OWN_SOURCE
 from receiver.policy.matcher import matches_all
-from receiver.policy.policy import Maintenance, Sequence, Storms
+from receiver.policy.policy import Again, Maintenance, Sequence, Storms
 from receiver.policy.schedule import on_call
 from receiver.quiet import cooldown_of
 from receiver.state import IncidentForgotten, State, StepTaken
@@ -153,12 +153,13 @@ def nobody_is_paged_about_what_somebody_has_or_put_off(evidence: Evidence) -> No
             expect(after.status is Status.OPEN, f"{message.id} pages about an incident that is {after.status}")
             if before is None or before.status in (Status.OPEN, Status.RESOLVED):
                 continue
-            rose = severity_rank(after.severity) > severity_rank(before.severity)
+            rose = _became_worse(before, after) and _again_of(after, moment).severity_rises
             ended = before.snoozed_until is not None and before.snoozed_until <= moment.entry.at
             shown = before.muted and not after.muted
             completed = after.named and not before.named  # the last step of a sequence was seen
             expired = before.answer_ends is not None and before.answer_ends <= moment.entry.at
-            allowed = rose or ended or shown or completed or expired
+            grew = before.answered_firing is not None and _is_too_large(after, before.answered_firing, moment)
+            allowed = rose or ended or shown or completed or expired or grew
             expect(allowed, f"{message.id} pages although it was {before.status}")
 
 
@@ -177,6 +178,75 @@ def nobody_is_paged_twice_for_one_stage(evidence: Evidence) -> None:
                 known = paged.get((message.incident, message.channel))
                 expect(known != stage, f"{message.id} pages {message.channel} again for stage {after.stage}")
                 paged[message.incident, message.channel] = stage
+
+
+def what_grew_past_its_limit_is_paged_again_once(evidence: Evidence) -> None:
+    """What somebody acknowledged or put off, by how many fired then: people are what the journal says that they did."""
+    fired: dict[str, int] = {}
+    for moment in evidence.moments:
+        fact = moment.entry.fact
+        for identifier, after in moment.after.items():
+            before = moment.before.get(identifier)
+            match fact:
+                case Acknowledged() | Snoozed() if fact.incident == identifier:
+                    fired[identifier] = after.firing
+                case Merged() if fact.into == identifier:
+                    fired[identifier] = fired.get(identifier, 0) + moment.before[fact.incident].firing
+                case Split() if fact.merged == identifier:
+                    fired[identifier] = after.firing
+                case Split() if fact.incident == identifier and before is not None:
+                    fired[identifier] = max(0, fired.get(identifier, 0) - before.firing + after.firing)
+            if before is None or not _is_answered(before) or after.status is Status.RESOLVED:
+                continue
+            grew = _is_too_large(after, fired[identifier], moment)
+            expect(not grew or not _is_answered(after), f"{moment}: {identifier} grew, and nobody is told again")
+            if grew and after.quiet_until is None:
+                _is_paged_once(moment, after)
+
+
+def what_becomes_worse_begins_anew(evidence: Evidence) -> None:
+    """Unless the policy says otherwise, or nobody was to be told of it yet."""
+    for moment in evidence.moments:
+        for identifier, after in moment.after.items():
+            before = moment.before.get(identifier)
+            if before is None or Status.RESOLVED in (before.status, after.status) or not _became_worse(before, after):
+                continue
+            if not _again_of(after, moment).severity_rises:
+                continue
+            expect(after.status is Status.OPEN, f"{moment}: {identifier} became worse and is {after.status}")
+            began = before.status is Status.OPEN and not (before.stage or before.round)
+            anew = after.escalates_from == moment.entry.at
+            expect(began or anew, f"{moment}: {identifier} became worse, and its escalation goes on")
+
+
+def _became_worse(before: Incident, after: Incident) -> bool:
+    return severity_rank(after.severity) > severity_rank(before.severity)
+
+
+def _again_of(incident: Incident, moment: Moment) -> Again:
+    escalation = moment.policy.escalations.get(incident.escalation or "")
+    return Again() if escalation is None else escalation.again
+
+
+def _is_answered(incident: Incident) -> bool:
+    return incident.status in (Status.ACKNOWLEDGED, Status.SNOOZED) and not incident.muted
+
+
+def _is_too_large(incident: Incident, fired: int, moment: Moment) -> bool:
+    more = _again_of(incident, moment).firing_more
+    return more > 0 and incident.firing >= fired + more
+
+
+def _is_paged_once(moment: Moment, incident: Incident) -> None:
+    first = moment.policy.escalations[incident.escalation or ""].stages[0]
+    if first.delay or first.condition is not None:
+        return
+    pages = Counter(
+        each.channel for each in moment.decision.messages if each.incident == incident.id and each.kind in PAGES
+    )
+    for channel in first.notify:
+        told = pages[channel] == 1 or (not pages[channel] and channel in incident.held)
+        expect(told, f"{moment}: {incident.id} grew, and {channel} is paged {pages[channel]} times")
 
 
 _STAGE = re.compile(r"stage (\d+) of (\d+)(?:, round (\d+) of \d+)?(?: left out)?")
@@ -220,8 +290,7 @@ def no_stage_is_skipped_doubled_or_early(evidence: Evidence) -> None:
 
 def _begins_anew(before: Incident, after: Incident) -> bool:
     told = (before.escalates_from, before.escalation, before.reopened)
-    worse = severity_rank(after.severity) > severity_rank(before.severity)
-    return worse or told != (after.escalates_from, after.escalation, after.reopened)
+    return _became_worse(before, after) or told != (after.escalates_from, after.escalation, after.reopened)
 
 
 def only_who_may_changes_the_state_of_an_incident(evidence: Evidence) -> None:
@@ -715,6 +784,8 @@ CHECKERS: tuple[Callable[[Evidence], None], ...] = (
     messages_of_an_incident_keep_their_order,
     nobody_is_paged_about_what_somebody_has_or_put_off,
     nobody_is_paged_twice_for_one_stage,
+    what_grew_past_its_limit_is_paged_again_once,
+    what_becomes_worse_begins_anew,
     no_stage_is_skipped_doubled_or_early,
     nobody_is_paged_off_duty,
     only_who_may_changes_the_state_of_an_incident,

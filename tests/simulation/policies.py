@@ -99,6 +99,13 @@ maintenance: [{name: sundays, matchers: ['severity="warning"'], weekly: 'Sun 02:
 }
 
 
+_TEXTS["growing"] = (
+    _TEXTS["insisting"]
+    .replace("acknowledged_for: 1h", "acknowledged_for: 2h, again: {firing_more: 2}")
+    .replace("acknowledged_for: 30m", "again: {firing_more: 3, severity_rises: false}")
+)
+
+
 @lru_cache
 def policy_named(name: str) -> Policy:
     return policy_from(_TEXTS[name], digest=name)

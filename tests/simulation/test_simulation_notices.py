@@ -24,9 +24,9 @@ from receiver.ledger import Decision
 from receiver.message import Kind, Message
 from receiver.message import read as read_message
 from receiver.outbox import Outbox
-from receiver.policy.policy import Policy, Storms
+from receiver.policy.policy import Escalation, Policy, Storms
 from receiver.runner import Runner
-from receiver.state import AlertChanged, Change, IncidentChanged, KnownChanged, MessageSettled, State
+from receiver.state import AlertChanged, Change, IncidentChanged, KnownChanged, MessageSettled, State, StepTaken
 from receiver.store import Draft, StoreFailed
 from receiver.store.database import Commit, Database
 from receiver.store.sqlite import SqliteStore
@@ -316,6 +316,20 @@ def forgets_that_it_is_owed(entry: Entry, state: State, change: Change) -> Chang
     return IncidentChanged(replace(change.incident, stale=())) if isinstance(change, IncidentChanged) else change
 
 
+def other_escalations(escalation_of: Callable[[Escalation], Escalation]) -> Decide:
+    def decides(state: State, entry: Entry, policy: Policy) -> Decision:
+        changed = {name: escalation_of(each) for name, each in policy.escalations.items()}
+        return decide(state, entry, replace(policy, escalations=changed))
+
+    return decides
+
+
+def opens_it_in_silence(state: State, entry: Entry, policy: Policy) -> Decision:
+    decision = decide(state, entry, policy)
+    grew = {each.step.incident for each in decision.changes if isinstance(each, StepTaken) and each.step.what == "grew"}
+    return replace(decision, messages=tuple(each for each in decision.messages if each.incident not in grew))
+
+
 def goes_by_hash(state: State, entry: Entry, policy: Policy) -> Decision:
     decision = decide(state, entry, policy)
     return replace(decision, messages=tuple(sorted(decision.messages, key=lambda each: hash(each.id))))
@@ -352,6 +366,19 @@ DECIDES_WRONGLY: dict[str, tuple[str, Decide]] = {
         "unanswered",
         other_incident(lambda _, each: replace(each, acknowledged_until=None)),
     ),
+    "lets an incident grow that somebody has": (
+        "growing",
+        other_incident(lambda _, each: replace(each, answered_firing=None)),
+    ),
+    "counts from what it has grown to": (
+        "growing",
+        other_incident(lambda _, each: replace(each, answered_firing=each.firing)),
+    ),
+    "goes on as if it were as mild as before": (
+        "growing",
+        other_escalations(lambda each: replace(each, again=replace(each.again, severity_rises=False))),
+    ),
+    "is open again and pages nobody": ("growing", opens_it_in_silence),
     "forgets by what a provider knows its message": (
         "pairs",
         other_incident(lambda _, each: replace(each, receipts={})),

@@ -235,6 +235,30 @@ def unanswered(chance: random.Random) -> Script:
     return _until_the_end(Script([alertmanager], policies, people_seconds=chance.choice([900.0, 3000.0])))
 
 
+def growing(chance: random.Random) -> Script:
+    """Incidents that somebody has grow, shrink, and become worse, in one body or in many."""
+    alertmanager = Alertmanager()
+    for group in range(chance.randrange(1, 4)):
+        name, at = f"group {group}", chance.uniform(0, 3600)
+        firing: list[dict[str, str]] = []
+        severities = ["warning"] * chance.randrange(3, 12) + ["error", "critical"] * chance.randrange(3)
+        for number, severity in enumerate(severities):
+            labels = {"alertname": f"Alert{number}", "group": str(group), "severity": severity}
+            alertmanager.fires(at, name, labels)
+            firing.append(labels)
+            if len(firing) > 2 and chance.random() < 0.2:
+                alertmanager.ends(at, name, firing.pop(0))
+            if chance.random() < 0.7:
+                alertmanager.posts_group(at, name)
+            at += chance.choice([1.0, 120.0, 600.0, 1500.0])
+        alertmanager.posts_group(at, name)
+        for labels in firing if chance.random() < 0.5 else []:
+            alertmanager.ends(at + 600.0, name, labels)
+        alertmanager.posts_group(at + 601.0, name)
+    policies = chance.choice([("growing",), ("growing", "insisting"), ("insisting", "growing", "plain")])
+    return _until_the_end(Script([alertmanager], policies, people_seconds=chance.choice([150.0, 500.0])))
+
+
 def maintenance(chance: random.Random) -> Script:
     """Over the night on which an hour is skipped, with cooldowns."""
     alertmanager = Alertmanager()
@@ -316,6 +340,7 @@ WORKLOADS: Mapping[str, Callable[[random.Random], Script]] = {
         silences,
         correlated,
         unanswered,
+        growing,
         maintenance,
         reloads,
         clock_steps,

@@ -188,7 +188,7 @@ def test_a_stage_that_reaches_nobody_says_so_and_is_counted():
     (first,) = [step.why for step in story.steps if step.what == "stage 1 of 2"]
     assert first == "it was due: the escalation 'page' now tells nobody, as nobody is on call for empty"
     story.play("00:31 waits")
-    assert [line.split()[2:4] for line in story.transcript if "->" in line] == [["cleo@mail", "escalated"]]
+    assert [line.split()[2:4] for line in story.transcript if "->" in line] == [["cleo@mail", "opened"]]
     body = webhook("other", [story.alert_json("Slow@other")])
     entry = Entry(10, story.now, AlertsReceived("am", body, parse(body)))
     assert decide(story.state, entry, story.state.policy).counts["stages_unreached"] == 1
