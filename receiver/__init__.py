@@ -23,6 +23,7 @@ storm.py     telling channels, and holding back what would be too much: digests
 ledger.py    a decision while it is made
 state.py     what is known, and the only way it moves
 texts.py     the texts of alerts that come together, each kept in memory once
+audit.py     whether each incident's next step is known, and nothing is overdue
 known.py     how sources, groups and channels are, as values
 incident.py  an incident and its alerts
 view.py      how both are shown

@@ -6,10 +6,11 @@ went by while nobody could be told is not made up for.
 
 from __future__ import annotations
 
+import enum
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from receiver.incident import Incident
+from receiver.incident import Incident, Status
 from receiver.policy.matcher import matches_all
 from receiver.policy.policy import Condition, Escalation, Policy, Stage
 from receiver.policy.schedule import on_call
@@ -31,11 +32,40 @@ def next_stage(escalation: Escalation, incident: Incident, at: datetime) -> Next
     if incident.stage < len(stages):
         past = incident.round * repeat.every if repeat is not None else timedelta()
         return Next(incident.round, incident.stage, begun + past + stages[incident.stage].delay)
-    if repeat is None or incident.round >= repeat.times:
+    if repeat is None or _is_exhausted(escalation, incident):
         return None
     went_by = max(at - begun, timedelta()) // repeat.every
     number = min(max(incident.round + 1, went_by), repeat.times)
     return Next(number, 0, begun + number * repeat.every + stages[0].delay)
+
+
+def _is_exhausted(escalation: Escalation, incident: Incident) -> bool:
+    """All stages of all rounds were taken, or left out."""
+    rounds = 0 if escalation.repeat is None else escalation.repeat.times
+    return incident.stage >= len(escalation.stages) and incident.round >= rounds
+
+
+class Idle(enum.StrEnum):
+    """Why an incident that is not over waits for no time, no person and no Alertmanager."""
+
+    EXHAUSTED = "exhausted"  # it went on until nobody was left to tell, and nobody answered
+    UNKNOWN = "unknown"  # a stage is left, or a snooze has no end: nothing will take it up again
+
+
+def idle(policy: Policy, incident: Incident) -> Idle | None:
+    """None: it waits for something that comes, or its route tells nobody anything more. One stage without rounds is
+    told once and waits for no answer, so that is not exhausted."""
+    if incident.status is Status.SNOOZED:
+        return None if incident.muted or incident.snoozed_until is not None else Idle.UNKNOWN
+    waits = incident.due_at is not None or incident.calm_at is not None or incident.awaits is not None
+    if incident.status is not Status.OPEN or waits:
+        return None
+    escalation = policy.escalations.get(incident.escalation or "")
+    if escalation is None:
+        return None
+    if not _is_exhausted(escalation, incident):
+        return Idle.UNKNOWN
+    return Idle.EXHAUSTED if len(escalation.stages) > 1 or escalation.repeat is not None else None
 
 
 def in_words(escalation: Escalation, following: Next) -> str:

@@ -18,6 +18,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from receiver.audit import Audit
 from receiver.clock import Clock
 from receiver.incident import Status
 from receiver.message import Kind, Message
@@ -207,6 +208,7 @@ def _families(runner: Runner, outbox: Outbox, clock: Clock) -> Iterator[Metric]:
         "Open incidents of which nobody is told yet: maintenance or cooldown.",
         value=sum(1 for incident in incidents if incident.quiet_until is not None),
     )
+    yield from _audit_families(runner.audit)
     silent = GaugeMetricFamily(
         "tocsin_receiver_source_silent", "1 while the watchdog of the source is late or resolved.", labels=["source"]
     )
@@ -216,6 +218,29 @@ def _families(runner: Runner, outbox: Outbox, clock: Clock) -> Iterator[Metric]:
     yield silent
     yield from _channel_families(outbox, clock)
     yield from _held_families(runner.state, outbox, clock)
+
+
+def _audit_families(audit: Audit) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "tocsin_receiver_incidents_without_next_step",
+        "Open incidents with a stage left to take and no time at which that happens.",
+        value=audit.without_next_step.count,
+    )
+    yield GaugeMetricFamily(
+        "tocsin_receiver_steps_overdue",
+        "Incidents, sources and channels for which something should have happened 30 seconds ago.",
+        value=audit.overdue.count,
+    )
+    yield GaugeMetricFamily(
+        "tocsin_receiver_oldest_overdue_step_seconds",
+        "How long the first of them is overdue.",
+        value=audit.oldest_overdue_seconds,
+    )
+    yield GaugeMetricFamily(
+        "tocsin_receiver_escalations_exhausted",
+        "Open incidents of which every stage was taken while nobody answered.",
+        value=audit.exhausted.count,
+    )
 
 
 def _channel_families(outbox: Outbox, clock: Clock) -> Iterator[Metric]:

@@ -17,6 +17,7 @@ import logging
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 
+from receiver.audit import Audit, audit
 from receiver.clock import Clock
 from receiver.engine import decide, policy_for
 from receiver.entry import (
@@ -172,6 +173,10 @@ class Runner:
             raise Overloaded("alerts", f"{len(self.state.alerts)} alerts are active")
         if self._messages_owed() > self._messages_owed_max:
             raise Overloaded("messages_owed", f"{self._messages_owed()} messages are owed")
+
+    @property
+    def audit(self) -> Audit:
+        return audit(self.state, self._clock.now())
 
     @property
     def lag(self) -> int:

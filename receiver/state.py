@@ -8,7 +8,7 @@ that a decision costs what it touches and not what there is.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from itertools import chain, islice
 from typing import TypeVar
@@ -16,6 +16,7 @@ from typing import TypeVar
 import msgspec
 
 from receiver.entry import Delivered, EntrySetAside, Undeliverable
+from receiver.escalation import Idle, idle
 from receiver.incident import AlertRecord, Group, Incident, Step
 from receiver.known import ChainKnown, ChannelKnown, Cut, Known, SourceKnown, name_of
 from receiver.policy.policy import NO_POLICY, Policy
@@ -123,6 +124,7 @@ class State:
         self._firing_of: dict[Group, dict[tuple[str, str], None]] = {}
         self._awaiting: dict[Group, dict[str, None]] = {}
         self._held_on: dict[str, dict[str, None]] = {}  # channel -> incidents
+        self._idle: dict[Idle, dict[str, None]] = {each: {} for each in Idle}  # -> incidents
         self._deadlines = Deadlines()
 
     @classmethod
@@ -173,6 +175,8 @@ class State:
                     self._forget(identifier)
                 case PolicyInForce(policy):
                     self.policy = policy
+                    for incident in self.incidents.values():
+                        self._note_idle(incident)
                 case KnownChanged(known):
                     self._put_known(known)
                 case CutMended(group):
@@ -228,6 +232,10 @@ class State:
             for channel, names in sorted(self._held_on.items())
         }
 
+    def idle(self, why: Idle) -> Collection[str]:
+        """The incidents that are not over and for which nothing comes, in no order that means anything."""
+        return self._idle[why].keys()
+
     def next_due(self) -> datetime | None:
         return self._deadlines.next()
 
@@ -239,6 +247,7 @@ class State:
         before = self.incidents.get(incident.id)
         self.incidents[incident.id] = incident
         self._deadlines.set(incident.id, incident.deadline)
+        self._note_idle(incident)
         if before is None or before.found_by != incident.found_by:
             self._unindex(before)
             for key in incident.found_by:
@@ -252,6 +261,14 @@ class State:
             self._awaiting.setdefault(incident.awaits, {})[incident.id] = None
         for channel in incident.held:
             self._held_on.setdefault(channel, {})[incident.id] = None
+
+    def _note_idle(self, incident: Incident) -> None:
+        now = idle(self.policy, incident)
+        for why, those in self._idle.items():
+            if why is now:
+                those.setdefault(incident.id)
+            else:
+                those.pop(incident.id, None)
 
     def _put_alert(self, alert: AlertRecord) -> None:
         key = (alert.source, alert.fingerprint)
@@ -288,6 +305,8 @@ class State:
                 if known.firing and known.group is not None:
                     _drop(self._firing_of, known.group, key)
         self._unindex(incident)
+        for those in self._idle.values():
+            those.pop(identifier, None)
         self._deadlines.set(identifier, None)
 
     def _unindex(self, incident: Incident | None) -> None:

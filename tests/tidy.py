@@ -57,7 +57,20 @@ CORE = (
         "lifecycle",
         "escalation",
     ),
-    *("telling", "quiet", "storm", "ledger", "state", "known", "incident", "view", "message", "texts", "policy"),
+    *(
+        "audit",
+        "telling",
+        "quiet",
+        "storm",
+        "ledger",
+        "state",
+        "known",
+        "incident",
+        "view",
+        "message",
+        "texts",
+        "policy",
+    ),
 )
 CORE_LIBRARIES = _words(
     "__future__ bisect collections dataclasses datetime enum functools hashlib heapq itertools json math msgspec"

@@ -123,6 +123,7 @@ class Api:
                     "chain": self._chain.result,
                 },
                 "lag": self._runner.lag,
+                "audit": self._runner.audit,
                 "channels": {
                     name: {
                         "owed": owed,

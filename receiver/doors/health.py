@@ -72,7 +72,13 @@ class Health:
         }
         store = {"status": "unhealthy" if self._runner.failing else "healthy", "error": self._runner.failing}
         return answer(
-            {"status": status, "store": store, "journal_lag": self._runner.lag, "channels": channels},
+            {
+                "status": status,
+                "store": store,
+                "journal_lag": self._runner.lag,
+                "audit": self._runner.audit,
+                "channels": channels,
+            },
             status=503 if status == "unhealthy" else 200,
         )
 
@@ -86,6 +92,8 @@ class Health:
         """Unhealthy: webhooks are refused. Degraded: they are taken, and somebody is not told."""
         if self._runner.failing:
             return "unhealthy"
+        if not self._runner.audit.goes_on:
+            return "degraded"
         if any(watcher.last_error for _, _, watcher in self._outbox.by_channel().values()):
             return "degraded"
         return "healthy"

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from receiver import engine
 from receiver.alert import fingerprint_of
+from receiver.audit import audit
 from receiver.entry import (
     Acknowledged,
     AlertsReceived,
@@ -29,6 +30,7 @@ from receiver.entry import (
     TimePassed,
     Undeliverable,
 )
+from receiver.escalation import next_stage
 from receiver.incident import AlertRecord, Incident, Status, severity_rank
 from receiver.message import DIGEST_LANE, Kind
 from receiver.own import SOURCE as OWN_SOURCE
@@ -123,6 +125,30 @@ def the_story_of_an_incident_has_every_step_once(moment: Moment, state: State) -
         first = 1 if before is None else before.steps + 1
         expect(numbers == list(range(first, first + len(numbers))), f"{moment}: {identifier} has the steps {numbers}")
         expect(after is None or after.steps == numbers[-1], f"{moment}: {identifier} counts other steps than it has")
+
+
+def the_next_step_of_what_is_open_is_known(moment: Moment, state: State) -> None:
+    """When, as the policy says it; or what else it waits for. And after time was told no incident is due any more."""
+    for incident in moment.after.values():
+        if incident.status is Status.OPEN:
+            _next_stage_is_set(incident, moment)
+        if incident.status is Status.SNOOZED:
+            expect(incident.muted or incident.snoozed_until is not None, f"{moment}: {incident.id} is put off for ever")
+    unknown = audit(state, moment.entry.at).without_next_step
+    expect(not unknown.count, f"{moment}: the audit does not know what is next for {unknown.first}")
+    if isinstance(moment.entry.fact, TimePassed):
+        due = [who for who in state.due(moment.entry.at) if who in state.incidents]
+        expect(not due, f"{moment}: time was told, and {due[:3]} are still due")
+
+
+def _next_stage_is_set(incident: Incident, moment: Moment) -> None:
+    escalation = moment.policy.escalations.get(incident.escalation or "")
+    waits = incident.calm_at or incident.quiet_until or incident.awaits
+    if escalation is None or waits is not None or (incident.due_at is not None and incident.due_at <= moment.entry.at):
+        return
+    following = next_stage(escalation, incident, moment.entry.at)
+    expected = None if following is None else following.at
+    expect(incident.due_at == expected, f"{moment}: {incident.id} is due at {incident.due_at}, not at {expected}")
 
 
 def what_is_merged_is_where_it_says(moment: Moment, state: State) -> None:
@@ -749,6 +775,8 @@ def what_is_set_aside_is_told(evidence: Evidence) -> None:
 def nothing_is_overdue(evidence: Evidence) -> None:
     due = evidence.loaded.state.next_due()
     expect(due is None or due > evidence.history.now, f"due at {due}, and it is {evidence.history.now}")
+    found = audit(evidence.loaded.state, evidence.history.now)
+    expect(found.goes_on, f"the audit says {found}")
 
 
 def everything_that_is_left_adds_up(evidence: Evidence) -> None:
@@ -768,6 +796,7 @@ AFTER_EVERY_DECISION: tuple[Callable[[Moment, State], None], ...] = (
     every_firing_alert_is_in_one_open_incident,
     no_incident_is_open_in_which_nothing_fires,
     what_is_merged_is_where_it_says,
+    the_next_step_of_what_is_open_is_known,
     the_story_of_an_incident_has_every_step_once,
 )
 
@@ -860,6 +889,7 @@ def values_of(state: State) -> Mapping[str, object]:
         "firing of": _sorted((key, sorted(those)) for key, those in state._firing_of.items()),
         "awaiting": _sorted((key, sorted(those)) for key, those in state._awaiting.items()),
         "held on": {key: sorted(those) for key, those in sorted(state._held_on.items())},
+        "idle": {why: sorted(those) for why, those in sorted(state._idle.items())},
         "deadlines": dict(sorted(state._deadlines._when.items())),
     }
 

@@ -330,6 +330,10 @@ def opens_it_in_silence(state: State, entry: Entry, policy: Policy) -> Decision:
     return replace(decision, messages=tuple(each for each in decision.messages if each.incident not in grew))
 
 
+def forgets_a_stage(entry: Entry, incident: Incident) -> Incident:
+    return replace(incident, due_at=None) if incident.status is Status.OPEN and incident.stage > 1 else incident
+
+
 def goes_by_hash(state: State, entry: Entry, policy: Policy) -> Decision:
     decision = decide(state, entry, policy)
     return replace(decision, messages=tuple(sorted(decision.messages, key=lambda each: hash(each.id))))
@@ -366,6 +370,7 @@ DECIDES_WRONGLY: dict[str, tuple[str, Decide]] = {
         "unanswered",
         other_incident(lambda _, each: replace(each, acknowledged_until=None)),
     ),
+    "forgets when the next stage is due": ("unanswered", other_incident(forgets_a_stage)),
     "lets an incident grow that somebody has": (
         "growing",
         other_incident(lambda _, each: replace(each, answered_firing=None)),
