@@ -27,6 +27,7 @@ audit.py     whether each incident's next step is known, and nothing is overdue
 known.py     how sources, groups and channels are, as values
 incident.py  an incident and its alerts
 view.py      how both are shown
+redaction.py  what of both leaves, by the rules of the policy
 message.py   what goes out, with an identity that follows from the decision
 policy/      what is decided by
 retention.py  takes out what is older than the policy keeps

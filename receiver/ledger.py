@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 import msgspec
 from msgspec.structs import replace
@@ -17,6 +18,8 @@ from receiver.incident import AlertRecord, Group, Incident, Status, Step
 from receiver.known import ChannelKnown, Cut, Known, SourceKnown, name_of
 from receiver.message import ALERTS_MAX, Kind, Message, compose, compose_digest
 from receiver.policy.policy import Policy
+from receiver.policy.redaction import Redact, rules_for
+from receiver.redaction import Hiding
 from receiver.state import (
     AlertChanged,
     Change,
@@ -232,10 +235,14 @@ class Ledger:
     def _messages(self) -> Iterable[Message]:
         """Composed last, so that every message shows the incident as the whole decision left it."""
         shown: dict[str, list[AlertRecord]] = {}
+        hiding: dict[tuple[str, tuple[Redact, ...]], Hiding] = {}
         for (identifier, channel), telling in self.told.items():
             incident = self.incident(identifier)
             if identifier not in shown:
                 shown[identifier] = self._shown(incident)
+            rules = rules_for(self.policy.redact, channel)
+            if rules and (identifier, rules) not in hiding:
+                hiding[identifier, rules] = self._hiding(incident, rules)
             yield compose(
                 journal=self.state.journal,
                 incident=incident,
@@ -244,16 +251,30 @@ class Ledger:
                 kind=telling.kind,
                 alerts=shown[identifier],
                 at=self.at,
+                hiding=hiding.get((identifier, rules)),
             )
         for channel, digest in self.digests.items():
+            incidents = [self.incident(identifier) for identifier in digest.incidents]
+            rules = rules_for(self.policy.redact, channel)
             yield compose_digest(
                 journal=self.state.journal,
                 channel=channel,
-                incidents=[self.incident(identifier) for identifier in digest.incidents],
+                incidents=incidents,
                 left_out=digest.left_out,
                 position=self.position,
                 at=self.at,
+                hiding=[self._hiding(incident, rules) for incident in incidents] if rules else (),
             )
+
+    def _hiding(self, incident: Incident, rules: tuple[Redact, ...]) -> Hiding:
+        """What its texts speak of are the alerts that it has, and those that it had."""
+        keys = dict.fromkeys(self._put_into.get(incident.id, ()))
+        alerts = [
+            *(self._alerts[key] for key in keys),
+            *islice(self.state.ever_in(incident), ALERTS_MAX),
+            *self.state.first_alerts_of(incident, ALERTS_MAX),
+        ]
+        return Hiding(rules, key=self.state.hash_key, incident=incident, alerts=alerts)
 
     def _shown(self, incident: Incident) -> list[AlertRecord]:
         """The first alerts as this decision leaves them: those that fire, then the others."""

@@ -13,6 +13,7 @@ from datetime import datetime
 import msgspec
 
 from receiver.incident import AlertRecord, Incident
+from receiver.redaction import Hiding
 from receiver.view import AlertView, IncidentView, alert_view, incident_view
 
 ALERTS_MAX = 500
@@ -70,16 +71,19 @@ def compose(
     kind: Kind,
     alerts: Sequence[AlertRecord],
     at: datetime,
+    hiding: Hiding | None = None,
 ) -> Message:
-    """The message that tells `channel` of one step of an incident, with the first of its alerts."""
+    """The message that tells `channel` of one step of an incident, with the first of its alerts. `hiding` says what of
+    them the channel is not told."""
+    views = [alert_view(alert) for alert in alerts] if hiding is None else hiding.alerts(alerts)
     identifier = message_id(journal=journal, incident=incident.id, step=step, channel=channel)
     document = Document(
         version="1",
         id=identifier,
         kind=kind,
-        incident=incident_view(incident),
-        alerts=[alert_view(alert) for alert in alerts],
-        alerts_left_out=max(0, incident.firing + incident.resolved - len(alerts)),
+        incident=incident_view(incident) if hiding is None else hiding.incident(),
+        alerts=views,
+        alerts_left_out=max(0, incident.firing + incident.resolved - len(views)),
     )
     return Message(
         id=identifier,
@@ -92,11 +96,19 @@ def compose(
 
 
 def compose_digest(
-    *, journal: str, channel: str, incidents: Sequence[Incident], left_out: int, position: int, at: datetime
+    *,
+    journal: str,
+    channel: str,
+    incidents: Sequence[Incident],
+    left_out: int,
+    position: int,
+    at: datetime,
+    hiding: Sequence[Hiding] = (),
 ) -> Message:
-    """One message for what a storm held back: the incidents as they are now, the most severe first."""
+    """One message for what a storm held back: the incidents as they are now, the most severe first. `hiding` has
+    one for each of them, where the channel is not told everything."""
     identifier = message_id(journal=journal, incident=DIGEST_LANE, step=position, channel=channel)
-    views = [incident_view(incident) for incident in incidents]
+    views = [each.incident() for each in hiding] or [incident_view(incident) for incident in incidents]
     document = Document(
         version="1",
         id=identifier,

@@ -110,8 +110,9 @@ class Waiting(msgspec.Struct, frozen=True):
 class State:
     """The values, and the indexes over them. Read it freely; only `apply` may change it."""
 
-    def __init__(self, *, journal: str) -> None:
+    def __init__(self, *, journal: str, hash_key: bytes = b"") -> None:
         self.journal = journal  # the name of the journal, drawn once when it began
+        self.hash_key = hash_key  # for hashes of what is not shown; drawn once by the store, and nowhere else
         self.policy: Policy = NO_POLICY
         self.incidents: dict[str, Incident] = {}
         self.alerts: dict[tuple[str, str], AlertRecord] = {}
@@ -132,13 +133,14 @@ class State:
         cls,
         *,
         journal: str,
+        hash_key: bytes = b"",
         policy: Policy,
         incidents: Iterable[Incident],
         alerts: Iterable[AlertRecord],
         known: Iterable[Known] = (),
     ) -> State:
         """The state that a store kept. `alerts` come in the order in which they joined their incidents."""
-        state = cls(journal=journal)
+        state = cls(journal=journal, hash_key=hash_key)
         state.policy = policy
         for incident in incidents:
             state._put(incident)

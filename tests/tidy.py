@@ -68,6 +68,7 @@ CORE = (
         "incident",
         "view",
         "message",
+        "redaction",
         "texts",
         "policy",
     ),

@@ -12,35 +12,38 @@ from receiver import settings
 from receiver.channels import Refused, Unreachable
 from receiver.channels.making import channel_of
 from receiver.clock import SystemClock
-from receiver.incident import AlertRecord, Group, Incident, Status
+from receiver.incident import TITLE_CHARACTERS_MAX, AlertRecord, Group, Incident, Status
 from receiver.message import Kind, Message, compose
 from receiver.policy.channelfile import ChannelFile
+from receiver.policy.redaction import Redact, rules_for
+from receiver.redaction import Hiding
 
 _LABELS = {"alertname": "SampleAlert", "service": "shop", "severity": "info"}
 
 
 def show(path: Path, *, out: TextIO, environ: Mapping[str, str]) -> int:
     """Prints one message for each channel. Nothing is sent. Raises InvalidConfig."""
-    channels = settings.load(path, environ=environ).channels
+    read = settings.load(path, environ=environ)
     at = SystemClock().now()
     out.writelines(
-        f"--- {name} ({_kind(file)})\n{asyncio.run(_shown(file, sample(name, at=at)))}\n"
-        for name, file in channels.items()
+        f"--- {name} ({_kind(file)})\n{asyncio.run(_shown(file, sample(name, at=at, redact=read.policy.redact)))}\n"
+        for name, file in read.channels.items()
     )
-    if not channels:
+    if not read.channels:
         out.write("the policy has no channels: nobody is told\n")
     return 0
 
 
 def send(path: Path, *, channel: str, out: TextIO, environ: Mapping[str, str]) -> int:
     """Sends one message through one channel, once, and says what the other side answered. Raises InvalidConfig."""
-    channels = settings.load(path, environ=environ).channels
-    if channel not in channels:
-        names = ", ".join(sorted(channels)) or "a name that is defined (none is)"
+    read = settings.load(path, environ=environ)
+    if channel not in read.channels:
+        names = ", ".join(sorted(read.channels)) or "a name that is defined (none is)"
         out.write(f"{channel}: found no such channel, expected one of: {names}\n")
         return 1
     try:
-        answer = asyncio.run(_sent(channels[channel], sample(channel, at=SystemClock().now())))
+        message = sample(channel, at=SystemClock().now(), redact=read.policy.redact)
+        answer = asyncio.run(_sent(read.channels[channel], message))
     except Refused as error:
         out.write(f"{channel}: refused, and would not be tried again: {error}\n")
         return 1
@@ -51,17 +54,22 @@ def send(path: Path, *, channel: str, out: TextIO, environ: Mapping[str, str]) -
     return 0
 
 
-def sample(channel: str, *, at: datetime) -> Message:
-    """About an incident that does not exist. Two moments are two messages, so that nobody takes one for a repeat."""
-    alerts = list(_alerts(at))
+def sample(channel: str, *, at: datetime, redact: tuple[Redact, ...] = ()) -> Message:
+    """About an incident that does not exist. Two moments are two messages, so that nobody takes one for a repeat. What
+    the rules name is there, as the channel may show it; hashes are of this sample alone."""
+    named = dict.fromkeys(name.strip("*") for rule in redact for name in rule.names)
+    about = {name: f"sample-{name}" for name in named if name and "*" not in name and name not in _LABELS}
+    alerts = list(_alerts(at, about))
+    group = ", ".join(f"{name}={value}" for name, value in {"service": "shop", **about}.items())
+    rules = rules_for(redact, channel)
     incident = Incident(
         id="T-0",
         position=0,
         group=Group("sample", "tocsin", '{}:{alertname="SampleAlert"}'),
         status=Status.OPEN,
         severity="info",
-        title="A sample: nothing is wrong (service=shop)",
-        labels=_LABELS,
+        title=f"A sample: nothing is wrong ({group})"[:TITLE_CHARACTERS_MAX],
+        labels={**_LABELS, **about},
         group_labels={"alertname": "SampleAlert"},
         kinds=("SampleAlert",),
         opened_at=at,
@@ -78,10 +86,11 @@ def sample(channel: str, *, at: datetime) -> Message:
         kind=Kind.OPENED,
         alerts=alerts,
         at=at,
+        hiding=Hiding(rules, key=b"", incident=incident, alerts=alerts) if rules else None,
     )
 
 
-def _alerts(at: datetime) -> Iterator[AlertRecord]:
+def _alerts(at: datetime, about: Mapping[str, str]) -> Iterator[AlertRecord]:
     for number, instance in enumerate(("shop-1", "shop-2")):
         yield AlertRecord(
             source="sample",
@@ -89,7 +98,7 @@ def _alerts(at: datetime) -> Iterator[AlertRecord]:
             incident="T-0",
             episode=1,
             status="firing",
-            labels={**_LABELS, "instance": instance},
+            labels={**_LABELS, **about, "instance": instance},
             annotations={
                 "summary": f"{instance} would be down, if this were real",
                 "description": "Nothing is wrong, and nobody needs to do anything.",

@@ -16,5 +16,6 @@ schedule.py  who is on call: shifts, by rotations and overrides
 schedulefile.py  schedules and people as people write them
 schedulechecks.py  what is wrong with them, and what is hardly meant
 reach.py     which channels reach a person
+redaction.py  what of labels and annotations leaves by which channel: the rules
 policy.py    the frozen policy that `decide` is given; it goes into the journal, so it holds no secret
 """

@@ -14,6 +14,7 @@ from receiver.policy.channelchecks import channel_faults
 from receiver.policy.channelfile import SlackFile
 from receiver.policy.duration import format_duration, parse_duration
 from receiver.policy.file import ReceiverFile
+from receiver.policy.redaction import redact_faults
 from receiver.policy.schedulechecks import schedule_faults, schedule_warnings
 from receiver.policy.shapes import Path, duration_in, items, listed, names, one_of
 from receiver.policy.topology import cycle
@@ -89,6 +90,8 @@ def problems(document: object) -> Iterator[Problem]:
     for told in channel_faults(document.get("channels")):
         yield Problem(*told)
     for told in schedule_faults(document.get("schedules"), document.get("people"), document.get("channels")):
+        yield Problem(*told)
+    for told in redact_faults(document.get("redact"), document.get("channels")):
         yield Problem(*told)
     for bounds in DURATIONS:
         yield from _durations(document, bounds)

@@ -10,6 +10,8 @@ from msgspec import Meta
 
 from receiver.policy.channelfile import ChannelFile
 from receiver.policy.fields import Duration, MatcherText, Moment, Name, TimeZone, Title, Weekly
+from receiver.policy.redaction import RULES_MAX as REDACT_RULES_MAX
+from receiver.policy.redaction import RedactFile
 from receiver.policy.schedulefile import PEOPLE_MAX, SCHEDULES_MAX, PersonFile, ScheduleFile
 
 SERVICES_MAX = 5_000
@@ -243,3 +245,7 @@ class ReceiverFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     people: Annotated[dict[Name, PersonFile], Meta(max_length=PEOPLE_MAX, description="who can be on call")] = (
         msgspec.field(default_factory=dict)
     )
+    redact: Annotated[
+        list[RedactFile],
+        Meta(max_length=REDACT_RULES_MAX, description="what of labels and annotations leaves; first match wins"),
+    ] = msgspec.field(default_factory=list)

@@ -37,6 +37,7 @@ from receiver.policy.policy import (
     Window,
 )
 from receiver.policy.reach import reach_of
+from receiver.policy.redaction import redact_of
 from receiver.policy.schedulefile import people_of, schedules_of
 from receiver.policy.topology import needed_by
 from receiver.policy.windows import parse_once, parse_weekly
@@ -98,6 +99,7 @@ def policy_of(file: ReceiverFile, *, digest: str, topology: TopologyFile | None 
         schedules=schedules_of(file.schedules),
         people=people,
         reach=reach.by_person,
+        redact=redact_of(file.redact),
     )
 
 

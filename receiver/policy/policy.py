@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from receiver.policy.matcher import Matcher, matches_all
+from receiver.policy.redaction import Redact
 
 
 class Condition(msgspec.Struct, frozen=True):
@@ -215,6 +216,7 @@ class Policy(msgspec.Struct, frozen=True):
     schedules: dict[str, Schedule] = {}
     people: dict[str, tuple[Contact, ...]] = {}  # all ways are used
     reach: dict[str, tuple[str, ...]] = {}  # the channels of each person
+    redact: tuple[Redact, ...] = ()
 
     def route(self, labels: Mapping[str, str]) -> Route | None:
         """The first route whose matchers all hold."""

@@ -5,6 +5,7 @@ The journal is a hash chain: see journal.py, which reads it.
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -40,6 +41,7 @@ from receiver.store.removal import Removal
 from receiver.store.schema import MIGRATIONS, TABLES, VERSION
 
 SET_ASIDE_MAX = 100
+HASH_KEY_BYTES = 32
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -82,6 +84,7 @@ class Database:
         self.reading = Reading(self._connection)
         self.removal = self.removes_with(self._connection, self._journal)
         self.journal = self._journal.name
+        self.hash_key = bytes(self._meta("hash_key", b""))
         self._position, self._hash = self._head()
         self._packing = Packing(self._connection)
         self._messages = self._last_message()
@@ -221,6 +224,7 @@ class Database:
         policy = self._meta("policy", b"")
         state = State.restored(
             journal=self.journal,
+            hash_key=self.hash_key,
             policy=msgspec.json.decode(policy, type=Policy) if policy else NO_POLICY,
             known=self._known(),
             incidents=structs(
@@ -266,7 +270,7 @@ class Database:
     def _prepare(self, new_name: Callable[[], str]) -> None:
         run = self._connection.execute
         version = chain_of.version_of(self._connection, self._path)
-        if version == VERSION:
+        if version == VERSION and self._meta("hash_key", None) is not None:
             return
         run("BEGIN IMMEDIATE")
         try:
@@ -274,6 +278,8 @@ class Database:
                 run(statement)
             if version == 0:
                 self._put_meta("journal", new_name())
+            if self._meta("hash_key", None) is None:  # also in what an older version wrote
+                self._put_meta("hash_key", secrets.token_bytes(HASH_KEY_BYTES))
             run(f"PRAGMA user_version = {VERSION}")
             run("COMMIT")
         except sqlite3.Error:

@@ -71,7 +71,7 @@ class Evidence:
         self.loaded = self.database.load()
         left = {entry.position: entry for entry in self.database.entries(0, 10**9)}
         self.entries: list[Entry] = [entry for _, entry in sorted({**history.trimmed, **left}.items())]
-        self.replayed = State(journal=self.database.journal)
+        self.replayed = State(journal=self.database.journal, hash_key=self.database.hash_key)
         self.decided: dict[str, Message] = {}
         self.moments: list[Moment] = []
         self.outcomes: Counter[tuple[Act, str | None]] = Counter()  # of what people did, as the journal has it

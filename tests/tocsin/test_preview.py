@@ -83,3 +83,15 @@ def test_it_must_be_clear_which_policy_is_meant(tmp_path: Path) -> None:
     out = io.StringIO()
     assert check.main(["--preview"], kinds=KINDS, out=out, err=out, environ={}, folder=tmp_path) == 2
     assert "found no policy" in out.getvalue()
+
+
+def test_what_the_policy_hides_is_hidden_in_the_preview_of_each_channel(tmp_path: Path) -> None:
+    rules = "redact:\n  - {labels: [user], as: shown, channels: [mail]}\n  - {labels: ['user*', ip], as: masked}\n"
+    status, said = run(tmp_path, "--preview", "receiver.yml", policy=POLICY + rules)
+    assert status == 0
+    here, hook, mail = said.split("--- ")[1:]
+    assert "user=•••, ip=•••" in here
+    assert '"user": "•••"' in hook
+    assert "user=sample-user" in mail
+    assert "ip=•••" in mail
+    assert "sample-" not in here + hook
