@@ -21,6 +21,7 @@ The contract, which tests/contract/ holds every store to:
 - An entry that was set aside is committed like any other decision, and stays listed for as long as the journal:
   replaying needs to know it. `untold` are those that no incident tells of yet.
 - Each entry of the journal carries the hash of the one before.
+- `signing_key` is made once and stays; it is in no journal.
 - Entries are taken out from the beginning, up to an anchor that stays; only decided ones. The chain is walked from the
   anchor, and an entry after it must tell of it.
 - A failure (full disk) is not for ever: the next call tries again. What can never be written, such as a message that
@@ -162,6 +163,10 @@ class Store(Protocol):
         ...
 
     async def size(self) -> Size: ...
+
+    async def signing_key(self) -> bytes:
+        """32 bytes from chance, the same for as long as the store is there."""
+        ...
 
     async def verify(self, *, last: int | None = None) -> str | None:
         """Walks the chain, or its last so many entries; the first place that does not hold, in words, or None."""

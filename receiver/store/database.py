@@ -42,6 +42,7 @@ from receiver.store.schema import MIGRATIONS, TABLES, VERSION
 
 SET_ASIDE_MAX = 100
 HASH_KEY_BYTES = 32
+_SIGNING_KEY = "signing_key"
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -59,14 +60,20 @@ class Trim(msgspec.Struct, frozen=True):
     anchor: Anchor
 
 
+class SigningKey(msgspec.Struct, frozen=True):
+    """This is the key, unless there is one already."""
+
+    proposed: bytes
+
+
 class Forget(msgspec.Struct, frozen=True):
     """Some of what belongs to an incident is to go."""
 
     incident: str
 
 
-Work = Draft | Commit | SetAside | Trim | Forget
-Result = Entry | int | None
+Work = Draft | Commit | SetAside | Trim | Forget | SigningKey
+Result = Entry | int | bytes | None
 
 
 class Database:
@@ -123,6 +130,9 @@ class Database:
                         results.append(self.removal.trim(anchor))
                     case Forget(incident):
                         results.append(self.removal.forget(incident))
+                    case SigningKey(proposed):
+                        run("INSERT OR IGNORE INTO meta VALUES (?, ?)", (_SIGNING_KEY, proposed))
+                        results.append(self.signing_key())
             self._connection.executemany("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
             run("COMMIT")
         except BaseException:
@@ -257,6 +267,10 @@ class Database:
             entries_set_aside=undecided,
             bytes=sum(file.stat().st_size for file in files if file.exists()),
         )
+
+    def signing_key(self) -> bytes | None:
+        key = self._meta(_SIGNING_KEY, None)
+        return None if key is None else bytes(key)
 
     def walk_on(self, walked: Walked | None) -> Walked:
         return self._journal.walk_on(walked)

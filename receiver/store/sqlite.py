@@ -33,7 +33,9 @@ from receiver.store import (
     StoreUnusable,
     Walked,
 )
-from receiver.store.database import Commit, Database, Forget, Result, Trim, Work, connect
+from receiver.store.database import Commit, Database, Forget, Result, SigningKey, Trim, Work, connect
+
+SIGNING_KEY_BYTES = 32
 
 T = TypeVar("T")
 
@@ -160,6 +162,14 @@ class SqliteStore:
 
     async def size(self) -> Size:
         return await self._asked(self._reader.size)
+
+    async def signing_key(self) -> bytes:
+        key = await self._asked(self._reader.signing_key)
+        if key is None:
+            made = await self._enqueue(SigningKey(secrets.token_bytes(SIGNING_KEY_BYTES)))
+            assert isinstance(made, bytes)
+            key = made
+        return key
 
     async def verify(self, *, last: int | None = None) -> str | None:
         return await self._asked(lambda: self._reader.verify(last))

@@ -100,6 +100,25 @@ def test_many_appends_at_once_get_positions_in_the_order_of_the_calls(harness: H
     assert harness.do(harness.store.entries(0, 1000)) == entries
 
 
+def test_the_signing_key_is_made_once_and_is_in_no_journal(harness: Harness) -> None:
+    async def asked_at_once() -> set[bytes]:
+        return {*await asyncio.gather(*(harness.store.signing_key() for _ in range(5)))}
+
+    (key,) = harness.do(asked_at_once())
+    assert len(key) == 32
+    harness.append(Draft(at(0), TimePassed()))
+    harness.reopen()
+    assert harness.do(harness.store.signing_key()) == key
+    assert key.hex() not in str(harness.do(harness.store.entries(0, 10)))
+    assert harness.do(harness.store.verify()) is None
+
+
+def test_two_stores_have_two_signing_keys(harness: Harness, tmp_path: Path) -> None:
+    other = open_sqlite(tmp_path / "other" / "receiver.db")
+    assert harness.do(harness.store.signing_key()) != harness.do(other.signing_key())
+    harness.do(other.close())
+
+
 def test_a_commit_moves_everything_together(harness: Harness) -> None:
     changes = (
         AlertChanged(alert(1, incident=1, changed=1)),
