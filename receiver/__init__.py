@@ -34,6 +34,7 @@ retention.py  takes out what is older than the policy keeps
 chaincheck.py  walks the whole chain of the journal, in the background
 outbox.py    sends until it is taken or refused, and reports through the front door
 channelqueue.py  what one channel is owed: its order, pauses and breaker
+links.py     what messages link to, and the signed links by which people answer
 receipts.py  by what the other side knows our messages again
 channels/    ways to people
 alertmanager.py  what Alertmanager's API is asked, and what it answers

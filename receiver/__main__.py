@@ -23,21 +23,25 @@ from receiver.chaincheck import ChainCheck
 from receiver.channels import Channel
 from receiver.channels.making import channel_of
 from receiver.clock import SystemClock
+from receiver.doors.ack import AckDoor
 from receiver.doors.acts import Acts
 from receiver.doors.api import Api
 from receiver.doors.app import application
 from receiver.doors.doing import Doing
 from receiver.doors.health import Health
+from receiver.doors.incidentpage import IncidentPage
 from receiver.doors.oncall import OnCall
 from receiver.doors.page import Page
 from receiver.doors.quick import Quick
 from receiver.doors.webhook import WebhookDoor
 from receiver.entry import PolicyLoaded
 from receiver.incident import Incident
+from receiver.links import NO_LINKS, Links
 from receiver.message import Message
 from receiver.metrics import Metrics, program_version
 from receiver.outbox import Outbox
 from receiver.policy.channelfile import ChannelFile
+from receiver.policy.duration import parse_duration
 from receiver.policy.file import RetentionFile
 from receiver.receipts import Receipts
 from receiver.reconcile import Reconciliation
@@ -142,12 +146,18 @@ class _Receiver:
         )
         self._door = WebhookDoor(runner=self._runner, store=store, metrics=self._metrics, clock=self._clock)
         self._channels: dict[str, tuple[ChannelFile, Channel]] = {}
+        self._links = NO_LINKS  # until the store has said what they are signed with
         self._reloading: asyncio.Task[None] | None = None
 
     async def start(self, first: Settings) -> None:
         """Everything but the doors: when they open, what the last run left is decided."""
         gc.disable()  # nothing that a start makes is garbage, and looking for some takes as long as loading
         await self._check_journal()
+        self._links = Links(
+            external_url=self._chosen.web_external_url,
+            key=await self._signing_key(),
+            journal=lambda: self._runner.state.journal,
+        )
         self._put_in_force(first)
         self._outbox.add(await self._runner.start(first.policy))
         self._metrics.policy_read(successful=True)
@@ -204,11 +214,11 @@ class _Receiver:
 
     def _put_in_force(self, fresh: Settings) -> None:
         """What acts. What decides is put in force by the journal's entry. A channel that did not change stays."""
-        before, external_url = self._channels, self._chosen.web_external_url
+        before, self._links.valid_for = self._channels, parse_duration(fresh.links.valid_for)
         self._channels = {
             name: before[name]
             if name in before and before[name][0] == file
-            else (file, channel_of(file, external_url=external_url))
+            else (file, channel_of(file, links=self._links))
             for name, file in fresh.channels.items()
         }
         self._outbox.replace_channels({name: channel for name, (_, channel) in self._channels.items()})
@@ -238,6 +248,18 @@ class _Receiver:
                     extra={"error": str(error)},
                 )
 
+    async def _signing_key(self) -> bytes | None:
+        """A disk that is full must not keep anybody from being told: without the key, messages have no links to answer
+        by."""
+        try:
+            return await self._store.signing_key()
+        except StoreFailed as error:
+            log.error(
+                "the key of signed links could not be written: there are none until the next start",
+                extra={"error": str(error)},
+            )
+            return None
+
     async def _check_journal(self) -> None:
         problem = await self._store.verify(last=CHAIN_CHECKED_AT_START)
         self._metrics.chain_checked(intact=problem is None)
@@ -249,6 +271,7 @@ class _Receiver:
 
     def _application(self) -> web.Application:
         runner, outbox, store, clock = self._runner, self._outbox, self._store, self._clock
+        doing = Doing(store=store, runner=runner)
         return application(
             webhook=self._door,
             api=Api(
@@ -260,10 +283,12 @@ class _Receiver:
                 reconciliation=self._reconciliation,
                 chain=self._chain,
             ),
-            acts=Acts(doing=Doing(store=store, runner=runner)),
+            acts=Acts(doing=doing),
             oncall=OnCall(runner=runner, clock=clock),
             health=Health(store=store, runner=runner, outbox=outbox, metrics=self._metrics, reload=self.reload),
             page=Page(store=store, runner=runner, clock=clock, external_url=self._chosen.web_external_url),
+            incident=IncidentPage(store=store, clock=clock),
+            ack=AckDoor(store=store, runner=runner, doing=doing, links=self._links, clock=clock, metrics=self._metrics),
             metrics=self._metrics,
         )
 

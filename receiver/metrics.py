@@ -72,6 +72,11 @@ REFUSALS = (
     "source", "not_loopback", "token_file", "unauthorized", "origin",
     "undecided", "alerts", "messages_owed", "store",
 )  # fmt: skip
+# What became of a use of a signed link.
+LINK_OUTCOMES = (
+    "shown", "acknowledged", "snoozed", "resolved",
+    "not_allowed", "incomplete", "expired", "not_genuine", "too_many", "unknown", "store",
+)  # fmt: skip
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
@@ -117,6 +122,9 @@ class Metrics:
             ALERT_OUTCOMES,
         )
         self.counted = {word: self._counter(name, text) for word, (name, text) in COUNTED.items()}
+        self.links = self._counter(
+            "tocsin_receiver_links_total", "Uses of signed links, by what became of them.", "outcome", LINK_OUTCOMES
+        )
         self.messages = self._counter(
             "tocsin_receiver_messages_total", "Messages decided, by kind.", "kind", tuple(Kind)
         )

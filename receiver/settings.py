@@ -16,7 +16,7 @@ from receiver.channels.making import unusable_files
 from receiver.policy.channelfile import ChannelFile
 from receiver.policy.checks import problems, topology_problems, warnings
 from receiver.policy.duration import parse_duration
-from receiver.policy.file import ReceiverFile, RetentionFile, SourceFile, TopologyFile
+from receiver.policy.file import LinksFile, ReceiverFile, RetentionFile, SourceFile, TopologyFile
 from receiver.policy.freeze import policy_of
 from receiver.policy.mail import parse_mailbox, parse_smarthost
 from receiver.policy.matcher import parse_matcher
@@ -112,6 +112,7 @@ class Settings(msgspec.Struct, frozen=True):
     sources: dict[str, SourceFile] | None
     channels: dict[str, ChannelFile]
     retention: RetentionFile
+    links: LinksFile = LinksFile()
 
 
 def load(path: Path, *, environ: Mapping[str, str]) -> Settings:
@@ -134,6 +135,7 @@ def load(path: Path, *, environ: Mapping[str, str]) -> Settings:
         sources=file.sources,
         channels={**file.channels, **reach_of(file.channels, people_of(file.people)).made},
         retention=file.retention,
+        links=file.links,
     )
 
 

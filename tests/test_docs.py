@@ -33,14 +33,17 @@ from guard.configfile import Kind, schema
 from receiver.__main__ import parser as receiver_parser
 from receiver.chaincheck import ChainCheck
 from receiver.clock import SystemClock
+from receiver.doors.ack import AckDoor
 from receiver.doors.acts import Acts
 from receiver.doors.api import Api
 from receiver.doors.app import application
 from receiver.doors.doing import Doing
 from receiver.doors.health import Health
+from receiver.doors.incidentpage import IncidentPage
 from receiver.doors.oncall import OnCall
 from receiver.doors.page import Page
 from receiver.doors.webhook import WebhookDoor
+from receiver.links import NO_LINKS
 from receiver.message import Document
 from receiver.metrics import REFUSALS, Metrics
 from receiver.outbox import Outbox
@@ -270,6 +273,7 @@ def test_exactly_the_doors_of_the_receiver_are_documented(tmp_path: Path) -> Non
         metrics = Metrics(clock=clock)
         runner = Runner(store, clock=clock, on_decided=lambda *_: None, messages_owed=lambda: 0)
         outbox = Outbox(report=runner.submit, clock=clock, chance=lambda: 0.0)
+        doing = Doing(store=store, runner=runner)
         app = application(
             webhook=WebhookDoor(runner=runner, store=store, metrics=metrics, clock=clock),
             api=Api(
@@ -281,10 +285,12 @@ def test_exactly_the_doors_of_the_receiver_are_documented(tmp_path: Path) -> Non
                 reconciliation=Reconciliation(known=lambda: runner.state, perform=runner.perform, clock=clock),
                 chain=ChainCheck(store, on_checked=lambda _: None, submit=runner.submit, known=lambda: runner.state),
             ),
-            acts=Acts(doing=Doing(store=store, runner=runner)),
+            acts=Acts(doing=doing),
             oncall=OnCall(runner=runner, clock=clock),
             health=Health(store=store, runner=runner, outbox=outbox, metrics=metrics, reload=no_reload),
             page=Page(store=store, runner=runner, clock=clock, external_url=None),
+            incident=IncidentPage(store=store, clock=clock),
+            ack=AckDoor(store=store, runner=runner, doing=doing, links=NO_LINKS, clock=clock, metrics=metrics),
             metrics=metrics,
         )
         await store.close()
@@ -462,10 +468,13 @@ def test_the_sample_of_a_message_has_exactly_the_keys_that_are_posted() -> None:
     samples = [json.loads(sample) for sample in fenced(text_of("webhook-channel.md"), "json")]
     assert [sample["kind"] for sample in samples] == ["opened", "digest"]
     headers = {"Idempotency-Key", "X-Tocsin-Signature", "User-Agent"}
-    for document in samples:
+    added = {"links"}  # when it is posted
+    assert [{*sample} & added for sample in samples] == [added, set()]
+    for sample in samples:
+        document = {key: value for key, value in sample.items() if key not in added}
         read = msgspec.convert(document, Document)
         assert json.loads(msgspec.json.encode(read)) == document
-        assert set(rows("webhook-channel.md", "What is posted")) - headers == {*document}
+        assert set(rows("webhook-channel.md", "What is posted")) - headers == {*document} | added
 
 
 def test_the_signature_check_of_the_page_accepts_what_is_genuine_and_nothing_else() -> None:

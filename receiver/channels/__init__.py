@@ -7,7 +7,7 @@ letter.py       what stands in a mail
 slack.py        one message for each incident, kept up to date, with its story in a thread
 slackblocks.py  what that message looks like
 pagerduty.py    one PagerDuty incident for each of ours: triggered, acknowledged, resolved
-addresses.py    what a message links to
+addresses.py    what an alert links to
 posting.py      one POST, for those of them that need its answer
 making.py       makes each of what the policy file says
 

@@ -25,6 +25,7 @@ from aiosmtplib import (
 )
 
 from receiver.channels import Refused, Unreachable, letter
+from receiver.links import NO_LINKS, Links
 from receiver.message import Message
 from receiver.policy.mail import Mailbox, Smarthost, Tls
 
@@ -50,6 +51,7 @@ class Email:
         tls: Tls,
         ca_file: Path | None = None,
         attach_json: bool = False,
+        links: Links = NO_LINKS,
         timeout_seconds: float,
         retry_seconds_max: float,
     ) -> None:
@@ -61,6 +63,7 @@ class Email:
         self._tls = tls
         self._ca_file = ca_file
         self._attach_json = attach_json
+        self._links = links
         self._timeout_seconds = timeout_seconds
         self._system_context: ssl.SSLContext | None = None
         self.retry_seconds_max = retry_seconds_max
@@ -81,7 +84,13 @@ class Email:
         """Nothing is kept open between two mails."""
 
     def _write(self, message: Message) -> bytes:
-        return letter.write(message, sender=self._sender, recipients=self._recipients, attach_json=self._attach_json)
+        return letter.write(
+            message,
+            sender=self._sender,
+            recipients=self._recipients,
+            attach_json=self._attach_json,
+            links=self._links,
+        )
 
     async def _attempt(self, mail: bytes, password: bytes) -> str:
         client = SMTP(

@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from guard.printable import printable
 from receiver import message as messages
+from receiver.links import ANSWER_WORDS, NO_LINKS, Links
 from receiver.message import DIGEST_LANE, Document, Kind, Message
 from receiver.policy.mail import Mailbox
 from receiver.view import AlertView, IncidentView
@@ -63,19 +64,27 @@ class Item(NamedTuple):
 
 
 class Words(NamedTuple):
-    """What a mail says, before it is plain text or HTML."""
+    """What a mail says, before it is plain text or HTML. `answer` is the address of the link to answer by."""
 
     head: str
     rows: Sequence[Row]
     items: Sequence[Item]
     end: str
+    answer: str | None = None
 
 
-def write(message: Message, *, sender: Mailbox, recipients: Iterable[Mailbox], attach_json: bool) -> bytes:
+def write(
+    message: Message,
+    *,
+    sender: Mailbox,
+    recipients: Iterable[Mailbox],
+    attach_json: bool,
+    links: Links = NO_LINKS,
+) -> bytes:
     """The whole mail, as SMTP takes it."""
     document = messages.read(message)
     attached = attach_json and len(message.body) <= ATTACHED_BYTES_MAX
-    words = _words(message, document)
+    words = _words(message, document, links)
     if attach_json and not attached:
         left_out = f"The JSON is not attached: it is larger than {ATTACHED_BYTES_MAX} bytes."
         words = words._replace(end=f"{words.end}\n{left_out}".strip())
@@ -145,7 +154,7 @@ def _identity(name: str, domain: str) -> str:
 # --- what it says ------------------------------------------------------------------------------------------------
 
 
-def _words(message: Message, document: Document) -> Words:
+def _words(message: Message, document: Document, links: Links) -> Words:
     kind = message.kind.upper()
     if message.kind is Kind.DIGEST:
         count = len(document.incidents)
@@ -154,18 +163,34 @@ def _words(message: Message, document: Document) -> Words:
         return Words(
             head=f"{kind} {held} held back; as of now:",
             rows=(),
-            items=[Item(_about(each), _facts(each)) for each in document.incidents],
+            items=[Item(_about(each), [*_facts(each), *_ways(message, each, links)]) for each in document.incidents],
             end=f"and {more} more, in the next digest" if more else "",
         )
     incident = document.incident
     shown = list(_within_bounds(_alert(each, common=incident.labels) for each in document.alerts[:ALERTS_SHOWN_MAX]))
     left_out = incident.alerts.firing + incident.alerts.resolved - len(shown)
+    page = links.incident(incident.id)
+    end = [f"and {left_out} more"] if left_out > 0 else []
+    if page is not None and (end or any(map(_is_cut, document.alerts))):
+        end += ["Some of it is cut. All of it:", page]
     return Words(
         head=f"{kind} {_about(incident)}",
-        rows=_facts(incident),
+        rows=[*_facts(incident), *([Row("in Tocsin", page)] if page is not None else [])],
         items=shown,
-        end=f"and {left_out} more" if left_out > 0 else "",
+        end="\n".join(end),
+        answer=links.answer(message, incident),
     )
+
+
+def _ways(message: Message, incident: IncidentView, links: Links) -> list[Row]:
+    """How to come from a digest to one of its incidents."""
+    ways = (("in Tocsin", links.incident(incident.id)), (ANSWER_WORDS, links.answer(message, incident)))
+    return [Row(name, address) for name, address in ways if address is not None]
+
+
+def _is_cut(alert: AlertView) -> bool:
+    texts = alert.annotations.values()
+    return len(texts) > ANNOTATIONS_SHOWN_MAX or any(len(text) > ANNOTATION_CHARACTERS_MAX for text in texts)
 
 
 def _within_bounds(items: Iterable[Item]) -> Iterator[Item]:
@@ -260,6 +285,8 @@ def _lines(text: str) -> str:
 
 def _plain(words: Words) -> str:
     lines = [words.head]
+    if words.answer is not None:
+        lines += ["", f"{_ANSWER}:", words.answer]
     if words.rows:
         lines += ["", *(_plain_row(row, indent="") for row in words.rows)]
     for item in words.items:
@@ -274,6 +301,7 @@ def _plain_row(row: Row, *, indent: str) -> str:
     return "\n".join([f"{indent}{row.name}: {first}".rstrip(), *(f"{indent}    {line}".rstrip() for line in more)])
 
 
+_ANSWER = ANSWER_WORDS.capitalize()
 _STYLE = "font:14px/1.45 -apple-system,Segoe UI,Roboto,Arial,sans-serif"
 _CELL = "padding:2px 12px 2px 0;vertical-align:top"
 
@@ -286,13 +314,26 @@ def _html(words: Words, *, color: str) -> str:
         f'<body style="margin:0;padding:16px;{_STYLE};color:#1f2328;background:#ffffff">',
         f'<div style="max-width:720px;border:1px solid #d0d7de;border-top:6px solid {color};padding:4px 16px 16px">',
         f'<h1 style="font-size:18px;margin:12px 0;color:{color}">{escape(words.head)}</h1>',
+        _button(words.answer, color=color),
         _table(words.rows),
         *(f'<h2 style="font-size:14px;margin:16px 0 4px">{escape(item.head)}</h2>{_table(item.rows)}'
           for item in words.items),
-        *(f'<p style="margin:16px 0 0">{escape(line)}</p>' for line in words.end.splitlines()),
+        *(f'<p style="margin:16px 0 0">{_linked(line)}</p>' for line in words.end.splitlines()),
         "</div></body></html>",
     ]  # fmt: skip
-    return "\n".join(parts) + "\n"
+    return "\n".join(filter(None, parts)) + "\n"
+
+
+def _button(answer: str | None, *, color: str) -> str:
+    """And the address, for who cannot press it or wants to see where it leads."""
+    if answer is None:
+        return ""
+    style = f"display:inline-block;padding:10px 18px;background:{color};color:#ffffff;border-radius:6px"
+    return (
+        f'<p style="margin:12px 0 4px"><a href="{escape(answer)}" rel="noopener noreferrer" '
+        f'style="{style};text-decoration:none;font-weight:bold">{_ANSWER}</a></p>'
+        f'<p style="margin:0 0 12px;font-size:11px;overflow-wrap:anywhere">{_linked(answer)}</p>'
+    )
 
 
 def _table(rows: Sequence[Row]) -> str:

@@ -15,6 +15,7 @@ from receiver.channels.pagerduty import PagerDuty
 from receiver.channels.slack import Slack, SlackWebhook
 from receiver.channels.terminal import Terminal
 from receiver.channels.webhook import Webhook
+from receiver.links import NO_LINKS, Links
 from receiver.policy.channelfile import ChannelFile, EmailFile, PagerDutyFile, SlackFile, TerminalFile, WebhookFile
 from receiver.policy.duration import parse_duration
 from receiver.policy.mail import parse_mailbox, parse_smarthost, tls_of
@@ -39,8 +40,7 @@ def unusable_files(name: str, channels: Mapping[str, ChannelFile]) -> Iterator[F
             yield Fault(name, 0, f"channels.{channel}.ca_file", str(error), "a file with certificates, in PEM")
 
 
-def channel_of(file: ChannelFile, *, external_url: str | None = None) -> Channel:
-    """`external_url` is how people reach this receiver, for links."""
+def channel_of(file: ChannelFile, *, links: Links = NO_LINKS) -> Channel:
     match file:
         case TerminalFile():
             return Terminal(sys.stdout)
@@ -51,6 +51,7 @@ def channel_of(file: ChannelFile, *, external_url: str | None = None) -> Channel
                 timeout_seconds=_seconds(file.timeout),
                 retry_seconds_max=_seconds(file.retry_for),
                 secret_file=Path(file.secret_file) if file.secret_file else None,
+                links=links,
             )
         case EmailFile():
             smarthost = parse_smarthost(file.smarthost)
@@ -63,13 +64,14 @@ def channel_of(file: ChannelFile, *, external_url: str | None = None) -> Channel
                 tls=tls_of(smarthost, file.tls),
                 ca_file=Path(file.ca_file) if file.ca_file else None,
                 attach_json=file.attach_json,
+                links=links,
                 timeout_seconds=_seconds(file.timeout or "30s"),
                 retry_seconds_max=_seconds(file.retry_for),
             )
         case SlackFile(webhook_url_file=str(webhook_url_file)):
             return SlackWebhook(
                 webhook_url_file=Path(webhook_url_file),
-                external_url=external_url,
+                links=links,
                 timeout_seconds=_seconds(file.timeout),
                 retry_seconds_max=_seconds(file.retry_for),
             )
@@ -78,7 +80,7 @@ def channel_of(file: ChannelFile, *, external_url: str | None = None) -> Channel
                 channel=file.channel or "",
                 token_file=Path(file.token_file or ""),
                 api_url=file.api_url,
-                external_url=external_url,
+                links=links,
                 timeout_seconds=_seconds(file.timeout),
                 retry_seconds_max=_seconds(file.retry_for),
             )
@@ -86,7 +88,7 @@ def channel_of(file: ChannelFile, *, external_url: str | None = None) -> Channel
             return PagerDuty(
                 url=file.url or PAGERDUTY_URL,
                 routing_key_file=Path(file.routing_key_file),
-                external_url=external_url,
+                links=links,
                 timeout_seconds=_seconds(file.timeout),
                 retry_seconds_max=_seconds(file.retry_for),
             )

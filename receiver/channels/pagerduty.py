@@ -16,9 +16,10 @@ from yarl import URL
 from guard.printable import printable
 from receiver import message as messages
 from receiver.channels import Refused, Taken
-from receiver.channels.addresses import graph_address, incident_address, runbook_address
+from receiver.channels.addresses import graph_address, runbook_address
 from receiver.channels.posting import Poster, secret_in
 from receiver.incident import severity_rank
+from receiver.links import ANSWER_WORDS, Links
 from receiver.message import Document, Kind, Message
 from receiver.view import AlertView, IncidentView
 
@@ -61,20 +62,20 @@ class PagerDuty:
         *,
         url: str,
         routing_key_file: Path,
-        external_url: str | None,
+        links: Links,
         timeout_seconds: float,
         retry_seconds_max: float,
     ) -> None:
         self._url = URL(url)
         self._routing_key_file = routing_key_file
-        self._external_url = external_url
+        self._links = links
         self._poster = Poster(timeout_seconds=timeout_seconds)
         self._sent: tuple[str, int, list[str]] = ("", 0, [])  # how far a digest that was interrupted has come
         self.retry_seconds_max = retry_seconds_max
 
     def preview(self, message: Message) -> str:
         bodies = [
-            body_of(event, message, key="…", external_url=self._external_url)
+            body_of(event, message, key="…", links=self._links)
             for event in events_of(message.kind, messages.read(message))
         ]
         shown = [msgspec.json.format(body, indent=2).decode() for body in bodies]
@@ -117,7 +118,7 @@ class PagerDuty:
 
     async def _send(self, message: Message, event: Event) -> str:
         key = secret_in(self._routing_key_file)
-        body = body_of(event, message, key=key, external_url=self._external_url)
+        body = body_of(event, message, key=key, links=self._links)
         answer = await self._poster.post(self._url, body, {})
         said = _said(answer.text.replace(key, "(the routing key)"))
         if 200 <= answer.status < 300:
@@ -145,18 +146,19 @@ def _event(action: str, incident: IncidentView, alerts: list[AlertView]) -> Even
     return Event(action, incident.id, (incident, alerts) if action == "trigger" else None)
 
 
-def body_of(event: Event, message: Message, *, key: str, external_url: str | None) -> bytes:
+def body_of(event: Event, message: Message, *, key: str, links: Links) -> bytes:
     values: Values = {
         "routing_key": key,
         "event_action": event.action,
         "dedup_key": dedup_key(message, event.incident),
     }
     if event.about is not None:
-        values |= _described(*event.about, external_url=external_url)
+        incident, alerts = event.about
+        values |= _described(incident, alerts) | _linked(incident, alerts, links, links.answer(message, incident))
     return _bounded(values)
 
 
-def _described(incident: IncidentView, alerts: list[AlertView], *, external_url: str | None) -> Values:
+def _described(incident: IncidentView, alerts: list[AlertView]) -> Values:
     labels = incident.labels
     payload: Values = {
         "summary": _cut(f"{incident.id} {incident.title}", SUMMARY_CHARACTERS_MAX),
@@ -180,13 +182,20 @@ def _described(incident: IncidentView, alerts: list[AlertView], *, external_url:
             ],
         },
     }
-    whole: Values = {"payload": {name: value for name, value in payload.items() if value is not None}}
-    address = incident_address(external_url, incident.id)
-    if address is not None:
-        whole |= {"client": "Tocsin", "client_url": address}
-    found = {f"{incident.id} in Tocsin": address, "graph": graph_address(alerts), "runbook": runbook_address(alerts)}
-    links = [{"href": href, "text": text} for text, href in found.items() if href is not None]
-    return {**whole, "links": links} if links else whole
+    return {"payload": {name: value for name, value in payload.items() if value is not None}}
+
+
+def _linked(incident: IncidentView, alerts: list[AlertView], links: Links, answer: str | None) -> Values:
+    address = links.incident(incident.id)
+    values: Values = {} if address is None else {"client": "Tocsin", "client_url": address}
+    found = {
+        f"{incident.id} in Tocsin": address,
+        ANSWER_WORDS: answer,
+        "graph": graph_address(alerts),
+        "runbook": runbook_address(alerts),
+    }
+    shown = [{"href": href, "text": text} for text, href in found.items() if href is not None]
+    return {**values, "links": shown} if shown else values
 
 
 def _bounded(values: Values) -> bytes:

@@ -20,6 +20,7 @@ from yarl import URL
 from receiver.channels import Refused, Taken, Unreachable
 from receiver.channels.posting import Poster, secret_in
 from receiver.channels.slackblocks import Shown, preview, render
+from receiver.links import Links
 from receiver.message import Message
 
 # What Slack says when time may cure it.
@@ -70,25 +71,25 @@ class Slack:
         channel: str,
         token_file: Path,
         api_url: str,
-        external_url: str | None,
+        links: Links,
         timeout_seconds: float,
         retry_seconds_max: float,
     ) -> None:
         self._channel = channel
         self._token_file = token_file
         self._api_url = URL(api_url)
-        self._external_url = external_url
+        self._links = links
         self._poster = Poster(timeout_seconds=timeout_seconds)
         self.retry_seconds_max = retry_seconds_max
 
     def preview(self, message: Message) -> str:
-        return preview(f"chat.postMessage in {self._channel}", render(message, external_url=self._external_url))
+        return preview(f"chat.postMessage in {self._channel}", render(message, links=self._links))
 
     async def send(self, message: Message) -> str:
         return (await self.follow(message, "")).answer
 
     async def follow(self, message: Message, receipt: str) -> Taken:
-        shown = render(message, external_url=self._external_url)
+        shown = render(message, links=self._links)
         place = _Place.of(receipt, configured=self._channel)
         if place is None:
             return await self._post(shown)
@@ -143,18 +144,18 @@ class SlackWebhook:
     parallel_max = 4
 
     def __init__(
-        self, *, webhook_url_file: Path, external_url: str | None, timeout_seconds: float, retry_seconds_max: float
+        self, *, webhook_url_file: Path, links: Links, timeout_seconds: float, retry_seconds_max: float
     ) -> None:
         self._webhook_url_file = webhook_url_file
-        self._external_url = external_url
+        self._links = links
         self._poster = Poster(timeout_seconds=timeout_seconds)
         self.retry_seconds_max = retry_seconds_max
 
     def preview(self, message: Message) -> str:
-        return preview("POST to the webhook", render(message, external_url=self._external_url))
+        return preview("POST to the webhook", render(message, links=self._links))
 
     async def send(self, message: Message) -> str:
-        shown = render(message, external_url=self._external_url)
+        shown = render(message, links=self._links)
         body = msgspec.json.encode({"text": shown.text, "blocks": shown.blocks})
         answer = await self._poster.post(self._address(), body, {})
         if 200 <= answer.status < 300:

@@ -14,10 +14,11 @@ import msgspec
 
 from guard.printable import printable
 from receiver import message as messages
-from receiver.channels.addresses import graph_address, incident_address, is_address, runbook_address
+from receiver.channels.addresses import graph_address, runbook_address
 from receiver.incident import severity_rank
+from receiver.links import ANSWER_WORDS, Links
 from receiver.message import Document, Kind, Message
-from receiver.view import AlertView, IncidentView
+from receiver.view import IncidentView
 
 HEADER_CHARACTERS_MAX = 150
 BLOCK_CHARACTERS_MAX = 3000
@@ -42,10 +43,10 @@ class Shown(NamedTuple):
     urgent: bool  # the line is for everybody, not only for those who follow the thread
 
 
-def render(message: Message, *, external_url: str | None) -> Shown:
+def render(message: Message, *, links: Links) -> Shown:
     document = messages.read(message)
     if message.kind is Kind.DIGEST:
-        return _digest(document, external_url)
+        return _digest(document, links)
     incident = document.incident
     head = f"{incident.severity}: {incident.title}"
     counts = f"{incident.alerts.firing} firing, {incident.alerts.resolved} resolved"
@@ -53,7 +54,7 @@ def render(message: Message, *, external_url: str | None) -> Shown:
         _header(f"{_sign(incident)} {head}"),
         {"type": "section", "fields": list(_fields(incident, counts))},
         *_plain(_alert_lines(document)),
-        _context(_links(incident, document.alerts, external_url)),
+        _context(_links(message, document, links)),
     ]
     text = _escaped(f"[{message.kind.upper()}] {incident.id} {head} ({counts})", TEXT_CHARACTERS_MAX)
     state = _state(incident)
@@ -67,7 +68,7 @@ def preview(how: str, shown: Shown) -> str:
     return f"{how}\n\n{msgspec.json.format(body, indent=2).decode()}\n"
 
 
-def _digest(document: Document, external_url: str | None) -> Shown:
+def _digest(document: Document, links: Links) -> Shown:
     count = len(document.incidents)
     head = f"{'1 incident was' if count == 1 else f'{count} incidents were'} held back; as of now:"
     lines = [
@@ -78,8 +79,8 @@ def _digest(document: Document, external_url: str | None) -> Shown:
     if document.incidents_left_out:
         lines.append(f"and {document.incidents_left_out} more, in the next digest")
     blocks = [_header(head), *_plain(lines)]
-    if external_url is not None and is_address(external_url):
-        blocks.append(_context([f"<{_link(external_url)}|all in Tocsin>"]))
+    if links.overview is not None:
+        blocks.append(_context([f"<{_link(links.overview)}|all in Tocsin>"]))
     text = _escaped(f"[DIGEST] {head} {'; '.join(lines[:3])}", TEXT_CHARACTERS_MAX)
     return Shown(text, blocks, _escaped(head, LINE_CHARACTERS_MAX), urgent=True)
 
@@ -136,14 +137,19 @@ def _alert_lines(document: Document) -> list[str]:
     return lines
 
 
-def _links(incident: IncidentView, alerts: Iterable[AlertView], external_url: str | None) -> list[str]:
+def _links(message: Message, document: Document, links: Links) -> list[str]:
     """Each is safe: its address is one, and its words are ours."""
-    address = incident_address(external_url, incident.id)
-    links = [f"<{_link(address)}|{incident.id} in Tocsin>" if address else _escaped(incident.id, FIELD_CHARACTERS_MAX)]
-    for words, found in (("graph", graph_address(alerts)), ("runbook", runbook_address(alerts))):
+    incident, alerts = document.incident, document.alerts
+    address = links.incident(incident.id)
+    shown = [f"<{_link(address)}|{incident.id} in Tocsin>" if address else _escaped(incident.id, FIELD_CHARACTERS_MAX)]
+    for words, found in (
+        (ANSWER_WORDS, links.answer(message, incident)),
+        ("graph", graph_address(alerts)),
+        ("runbook", runbook_address(alerts)),
+    ):
         if found is not None:
-            links.append(f"<{_link(found)}|{words}>")
-    return links
+            shown.append(f"<{_link(found)}|{words}>")
+    return shown
 
 
 def _link(address: str) -> str:

@@ -18,10 +18,18 @@ from yarl import URL
 
 from receiver.channels import Refused, Unreachable
 from receiver.channels.posting import TRY_AGAIN, retry_after_seconds, without_url
-from receiver.message import Message
+from receiver.links import NO_LINKS, Links
+from receiver.message import Kind, Message
+from receiver.view import IncidentView
 
 ANSWER_BYTES_MAX = 512
 _WHOLE_BYTES = 256 * 1024
+
+
+class _About(msgspec.Struct):
+    """As much of a message as its links need."""
+
+    incident: IncidentView
 
 
 class Webhook:
@@ -37,10 +45,12 @@ class Webhook:
         timeout_seconds: float,
         retry_seconds_max: float,
         secret_file: Path | None,
+        links: Links = NO_LINKS,
     ) -> None:
         self._url = URL(url)
         self._headers = dict(headers)
         self._secret_file = secret_file
+        self._links = links
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
         self._session: aiohttp.ClientSession | None = None
         self.retry_seconds_max = retry_seconds_max
@@ -51,15 +61,16 @@ class Webhook:
         own = ["Content-Type: application/json", f"Idempotency-Key: {message.id}"]
         if self._secret_file is not None:
             own.append("X-Tocsin-Signature: sha256=…")
-        body = msgspec.json.format(message.body, indent=2).decode()
+        body = msgspec.json.format(self._body(message), indent=2).decode()
         return "\n".join([f"POST to {self._url.host}", *own, *configured, "", body, ""])
 
     async def send(self, message: Message) -> str:
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=self._timeout, auto_decompress=False)
-        headers = {**self._headers, **self._own_headers(message)}
+        whole = self._body(message)
+        headers = {**self._headers, **self._own_headers(message, whole)}
         # As bytes a large body would be written in one piece, and hold up everything else meanwhile.
-        body = message.body if len(message.body) <= _WHOLE_BYTES else io.BytesIO(message.body)
+        body = whole if len(whole) <= _WHOLE_BYTES else io.BytesIO(whole)
         try:
             async with self._session.post(self._url, data=body, headers=headers, allow_redirects=False) as answer:
                 said = (await answer.content.read(ANSWER_BYTES_MAX)).decode(errors="replace").strip()
@@ -73,7 +84,15 @@ class Webhook:
         if self._session is not None:
             await self._session.close()
 
-    def _own_headers(self, message: Message) -> dict[str, str]:
+    def _body(self, message: Message) -> bytes:
+        """What was decided, with links at its end: where they lead is not decided, and the key to them stays here."""
+        if self._links.overview is None or message.kind is Kind.DIGEST:
+            return message.body
+        incident = msgspec.json.decode(message.body, type=_About).incident
+        links = {"acknowledge": self._links.answer(message, incident), "incident": self._links.incident(incident.id)}
+        return b'%b,"links":%b}' % (message.body[:-1], msgspec.json.encode(links))
+
+    def _own_headers(self, message: Message, body: bytes) -> dict[str, str]:
         own = {
             "Content-Type": "application/json",
             "User-Agent": "Tocsin",
@@ -89,7 +108,7 @@ class Webhook:
                 ) from None
             if not secret:
                 raise Unreachable(f"the secret file {self._secret_file.name} is empty")
-            own["X-Tocsin-Signature"] = "sha256=" + hmac.new(secret, message.body, hashlib.sha256).hexdigest()
+            own["X-Tocsin-Signature"] = "sha256=" + hmac.new(secret, body, hashlib.sha256).hexdigest()
         return own
 
 

@@ -6,8 +6,11 @@ api.py      GET /api/v1/...: what the store knows, for programs
 oncall.py   GET /api/v1/oncall: who is on call, and when
 doing.py    an act of a person, whichever door it came by
 acts.py     POST /api/v1/incidents/ID/...: what people do to an incident
+ack.py      /ack/TOKEN: a signed link, by which somebody answers
 health.py   /-/healthy, /-/ready, /-/reload, /health, /health/detailed, /metrics
 page.py     / for people: what is open, and how to connect Alertmanager
+incidentpage.py  /incidents/ID for people: one incident
+sheet.py    what pages for people look like, and what a browser may do with them
 app.py      the table of doors, and what holds for all of them
 answers.py  the JSON that all of them speak
 """

@@ -7,10 +7,12 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from receiver.doors.ack import AckDoor
 from receiver.doors.acts import Acts
 from receiver.doors.answers import refuse
 from receiver.doors.api import Api
 from receiver.doors.health import Health
+from receiver.doors.incidentpage import IncidentPage
 from receiver.doors.oncall import OnCall
 from receiver.doors.page import Page
 from receiver.doors.webhook import BODY_BYTES_MAX, WebhookDoor
@@ -18,7 +20,16 @@ from receiver.metrics import Metrics
 
 
 def application(
-    *, webhook: WebhookDoor, api: Api, acts: Acts, oncall: OnCall, health: Health, page: Page, metrics: Metrics
+    *,
+    webhook: WebhookDoor,
+    api: Api,
+    acts: Acts,
+    oncall: OnCall,
+    health: Health,
+    page: Page,
+    incident: IncidentPage,
+    ack: AckDoor,
+    metrics: Metrics,
 ) -> web.Application:
     app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[_only_own_origin(metrics)])
     app.add_routes(
@@ -45,17 +56,26 @@ def application(
             web.get("/health", health.health),
             web.get("/health/detailed", health.detailed),
             web.get("/", page.get),
+            web.get("/incidents/{id}", incident.get),
+            web.get("/ack/{token}", ack.get),
+            web.post("/ack/{token}", ack.post),
         ]
     )
     return app
 
 
 def _only_own_origin(metrics: Metrics) -> Middleware:
-    """A browser says where a POST comes from. A page from elsewhere must not fire alerts on somebody's laptop."""
+    """A browser says where a POST comes from. A page from elsewhere must not fire alerts on somebody's laptop.
+
+    The page of a signed link tells nobody where it is, so that its token is not told either: browsers say `null` then.
+    Who knows the token and the form's own field comes from there.
+    """
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         origin = request.headers.get("Origin")
+        if request.path.startswith("/ack/"):
+            return await handler(request)
         if request.method != "GET" and origin is not None and _host_of(origin) != request.host:
             metrics.webhooks_refused.labels("origin").inc()
             refuse(403, "a page from elsewhere may not do this")

@@ -100,7 +100,7 @@ def _article(incident: Incident, now: datetime) -> str:
     what = "resolved" if incident.resolved_at else "open for"
     ago = _for_people((now - since).total_seconds()) + (" ago" if incident.resolved_at else "")
     classes = "resolved" if incident.resolved_at else f"s{severity_rank(incident.severity)}"
-    link = f"/api/v1/incidents/{escape(incident.id)}"
+    link = f"/incidents/{escape(incident.id)}"
     return (
         f'<article class="{classes}"><a href="{link}"><b>{escape(incident.id)}</b></a> '
         f"{escape(incident.severity)}: <b>{escape(incident.title)}</b><br>"

@@ -44,6 +44,7 @@ DURATIONS = (
     Bounds("retention.journal", "1h", "100y", zero="for ever"),
     Bounds("retention.incidents", "1h", "100y", zero="for ever"),
     Bounds("schedules.NAME.rotations[].shift", "1h", "365d"),
+    Bounds("links.valid_for", "5m", "30d"),
 )
 
 

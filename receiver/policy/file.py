@@ -146,6 +146,12 @@ class RetentionFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     incidents: Annotated[Duration, Meta(description="resolved ones; 0s: for ever; otherwise at least 1h")] = "365d"
 
 
+class LinksFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The links in messages by which people answer."""
+
+    valid_for: Annotated[Duration, Meta(description="counted from the message; from 5m to 30d")] = "24h"
+
+
 class ConditionFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When a stage is taken; all of it must hold at the moment at which the stage is due."""
 
@@ -239,6 +245,7 @@ class ReceiverFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         25_000
     )
     retention: RetentionFile = RetentionFile()
+    links: LinksFile = LinksFile()
     schedules: Annotated[dict[Name, ScheduleFile], Meta(max_length=SCHEDULES_MAX, description="who is on call")] = (
         msgspec.field(default_factory=dict)
     )

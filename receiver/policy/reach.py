@@ -13,7 +13,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from receiver.policy.channelfile import ChannelFile, EmailFile, SlackFile
-from receiver.policy.policy import Contact
+from receiver.policy.policy import Contact, Policy
 
 
 class Reach(NamedTuple):
@@ -38,6 +38,13 @@ def reach_of(channels: Mapping[str, ChannelFile], people: Mapping[str, tuple[Con
                 names[found[0]] = None
         by_person[person] = tuple(names)
     return Reach(by_person, made)
+
+
+def only_person(policy: Policy, channel: str) -> str | None:
+    """Whose channel it is, where it is one person's alone: a way to nobody else, and told by no stage itself."""
+    stages = (stage for escalation in policy.escalations.values() for stage in escalation.stages)
+    people = [person for person, channels in policy.reach.items() if channel in channels]
+    return people[0] if len(people) == 1 and not any(channel in stage.notify for stage in stages) else None
 
 
 def _made(channels: Mapping[str, ChannelFile], person: str, contact: Contact) -> tuple[str, ChannelFile] | None:

@@ -13,6 +13,7 @@ from receiver.channels import Channel, Refused, Unreachable
 from receiver.channels.pagerduty import PagerDuty
 from receiver.channels.slack import Slack, SlackWebhook
 from receiver.channels.webhook import Webhook
+from receiver.links import NO_LINKS
 from receiver.message import Kind
 from tests.receiver.builders import digest, message
 from tests.receiver.pagerdutysink import PATH, ROUTING_KEY, PagerDutySink
@@ -43,7 +44,7 @@ def slack(sink: Provider, folder: Path) -> Channel:
         channel="#ops",
         token_file=folder / "secret",
         api_url=f"{sink.url}/api",
-        external_url=None,
+        links=NO_LINKS,
         timeout_seconds=5.0,
         retry_seconds_max=60.0,
     )
@@ -51,9 +52,7 @@ def slack(sink: Provider, folder: Path) -> Channel:
 
 def slack_webhook(sink: Provider, folder: Path) -> Channel:
     (folder / "secret").write_text(sink.url + HOOK)
-    return SlackWebhook(
-        webhook_url_file=folder / "secret", external_url=None, timeout_seconds=5.0, retry_seconds_max=60.0
-    )
+    return SlackWebhook(webhook_url_file=folder / "secret", links=NO_LINKS, timeout_seconds=5.0, retry_seconds_max=60.0)
 
 
 def pagerduty(sink: Provider, folder: Path) -> Channel:
@@ -61,7 +60,7 @@ def pagerduty(sink: Provider, folder: Path) -> Channel:
     return PagerDuty(
         url=sink.url + PATH,
         routing_key_file=folder / "secret",
-        external_url=None,
+        links=NO_LINKS,
         timeout_seconds=5.0,
         retry_seconds_max=60.0,
     )

@@ -145,11 +145,13 @@ def tocsin(*arguments: str, folder: Path, seconds: float = SURELY) -> subprocess
 
 
 @contextmanager
-def receiver(folder: Path, *, policy: str, port: int | None = None, data: Path | None = None) -> Iterator[Server]:
+def receiver(
+    folder: Path, *, policy: str, port: int | None = None, data: Path | None = None, flags: Sequence[str] = ()
+) -> Iterator[Server]:
     """The installed program with a policy; its data are in `data`, or beside the policy."""
     chosen = port or free_port()
     with started(
-        receiver_command(folder, policy=policy, port=chosen, data=data),
+        [*receiver_command(folder, policy=policy, port=chosen, data=data), *flags],
         url=f"http://127.0.0.1:{chosen}",
         log=folder / "receiver.log",
         env=environment(),

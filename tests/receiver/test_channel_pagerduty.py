@@ -17,6 +17,7 @@ from receiver import message as messages
 from receiver.channels import Refused, Unreachable
 from receiver.channels.pagerduty import PagerDuty, body_of, dedup_key, events_of
 from receiver.incident import Status
+from receiver.links import NO_LINKS, Links
 from receiver.message import Kind, Message
 from tests.receiver.builders import digest, message
 from tests.receiver.pagerdutysink import BYTES_MAX, PATH, ROUTING_KEY, PagerDutySink, problems
@@ -34,7 +35,7 @@ async def pagerduty(folder: Path, *, key: str = ROUTING_KEY) -> AsyncIterator[tu
         made = PagerDuty(
             url=f"{sink.url}{PATH}",
             routing_key_file=file,
-            external_url=EXTERNAL,
+            links=Links(external_url=EXTERNAL),
             timeout_seconds=5.0,
             retry_seconds_max=60.0,
         )
@@ -83,7 +84,7 @@ def test_an_incident_is_one_of_pagerdutys_from_the_trigger_to_the_end(tmp_path: 
                 "component": "shop",
                 "class": "Down",
             }
-            assert first["client_url"] == "https://tocsin.example.org/api/v1/incidents/T-1"
+            assert first["client_url"] == "https://tocsin.example.org/incidents/T-1"
             assert payload["custom_details"]["alerts"][0]["labels"]["service"] == "shop"
 
     run(test())
@@ -225,9 +226,9 @@ def test_the_routing_key_is_in_no_error_even_if_pagerduty_repeats_it(tmp_path: P
     run(test())
 
 
-def body(sent: Message, *, external_url: str | None) -> bytes:
+def body(sent: Message, *, links: Links) -> bytes:
     (event,) = events_of(sent.kind, messages.read(sent))
-    return body_of(event, sent, key=ROUTING_KEY, external_url=external_url)
+    return body_of(event, sent, key=ROUTING_KEY, links=links)
 
 
 NASTY = st.one_of(
@@ -249,14 +250,14 @@ def test_an_event_of_anything_is_one_that_pagerduty_takes(
     title: str, labels: dict[str, str], annotations: dict[str, str], firing: int
 ) -> None:
     sent = message(title=title, labels=labels, annotations=annotations, firing=firing)
-    written = body(sent, external_url=EXTERNAL)
+    written = body(sent, links=Links(external_url=EXTERNAL))
     assert len(written) <= BYTES_MAX
     assert list(problems(msgspec.json.decode(written))) == []
 
 
 def test_what_is_too_large_goes_without_its_alerts() -> None:
     labels = {f"l{number}": "\U0001f600" * 500 for number in range(128)}
-    written = body(message(labels=labels, firing=40), external_url=None)
+    written = body(message(labels=labels, firing=40), links=NO_LINKS)
     details = msgspec.json.decode(written)["payload"]["custom_details"]
     assert details["alerts"] == "left out: too large"
     assert len(details["labels"]) == 128

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from receiver.channels import Refused, Taken, Unreachable
-from receiver.channels.addresses import is_address
 from receiver.channels.slack import Slack, SlackWebhook
 from receiver.channels.slackblocks import render
+from receiver.links import NO_LINKS, Links, is_address
 from receiver.message import Kind, Message
 from tests.receiver.builders import digest, message
 from tests.receiver.provider import Reply, json_reply, serving
@@ -36,7 +36,7 @@ async def slack(
             channel=channel,
             token_file=token_file,
             api_url=f"{sink.url}/api/",
-            external_url=EXTERNAL,
+            links=Links(external_url=EXTERNAL),
             timeout_seconds=timeout_seconds,
             retry_seconds_max=60.0,
         )
@@ -140,13 +140,13 @@ def test_a_digest_has_a_line_for_each_incident(tmp_path: Path) -> None:
 
 
 def test_the_links_lead_to_tocsin_to_the_graph_and_to_the_runbook(tmp_path: Path) -> None:
-    shown = render(message(annotations={"runbook_url": "https://wiki/x?a=1&b=2"}), external_url=EXTERNAL)
+    shown = render(message(annotations={"runbook_url": "https://wiki/x?a=1&b=2"}), links=Links(external_url=EXTERNAL))
     (context,) = [block for block in shown.blocks if block["type"] == "context"]
     (element,) = context["elements"]  # type: ignore[misc]
     assert element["text"] == (
-        "<https://tocsin.example.org/api/v1/incidents/T-1|T-1 in Tocsin> · <https://wiki/x?a=1&amp;b=2|runbook>"
+        "<https://tocsin.example.org/incidents/T-1|T-1 in Tocsin> · <https://wiki/x?a=1&amp;b=2|runbook>"
     )
-    without = render(message(annotations={"runbook_url": "javascript:alert(1)"}), external_url=None)
+    without = render(message(annotations={"runbook_url": "javascript:alert(1)"}), links=NO_LINKS)
     assert without.blocks[-1]["elements"][0]["text"] == "T-1"  # type: ignore[index]
 
 
@@ -243,7 +243,7 @@ def test_a_server_that_hangs_costs_its_timeout_and_no_more(tmp_path: Path) -> No
             channel="#ops",
             token_file=tmp_path / "slack.token",
             api_url=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/api/",
-            external_url=None,
+            links=NO_LINKS,
             timeout_seconds=0.1,
             retry_seconds_max=60.0,
         )
@@ -301,7 +301,7 @@ def test_a_webhook_gets_every_message_by_itself_and_its_address_is_in_no_error(t
         sink, file = SlackSink(), tmp_path / "hook.url"
         with serving(sink):
             file.write_text(f"{sink.url}{HOOK}\n")
-            hook = SlackWebhook(webhook_url_file=file, external_url=None, timeout_seconds=5.0, retry_seconds_max=60.0)
+            hook = SlackWebhook(webhook_url_file=file, links=NO_LINKS, timeout_seconds=5.0, retry_seconds_max=60.0)
             for kind in (Kind.OPENED, Kind.UPDATED, Kind.RESOLVED):
                 assert await hook.send(message(kind=kind)) == "posted"
             assert len(sink.hooked) == 3
@@ -356,7 +356,7 @@ def test_no_label_can_mention_link_or_break_anything(
         acknowledged_by=clean(person),
         firing=firing,
     )
-    shown = render(sent, external_url=EXTERNAL)
+    shown = render(sent, links=Links(external_url=EXTERNAL))
     assert list(problems({"text": shown.text, "blocks": shown.blocks}, POSTING)) == []
     assert list(problems({"text": shown.line}, POSTING)) == []
 
@@ -365,5 +365,5 @@ def test_no_label_can_mention_link_or_break_anything(
 @given(titles=st.lists(NASTY, min_size=1, max_size=100))
 def test_a_digest_of_anything_is_kept_within_the_limits(titles: list[str]) -> None:
     named = [title.encode(errors="replace").decode() or "x" for title in titles]
-    shown = render(digest(len(named), titles=named), external_url=EXTERNAL)
+    shown = render(digest(len(named), titles=named), links=Links(external_url=EXTERNAL))
     assert list(problems({"text": shown.text, "blocks": shown.blocks}, POSTING)) == []

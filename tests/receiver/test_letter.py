@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from receiver.channels import letter
 from receiver.incident import Incident, Status
+from receiver.links import NO_LINKS, Links
 from receiver.message import Kind, Message, compose_digest
 from receiver.policy.mail import Mailbox, parse_mailbox
 from tests.contract.values import incident
@@ -30,6 +31,7 @@ ENCODED = [
     "=?utf-8?q?a=0D=0ABcc:=20eve@example.org=0D=0A=0D=0Abody?=",
     "=?utf-8?b?YQ0KQmNjOiBldmVAZXhhbXBsZS5vcmcNCg0KYm9keQ==?=",
 ]
+LINKS = Links(external_url="https://tocsin.example.org", key=bytes(32), journal=lambda: "j")
 HEADERS = [
     *("Message-ID", "In-Reply-To", "References", "Subject", "From", "To", "Date", "Auto-Submitted"),
     *("X-Auto-Response-Suppress", "X-Tocsin-Incident", "X-Tocsin-Kind", "MIME-Version", "Content-Type"),
@@ -43,9 +45,14 @@ def digest(*incidents: Incident, left_out: int = 0) -> Message:
 
 
 def written(
-    sent: Message, *, sender: Mailbox = SENDER, recipients: Sequence[Mailbox] = TO, attach_json: bool = False
+    sent: Message,
+    *,
+    sender: Mailbox = SENDER,
+    recipients: Sequence[Mailbox] = TO,
+    attach_json: bool = False,
+    links: Links = LINKS,
 ) -> EmailMessage:
-    raw = letter.write(sent, sender=sender, recipients=recipients, attach_json=attach_json)
+    raw = letter.write(sent, sender=sender, recipients=recipients, attach_json=attach_json, links=links)
     assert max(map(len, raw.split(b"\r\n"))) <= 998
     assert raw.isascii()
     parsed = message_from_bytes(raw, policy=default)
@@ -114,6 +121,34 @@ def test_text_and_html_say_the_same() -> None:
         assert plain in read
 
 
+def test_a_mail_links_to_the_incident_and_to_a_page_to_answer_by_unless_it_is_over() -> None:
+    for kind in (Kind.OPENED, Kind.UPDATED, Kind.ESCALATED, Kind.ACKNOWLEDGED, Kind.RESOLVED):
+        mail = written(message(kind=kind, channel="ana@mail"))
+        told = [line for line in body(mail).splitlines() if "/ack/" in line]
+        linked = [link for link in Tags(body(mail, "html")).links if link and "/ack/" in link]
+        assert len(told) == (kind is not Kind.RESOLVED)
+        assert linked == told * 2  # a button, and where it leads
+        assert all(LINKS.read(link.rpartition("/")[2])[:2] == ("T-1", "ana@mail") for link in told)
+        assert "in Tocsin: https://tocsin.example.org/incidents/T-1\n" in body(mail)
+        without = written(message(kind=kind), links=NO_LINKS)
+        assert "tocsin.example.org" not in body(without) + body(without, "html")
+
+
+def test_each_incident_of_a_digest_has_its_own_link() -> None:
+    text = body(written(digest(incident(7), incident(8), incident(5, status=Status.RESOLVED))))
+    links = re.findall(r"acknowledge, snooze or resolve: \S+/ack/(\S+)", text)
+    assert [LINKS.read(link)[:2] for link in links] == [("T-7", "mail"), ("T-8", "mail")]
+
+
+def test_what_is_cut_is_said_with_the_place_where_all_of_it_is() -> None:
+    whole, cut = (written(message(annotations={"text": "x" * length})) for length in (1000, 1001))
+    place = "Some of it is cut. All of it:\nhttps://tocsin.example.org/incidents/T-1\n"
+    assert place not in body(whole)
+    assert body(cut).endswith(place)
+    assert Tags(body(cut, "html")).links.count("https://tocsin.example.org/incidents/T-1") == 2
+    assert "cut" not in body(written(message(annotations={"text": "x" * 1001}), links=NO_LINKS))
+
+
 def _read(mail: EmailMessage) -> str:
     return " ".join(Tags(body(mail, "html")).read)
 
@@ -174,7 +209,7 @@ def test_a_link_is_one_only_if_it_is_http_and_nothing_else() -> None:
     fine = "https://runbooks.example.org/shop?a=1&b=2#down"
     others = ["javascript:alert(1)", "see https://example.org/", "https://a@example.org/", 'http://x/"onload="y', "//x"]
     annotations = {f"a{number}": text for number, text in enumerate([fine, *others])}
-    assert Tags(body(written(message(annotations=annotations)), "html")).links == [fine]
+    assert Tags(body(written(message(annotations=annotations), links=NO_LINKS), "html")).links == [fine]
 
 
 def test_what_is_long_is_cut_and_what_is_many_is_counted() -> None:

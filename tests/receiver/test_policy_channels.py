@@ -12,6 +12,7 @@ from receiver import settings
 from receiver.channels.making import channel_of
 from receiver.channels.pagerduty import PagerDuty
 from receiver.channels.slack import Slack, SlackWebhook
+from receiver.links import Links
 from receiver.settings import Settings
 
 Load = Callable[[str], Settings]
@@ -45,7 +46,7 @@ def load(tmp_path: Path) -> Load:
 )
 def test_each_becomes_its_channel(load: Load, written: str, kind: type[object], seconds: float) -> None:
     (file,) = load(f"channels: {{it: {written}}}").channels.values()
-    channel = channel_of(file, external_url="https://tocsin.example.org")
+    channel = channel_of(file, links=Links(external_url="https://tocsin.example.org"))
     assert type(channel) is kind
     assert channel.retry_seconds_max == seconds
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from receiver.metrics import ALERT_OUTCOMES, COUNTED, REFUSALS
+from receiver.metrics import ALERT_OUTCOMES, COUNTED, LINK_OUTCOMES, REFUSALS
 from tests.receiver.builders import named, webhook
 from tests.receiver.world import POLICY, receiver, run
 
@@ -40,6 +40,11 @@ def test_every_metric_is_documented_with_its_type_and_labels_and_nothing_else_is
 def test_every_reason_and_every_outcome_is_documented() -> None:
     assert sorted(name for name, _ in REASON.findall(PAGE)) == sorted(REFUSALS)
     assert sorted(OUTCOME.findall(PAGE.partition("## What an alert")[2])) == sorted(ALERT_OUTCOMES)
+
+
+def test_everything_that_becomes_of_a_use_of_a_link_is_documented() -> None:
+    told = PAGE.partition("## What became of a use of a link")[2].partition("\n## ")[0]
+    assert sorted(re.findall(r"^\| `(\w+)` \|", told, re.MULTILINE)) == sorted(LINK_OUTCOMES)
 
 
 def test_every_word_that_a_decision_may_count_has_its_metric() -> None:

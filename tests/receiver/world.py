@@ -24,19 +24,24 @@ from receiver import settings
 from receiver.chaincheck import ChainCheck
 from receiver.channels import Channel
 from receiver.clock import SystemClock
+from receiver.doors.ack import AckDoor
 from receiver.doors.acts import Acts
 from receiver.doors.api import Api
 from receiver.doors.app import application
 from receiver.doors.doing import Doing
 from receiver.doors.health import Health
+from receiver.doors.incidentpage import IncidentPage
 from receiver.doors.oncall import OnCall
 from receiver.doors.page import Page
 from receiver.doors.quick import Quick
 from receiver.doors.webhook import WebhookDoor
 from receiver.entry import Entry, Fact
+from receiver.links import Links
 from receiver.message import Message
 from receiver.metrics import Metrics
 from receiver.outbox import Outbox
+from receiver.policy.channelfile import ChannelFile
+from receiver.policy.duration import parse_duration
 from receiver.reconcile import Reconciliation
 from receiver.retention import Keep, Retention
 from receiver.runner import Runner
@@ -119,6 +124,7 @@ class World:
     app: web.Application
     chain: ChainCheck
     retention: Retention
+    links: Links
 
     async def post(self, body: bytes, *, source: str = "am", **headers: str) -> tuple[int, Any]:
         return await self.ask("POST", f"/webhook/{source}", data=io.BytesIO(body), headers=headers)
@@ -162,6 +168,8 @@ async def receiver(
     policy: str = POLICY,
     reload: Callable[[], Awaitable[str]] = _no_reload,
     channels: Mapping[str, Channel] | None = None,
+    make: Callable[[ChannelFile, Links], Channel] | None = None,
+    external_url: str | None = None,
     door: Mapping[str, Any] = MappingProxyType({}),
     acts: Mapping[str, Any] = MappingProxyType({}),
     decider: Mapping[str, Any] = MappingProxyType({}),
@@ -172,7 +180,15 @@ async def receiver(
     disk = FullDisk(store)
     try:
         async with _running(
-            disk, loaded, reload=reload, channels=channels or {}, limits=door, acts=acts, decider=decider
+            disk,
+            loaded,
+            reload=reload,
+            channels=channels or {},
+            make=make or (lambda *_: Quiet()),
+            external_url=external_url,
+            limits=door,
+            acts=acts,
+            decider=decider,
         ) as world:
             yield world
     finally:
@@ -186,13 +202,21 @@ async def _running(
     *,
     reload: Callable[[], Awaitable[str]],
     channels: Mapping[str, Channel],
+    make: Callable[[ChannelFile, Links], Channel],
+    external_url: str | None,
     limits: Mapping[str, Any],
     acts: Mapping[str, Any],
     decider: Mapping[str, Any],
 ) -> AsyncIterator[World]:
     clock = SystemClock()
     metrics = Metrics(clock=clock)
-    known: Mapping[str, Channel] = channels or {name: Quiet() for name in loaded.channels}
+    links = Links(
+        external_url=external_url,
+        key=await disk.signing_key(),
+        journal=lambda: runner.state.journal,
+        valid_for=parse_duration(loaded.links.valid_for),
+    )
+    known: Mapping[str, Channel] = channels or {name: make(file, links) for name, file in loaded.channels.items()}
 
     def decided(messages: Sequence[Message], counts: Mapping[str, int]) -> None:
         outbox.add(messages)
@@ -223,6 +247,7 @@ async def _running(
     metrics.observe(runner, outbox)
     metrics.observe_reconciliation(reconciliation)
     metrics.observe_retention(retention)
+    doing = Doing(store=store, runner=runner, **acts)
     app = application(
         webhook=door,
         api=Api(
@@ -234,10 +259,12 @@ async def _running(
             reconciliation=reconciliation,
             chain=chain,
         ),
-        acts=Acts(doing=Doing(store=store, runner=runner, **acts), **acts),
+        acts=Acts(doing=doing, **acts),
         oncall=OnCall(runner=runner, clock=clock),
         health=Health(store=store, runner=runner, outbox=outbox, metrics=metrics, reload=reload),
-        page=Page(store=store, runner=runner, clock=clock, external_url=None),
+        page=Page(store=store, runner=runner, clock=clock, external_url=external_url),
+        incident=IncidentPage(store=store, clock=clock),
+        ack=AckDoor(store=store, runner=runner, doing=doing, links=links, clock=clock, metrics=metrics),
         metrics=metrics,
     )
     deciding = asyncio.create_task(runner.run())
@@ -248,7 +275,7 @@ async def _running(
             listening(app, [parse_address("127.0.0.1:0")], grace_seconds=1.0, front=Quick(door)) as (url,),
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=SURELY)) as client,
         ):
-            yield World(url, client, disk, runner, outbox, metrics, known, door, app, chain, retention)
+            yield World(url, client, disk, runner, outbox, metrics, known, door, app, chain, retention, links)
     finally:
         disk.full = False
         disk.committing.set()
