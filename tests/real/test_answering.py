@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sqlite3
 import urllib.parse
+from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from receiver.links import Links
 from tests.real.browser import browser
 from tests.real.servers import SURELY, Server, Sink, alert, free_port, receiver, sink, until, webhook
 from tests.receiver.forms import Sheet
@@ -25,9 +29,14 @@ escalations: {{one: {{stages: [{{notify: [{{person: ana}}]}}]}}}}
 """
 
 
+def told(standing: Sink, name: str = "Down") -> dict[str, Any]:
+    """The links of the message that says that it is open."""
+    (message,) = until(lambda: standing.of_kind("opened", name), what="somebody is told")
+    return dict(message["links"])
+
+
 def link_told(standing: Sink) -> str:
-    (message,) = until(lambda: standing.of_kind("opened"), what="somebody is told")
-    return str(message["links"]["acknowledge"])
+    return str(told(standing)["acknowledge"])
 
 
 def story(server: Server) -> list[dict[str, Any]]:
@@ -83,3 +92,43 @@ def test_a_link_outlives_a_receiver_that_is_killed_and_looking_at_it_changes_not
             assert server.incidents()[0]["status"] == "snoozed"
             until(lambda: len(standing.bodies) == 2, what="the snooze is told")
         assert {len(bodies) for bodies in standing.bodies.values()} == {1}  # whatever came again was the same
+
+
+def test_a_reload_changes_how_long_later_links_are_good(tmp_path: Path) -> None:
+    port = free_port()
+    flags = [f"--web.external-url=http://127.0.0.1:{port}"]
+    with sink() as standing:
+        with receiver(tmp_path, policy=policy(standing.url), port=port, flags=flags) as server:
+            server.post(webhook(alert("Down"), group="Down"))
+            first = link_told(standing)
+            (tmp_path / "receiver.yml").write_text(policy(standing.url) + "links: {valid_for: 2h}\n")
+            assert server.ask("/-/reload", b"")[0] == 200
+            server.post(webhook(alert("Slow"), group="Slow"))
+            second = str(told(standing, "Slow")["acknowledge"])
+            journal = server.get("/api/v1/status")["journal"]["name"]
+        with closing(sqlite3.connect(tmp_path / "data" / "receiver.db")) as store:
+            ((key,),) = store.execute("SELECT value FROM meta WHERE key = 'signing_key'").fetchall()
+        links = Links(key=key, journal=lambda: journal)
+        ends = [links.read(each.rpartition("/")[2]).ends for each in (first, second)]
+        assert timedelta(hours=21, minutes=58) < ends[0] - ends[1] <= timedelta(hours=22)
+
+
+def test_a_store_that_takes_no_key_keeps_nobody_from_being_told(tmp_path: Path) -> None:
+    port = free_port()
+    flags = [f"--web.external-url=http://127.0.0.1:{port}"]
+    with sink() as standing:
+        with receiver(tmp_path, policy=policy(standing.url), port=port, flags=flags):
+            pass
+        with closing(sqlite3.connect(tmp_path / "data" / "receiver.db", isolation_level=None)) as store:
+            store.execute("DELETE FROM meta WHERE key = 'signing_key'")
+            store.execute(
+                "CREATE TRIGGER full BEFORE INSERT ON meta WHEN new.key = 'signing_key' "
+                "BEGIN SELECT RAISE(ABORT, 'no more'); END"
+            )
+        with receiver(tmp_path, policy=policy(standing.url), port=port, flags=flags) as server:
+            server.post(webhook(alert("Down"), group="Down"))
+            links = told(standing)
+            assert links["acknowledge"] is None
+            assert server.ask(links["incident"].removeprefix(server.url))[0] == 200
+            assert server.ask("/ack/anything")[0] == 403
+            assert "the key of signed links could not be written" in server.said

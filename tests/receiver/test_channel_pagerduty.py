@@ -255,6 +255,16 @@ def test_an_event_of_anything_is_one_that_pagerduty_takes(
     assert list(problems(msgspec.json.decode(written))) == []
 
 
+def test_an_event_links_to_the_incident_to_a_page_to_answer_by_and_to_what_the_alert_names() -> None:
+    links = Links(external_url=EXTERNAL, key=bytes(32))
+    event = msgspec.json.decode(body(message(annotations={"runbook_url": "https://wiki/x"}), links=links))
+    assert list(problems(event)) == []
+    told = {each["text"]: each["href"] for each in event["links"]}
+    assert list(told) == ["T-1 in Tocsin", "acknowledge, snooze or resolve", "runbook"]
+    assert links.read(told["acknowledge, snooze or resolve"].rpartition("/ack/")[2])[:2] == ("T-1", "chat")
+    assert event["client_url"] == told["T-1 in Tocsin"] == links.incident("T-1")
+
+
 def test_what_is_too_large_goes_without_its_alerts() -> None:
     labels = {f"l{number}": "\U0001f600" * 500 for number in range(128)}
     written = body(message(labels=labels, firing=40), links=NO_LINKS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -148,6 +149,24 @@ def test_the_links_lead_to_tocsin_to_the_graph_and_to_the_runbook(tmp_path: Path
     )
     without = render(message(annotations={"runbook_url": "javascript:alert(1)"}), links=NO_LINKS)
     assert without.blocks[-1]["elements"][0]["text"] == "T-1"  # type: ignore[index]
+
+
+@pytest.mark.parametrize("kind", [Kind.OPENED, Kind.ACKNOWLEDGED, Kind.RESOLVED])
+def test_without_buttons_a_link_leads_to_a_page_that_has_some(tmp_path: Path, kind: Kind) -> None:
+    async def test() -> None:
+        sink, file = SlackSink(), tmp_path / "hook.url"
+        with serving(sink):
+            file.write_text(f"{sink.url}{HOOK}")
+            links = Links(external_url=EXTERNAL, key=bytes(32))
+            hook = SlackWebhook(webhook_url_file=file, links=links, timeout_seconds=5.0, retry_seconds_max=60.0)
+            await hook.send(message(kind=kind))
+            await hook.close()
+        assert sink.faults == []
+        context = sink.hooked[0]["blocks"][-1]["elements"][0]["text"]
+        found = re.findall(r"<https://tocsin\.example\.org/ack/(\S+)\|acknowledge, snooze or resolve>", context)
+        assert [links.read(token)[:2] for token in found] == [("T-1", "chat")] * (kind is not Kind.RESOLVED)
+
+    run(test())
 
 
 @pytest.mark.parametrize(

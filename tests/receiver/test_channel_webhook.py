@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -18,7 +19,9 @@ from aiohttp import web
 from guard.listen import listening, parse_address
 from receiver.channels import Refused, Unreachable
 from receiver.channels.webhook import Webhook
-from tests.receiver.builders import message
+from receiver.links import Links
+from receiver.message import Kind
+from tests.receiver.builders import digest, message
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -89,6 +92,43 @@ def test_the_message_arrives_as_it_was_decided_with_its_key() -> None:
         assert headers["X-Team"] == "db"
         assert headers["Accept-Encoding"] == "identity"
         assert "X-Tocsin-Signature" not in headers
+
+    run(test())
+
+
+@pytest.mark.parametrize("kind", [Kind.OPENED, Kind.RESOLVED])
+def test_links_are_added_at_the_end_and_signed_and_the_same_again(tmp_path: Path, kind: Kind) -> None:
+    async def test() -> None:
+        secret = tmp_path / "hook.secret"
+        secret.write_text("s3cret")
+        links = Links(external_url="https://tocsin.example.org", key=bytes(32))
+        sent = message(kind=kind)
+        async with sink() as there, channel(there.url, secret_file=secret, links=links) as hook:
+            await hook.send(sent)
+            await hook.send(sent)
+            assert '"https://tocsin.example.org/incidents/T-1"' in hook.preview(sent)
+        (headers, body), again = there.came
+        assert body == again[1]
+        assert headers["X-Tocsin-Signature"] == "sha256=" + hmac.new(b"s3cret", body, hashlib.sha256).hexdigest()
+        document = json.loads(body)
+        told = document.pop("links")
+        assert document == json.loads(sent.body)
+        assert told["incident"] == "https://tocsin.example.org/incidents/T-1"
+        if kind is Kind.RESOLVED:
+            assert told["acknowledge"] is None
+        else:
+            assert links.read(told["acknowledge"].rpartition("/")[2])[:2] == ("T-1", "chat")
+
+    run(test())
+
+
+def test_a_digest_is_posted_as_it_was_decided() -> None:
+    async def test() -> None:
+        sent = digest(2)
+        links = Links(external_url="https://tocsin.example.org", key=bytes(32))
+        async with sink() as there, channel(there.url, links=links) as hook:
+            await hook.send(sent)
+        assert [body for _, body in there.came] == [sent.body]
 
     run(test())
 

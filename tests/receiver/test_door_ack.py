@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp.test_utils import make_mocked_request
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from receiver.channels.making import channel_of
 from receiver.clock import SystemClock
-from receiver.doors.ack import BAD_TOKENS_MAX, FORM_BYTES_MAX
+from receiver.doors.ack import ADDRESSES_MAX, BAD_TOKENS_MAX, FORM_BYTES_MAX
 from receiver.doors.incidentpage import ALERTS_SHOWN_MAX, Known, body, head
 from receiver.doors.sheet import sheet
 from receiver.incident import Step
@@ -241,6 +242,32 @@ def test_bad_tokens_are_slowed_down_and_good_ones_never(tmp_path: Path) -> None:
                 assert 1 <= int(answer.headers["Retry-After"]) <= 60
             assert (await page(world, path(world, identifier)))[0] == 200
             assert outcomes(world)["too_many"] == 4
+
+    run(test())
+
+
+def test_only_so_many_addresses_are_remembered_and_the_oldest_is_forgotten(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with receiver(tmp_path, policy=POLICY) as world:
+            request = make_mocked_request("GET", "/ack/guess", match_info={"token": "guess"}, app=world.app)
+            (ack,) = (
+                route.handler
+                for route in world.app.router.routes()
+                if route.method == "GET" and route.resource and route.resource.canonical == "/ack/{token}"
+            )
+
+            async def guess(address: str) -> int:
+                return int((await ack(request.clone(remote=address))).status)  # type: ignore[arg-type]
+
+            for _ in range(BAD_TOKENS_MAX):
+                assert await guess("192.0.2.1") == 403
+            assert await guess("192.0.2.1") == 429
+            for number in range(ADDRESSES_MAX - 1):
+                assert await guess(f"2001:db8::{number:x}") == 403
+            assert await guess("192.0.2.1") == 429
+            for number in range(ADDRESSES_MAX):
+                assert await guess(f"2001:db8::{number:x}") == 403
+            assert await guess("192.0.2.1") == 403
 
     run(test())
 
