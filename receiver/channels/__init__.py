@@ -4,6 +4,7 @@ terminal.py     prints on standard output
 webhook.py      posts JSON
 email.py        sends mails
 letter.py       what stands in a mail
+chart.py        a picture of how many alerts fired, and when
 slack.py        one message for each incident, kept up to date, with its story in a thread
 slackblocks.py  what that message looks like
 pagerduty.py    one PagerDuty incident for each of ours: triggered, acknowledged, resolved

@@ -51,6 +51,7 @@ class Email:
         tls: Tls,
         ca_file: Path | None = None,
         attach_json: bool = False,
+        attach_chart: bool = False,
         links: Links = NO_LINKS,
         timeout_seconds: float,
         retry_seconds_max: float,
@@ -63,6 +64,7 @@ class Email:
         self._tls = tls
         self._ca_file = ca_file
         self._attach_json = attach_json
+        self._attach_chart = attach_chart
         self._links = links
         self._timeout_seconds = timeout_seconds
         self._system_context: ssl.SSLContext | None = None
@@ -89,6 +91,7 @@ class Email:
             sender=self._sender,
             recipients=self._recipients,
             attach_json=self._attach_json,
+            attach_chart=self._attach_chart,
             links=self._links,
         )
 

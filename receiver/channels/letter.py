@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from guard.printable import printable
 from receiver import message as messages
+from receiver.channels.chart import chart_of
 from receiver.links import ANSWER_WORDS, NO_LINKS, Links
 from receiver.message import DIGEST_LANE, Document, Kind, Message
 from receiver.policy.mail import Mailbox
@@ -36,6 +37,8 @@ ATTACHED_BYTES_MAX = 1_048_576
 # These continue what the reader has; anything else may be the first that somebody hears of it.
 _REPLIES = frozenset({Kind.UPDATED, Kind.ACKNOWLEDGED, Kind.RESOLVED})
 _FIRST_ANNOTATIONS = ("summary", "description", "message", "runbook_url")
+# In this mail and nowhere else, so that it need not be another one in each.
+_CHART = "chart@tocsin"
 _MECHANICS = frozenset({"MIME-Version", "Content-Type"})
 _COLORS = {
     Kind.OPENED: "#b3261e",
@@ -71,6 +74,7 @@ class Words(NamedTuple):
     items: Sequence[Item]
     end: str
     answer: str | None = None
+    chart: str | None = None
 
 
 def write(
@@ -79,6 +83,7 @@ def write(
     sender: Mailbox,
     recipients: Iterable[Mailbox],
     attach_json: bool,
+    attach_chart: bool = False,
     links: Links = NO_LINKS,
 ) -> bytes:
     """The whole mail, as SMTP takes it."""
@@ -88,6 +93,9 @@ def write(
     if attach_json and not attached:
         left_out = f"The JSON is not attached: it is larger than {ATTACHED_BYTES_MAX} bytes."
         words = words._replace(end=f"{words.end}\n{left_out}".strip())
+    chart = chart_of(document, at=message.created_at) if attach_chart else None
+    if chart is not None:
+        words = words._replace(chart=chart.caption)
     mail = EmailMessage(policy=SMTP)
     mail["From"] = _address(sender)
     mail["To"] = [_address(each) for each in recipients]
@@ -98,9 +106,20 @@ def write(
     mail["X-Tocsin-Kind"] = message.kind
     mail.set_content(_plain(words), cte="quoted-printable")
     mail.add_alternative(_html(words, color=_COLORS[message.kind]), subtype="html", cte="quoted-printable")
+    if chart is not None:
+        _put_into_html(mail, chart.png)
     if attached:
         mail.add_attachment(message.body, maintype="application", subtype="json", filename="message.json")
     return _by_hand(_thread(message, sender.domain), subject(message, document)) + mail.as_bytes()
+
+
+def _put_into_html(mail: EmailMessage, png: bytes) -> None:
+    """Beside the HTML, which shows it: nothing is fetched."""
+    html = mail.get_body(("html",))
+    assert isinstance(html, EmailMessage)
+    html.add_related(
+        png, maintype="image", subtype="png", cid=f"<{_CHART}>", filename="chart.png", disposition="inline"
+    )
 
 
 def shown(mail: bytes) -> str:
@@ -289,6 +308,8 @@ def _plain(words: Words) -> str:
         lines += ["", f"{_ANSWER}:", words.answer]
     if words.rows:
         lines += ["", *(_plain_row(row, indent="") for row in words.rows)]
+    if words.chart is not None:
+        lines += [f"alerts that fire: {words.chart}"]
     for item in words.items:
         lines += ["", item.head, *(_plain_row(row, indent="    ") for row in item.rows)]
     if words.end:
@@ -316,6 +337,7 @@ def _html(words: Words, *, color: str) -> str:
         f'<h1 style="font-size:18px;margin:12px 0;color:{color}">{escape(words.head)}</h1>',
         _button(words.answer, color=color),
         _table(words.rows),
+        _picture(words.chart),
         *(f'<h2 style="font-size:14px;margin:16px 0 4px">{escape(item.head)}</h2>{_table(item.rows)}'
           for item in words.items),
         *(f'<p style="margin:16px 0 0">{_linked(line)}</p>' for line in words.end.splitlines()),
@@ -334,6 +356,13 @@ def _button(answer: str | None, *, color: str) -> str:
         f'style="{style};text-decoration:none;font-weight:bold">{_ANSWER}</a></p>'
         f'<p style="margin:0 0 12px;font-size:11px;overflow-wrap:anywhere">{_linked(answer)}</p>'
     )
+
+
+def _picture(caption: str | None) -> str:
+    if caption is None:
+        return ""
+    image = f'<img src="cid:{_CHART}" alt="{escape(caption)}" width="640" height="120" style="max-width:100%">'
+    return f'<p style="margin:12px 0 4px">alerts that fire: {escape(caption)}</p><p style="margin:0">{image}</p>'
 
 
 def _table(rows: Sequence[Row]) -> str:

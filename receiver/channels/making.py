@@ -64,6 +64,7 @@ def channel_of(file: ChannelFile, *, links: Links = NO_LINKS) -> Channel:
                 tls=tls_of(smarthost, file.tls),
                 ca_file=Path(file.ca_file) if file.ca_file else None,
                 attach_json=file.attach_json,
+                attach_chart=file.attach_chart,
                 links=links,
                 timeout_seconds=_seconds(file.timeout or "30s"),
                 retry_seconds_max=_seconds(file.retry_for),

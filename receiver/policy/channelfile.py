@@ -54,6 +54,7 @@ class EmailFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fie
         None
     )
     attach_json: Annotated[bool, Meta(description="attach what a webhook channel would post")] = False
+    attach_chart: Annotated[bool, Meta(description="a picture of how many alerts fired, and when")] = False
     timeout: Annotated[Duration | None, Meta(description="for one attempt (default: 30s)")] = None
     retry_for: Annotated[Duration, Meta(description="how long a message is tried before it is given up")] = "24h"
 

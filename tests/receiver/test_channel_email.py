@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from receiver.channels import Refused, Unreachable
+from receiver.channels.chart import chart_of
 from receiver.channels.email import Email
-from receiver.message import Kind
+from receiver.message import Kind, read
 from receiver.policy.mail import Smarthost, Tls, parse_mailbox
 from tests.receiver.builders import AT, SURELY, message
 from tests.receiver.mailserver import HANG, Certificate, certificate, inbox, scripted
@@ -107,6 +108,25 @@ def test_the_incident_is_attached_as_a_webhook_would_post_it() -> None:
         (attachment,) = box.came[0].parsed.iter_attachments()
         assert attachment.get_content_type() == "application/json"
         assert attachment.get_payload(decode=True) == sent.body
+
+    run(test())
+
+
+def test_a_chart_arrives_as_it_was_drawn_and_the_same_again() -> None:
+    async def test() -> None:
+        sent = message(firing=3)
+        async with inbox() as box, channel(box.port, attach_chart=True) as mail:
+            await mail.send(sent)
+            await mail.send(sent)
+        pictures = [
+            part.get_payload(decode=True)
+            for came in box.came
+            for part in came.parsed.walk()
+            if part.get_content_type() == "image/png"
+        ]
+        chart = chart_of(read(sent), at=AT)
+        assert chart is not None
+        assert pictures == [chart.png] * 2
 
     run(test())
 

@@ -355,7 +355,8 @@ def test_the_link_in_a_mail_answers_in_the_name_of_whom_it_was_sent_to(tmp_path:
         async with inbox() as box:
             policy = f"""
 people: {{ana: {{notify: [{{email: ana@example.org}}]}}}}
-channels: {{mail: {{type: email, smarthost: '127.0.0.1:{box.port}', from: t@example.org, to: [all@example.org]}}}}
+channels: {{mail: {{type: email, smarthost: '127.0.0.1:{box.port}', from: t@example.org, to: [a@example.org],
+         attach_chart: true}}}}
 escalations: {{one: {{stages: [{{notify: [{{person: ana}}]}}]}}}}
 """
             async with receiver(
@@ -368,6 +369,7 @@ escalations: {{one: {{stages: [{{notify: [{{person: ana}}]}}]}}}}
                 (mail,) = box.came
                 (link,) = [line for line in mail.text().splitlines() if "/ack/" in line]
                 assert Sheet(mail.text("html")).links.count(link) == 2
+                assert "image/png" in [part.get_content_type() for part in mail.parsed.walk()]
                 where = link.removeprefix("https://tocsin.example.org")
                 assert (await press(world, where, "acknowledge"))[0] == 200
                 await world.decided()

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from receiver.channels import letter
+from receiver.channels.chart import chart_of
 from receiver.incident import Incident, Status
 from receiver.links import NO_LINKS, Links
 from receiver.message import Kind, Message, compose_digest
@@ -50,9 +51,12 @@ def written(
     sender: Mailbox = SENDER,
     recipients: Sequence[Mailbox] = TO,
     attach_json: bool = False,
+    attach_chart: bool = False,
     links: Links = LINKS,
 ) -> EmailMessage:
-    raw = letter.write(sent, sender=sender, recipients=recipients, attach_json=attach_json, links=links)
+    raw = letter.write(
+        sent, sender=sender, recipients=recipients, attach_json=attach_json, attach_chart=attach_chart, links=links
+    )
     assert max(map(len, raw.split(b"\r\n"))) <= 998
     assert raw.isascii()
     parsed = message_from_bytes(raw, policy=default)
@@ -140,6 +144,30 @@ def test_each_incident_of_a_digest_has_its_own_link() -> None:
     assert [LINKS.read(link)[:2] for link in links] == [("T-7", "mail"), ("T-8", "mail")]
 
 
+@pytest.mark.parametrize("attach_json", [False, True])
+def test_a_chart_is_beside_the_html_that_shows_it_and_says_the_same_in_words(attach_json: bool) -> None:
+    sent = message(firing=3)
+    mail = written(sent, attach_chart=True, attach_json=attach_json)
+    (picture,) = [part for part in mail.walk() if part.get_content_type() == "image/png"]
+    shown = Tags(body(mail, "html"))
+    assert f"<{dict(shown.attributes)['src']}>".replace("cid:", "") == picture["Content-ID"]
+    caption = "from 2026-03-01 07:50:00Z to 2026-03-01 08:00:00Z, at most 3 at a time, 3 at last"
+    assert dict(shown.attributes)["alt"] == caption
+    assert f"alerts that fire: {caption}\n" in body(mail)
+    assert picture.get_payload(decode=True) == chart_of(letter.messages.read(sent), at=AT).png  # type: ignore[union-attr]
+    assert picture.get_content_disposition() == "inline"
+    kinds = [part.get_content_type() for part in mail.iter_attachments()] if attach_json else []
+    assert kinds == ["application/json"] * attach_json
+    assert mail.keys() == HEADERS
+    plain = " ".join(body(mail).replace(":", " ").split())
+    assert plain in " ".join(_read(mail).replace(":", " ").split())
+
+
+def test_a_digest_has_no_chart() -> None:
+    mail = written(digest(incident(7), incident(8)), attach_chart=True)
+    assert "image/png" not in [part.get_content_type() for part in mail.walk()]
+
+
 def test_what_is_cut_is_said_with_the_place_where_all_of_it_is() -> None:
     whole, cut = (written(message(annotations={"text": "x" * length})) for length in (1000, 1001))
     place = "Some of it is cut. All of it:\nhttps://tocsin.example.org/incidents/T-1\n"
@@ -179,20 +207,23 @@ TEXTS = st.one_of(
     title=TEXTS,
     severity=TEXTS,
     attach=st.booleans(),
+    chart=st.booleans(),
 )
 def test_whatever_an_alert_carries_is_a_mail_with_these_headers_and_no_other(
-    labels: dict[str, str], annotations: dict[str, str], title: str, severity: str, attach: bool
+    labels: dict[str, str], annotations: dict[str, str], title: str, severity: str, attach: bool, chart: bool
 ) -> None:
     sent = message(labels={**labels, "severity": severity}, annotations=annotations, title=title, firing=2)
-    mail = written(sent, attach_json=attach)
+    mail = written(sent, attach_json=attach, attach_chart=chart)
     assert mail.keys() == HEADERS
     assert mail["To"] == "ana@example.org"
     assert mail["Subject"].isprintable()
     assert mail["Subject"] == letter.subject(sent, letter.messages.read(sent))
     assert all(line.isprintable() for line in body(mail).split("\n"))
     tags = Tags(body(mail, "html"))
-    assert {*tags.opened} <= ELEMENTS
-    assert {name for name, _ in tags.attributes} <= {"lang", "charset", "style", "href", "rel"}
+    assert {*tags.opened} <= ELEMENTS | ({"img"} if chart else set())
+    allowed = {"lang", "charset", "style", "href", "rel"} | ({"src", "alt", "width", "height"} if chart else set())
+    assert {name for name, _ in tags.attributes} <= allowed
+    assert {value for name, value in tags.attributes if name == "src"} <= {"cid:chart@tocsin"}
     assert all(re.match("https?://", link or "") for link in tags.links)
     assert [part.get_payload(decode=True) for part in mail.iter_attachments()] == [sent.body] * attach
 

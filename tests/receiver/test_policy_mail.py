@@ -39,7 +39,8 @@ def folder(tmp_path: Path) -> Path:
         "tls: starttls",
         "tls: none",
         "username: t, password_file: password",
-        "username: t, password_file: password, tls: tls, timeout: 10s, retry_for: 1h, attach_json: true",
+        "username: t, password_file: password, tls: tls, timeout: 10s, retry_for: 1h",
+        "attach_json: true, attach_chart: true",
     ],
 )
 def test_what_fits_together_is_no_fault(folder: Path, channel: str) -> None:
