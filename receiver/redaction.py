@@ -98,6 +98,16 @@ class Hiding:
             for view, labels, annotations in parts
         ]
 
+    def texts(self, texts: Sequence[str]) -> list[str]:
+        """What is written about the incident elsewhere, such as its story; as many as can be searched, then masks."""
+        room, some = self._search.room, len(texts)
+        for place, text in enumerate(texts):
+            room -= effort(text)
+            if room < 0:
+                some = place
+                break
+        return [*self._search.replaced(texts[:some]), *(MASK for _ in texts[some:])]
+
     def _way(self, name: str) -> Way:
         way = self._ways.get(name)
         if way is None:

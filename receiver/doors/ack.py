@@ -28,6 +28,7 @@ from receiver.incident import Status
 from receiver.links import Claim, Links, NotGenuine
 from receiver.metrics import Metrics
 from receiver.policy.reach import only_person
+from receiver.policy.redaction import rules_for
 from receiver.runner import Runner
 from receiver.store import Store, StoreFailed
 
@@ -94,7 +95,7 @@ class AckDoor:
         except _Refusal as refusal:
             return self._refused(refusal)
         self._count("shown")
-        form = self._form(request, claim) if known.incident.status is not Status.RESOLVED else ""
+        form = self._form(request, claim) if known.incident.status != Status.RESOLVED else ""
         return self._page(known, form)
 
     async def post(self, request: web.Request) -> web.Response:
@@ -148,7 +149,13 @@ class AckDoor:
 
     async def _known(self, claim: Claim) -> Known:
         try:
-            known = await known_of(self._store, claim.incident)
+            # Who has a link may see what the message with the link may have, and no more.
+            known = await known_of(
+                self._store,
+                claim.incident,
+                rules=rules_for(self._runner.state.policy.redact, claim.channel),
+                hash_key=self._runner.state.hash_key,
+            )
         except StoreFailed as error:
             raise _Refusal(503, "store", "Not now", words(str(error))) from error
         if known is None:

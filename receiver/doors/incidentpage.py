@@ -5,18 +5,24 @@ The page of a signed link (ack.py) shows the same, with buttons.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from aiohttp import web
+from msgspec.structs import replace
 
 from receiver.clock import Clock
 from receiver.doors.answers import RETRY
 from receiver.doors.sheet import lines, sheet, table, words
-from receiver.incident import AlertRecord, Incident, Status, Step, severity_rank
+from receiver.incident import Status, Step, severity_rank
+from receiver.policy.redaction import Redact
+from receiver.redaction import Hiding
 from receiver.store import Store, StoreFailed
+from receiver.view import AlertView, IncidentView, alert_view, incident_view
 
+ALERTS_READ_MAX = 1_000
 ALERTS_SHOWN_MAX = 50
 STEPS_SHOWN_MAX = 50
 TEXTS_SHOWN_MAX = 30
@@ -27,8 +33,8 @@ _FIRST_TEXTS = ("summary", "description", "message", "runbook_url")
 class Known(NamedTuple):
     """An incident as it is committed, with as much of it as a page shows."""
 
-    incident: Incident
-    alerts: Sequence[AlertRecord]
+    incident: IncidentView
+    alerts: Sequence[AlertView]
     steps: Sequence[Step]
 
     @property
@@ -52,13 +58,28 @@ class IncidentPage:
         return sheet(known.title, head(known.incident, self._clock.now()), *body(known))
 
 
-async def known_of(store: Store, identifier: str) -> Known | None:
-    """Raises StoreFailed."""
+async def known_of(
+    store: Store, identifier: str, *, rules: tuple[Redact, ...] = (), hash_key: bytes = b""
+) -> Known | None:
+    """As far as the rules of a channel let it be seen. Raises StoreFailed."""
     incident = await store.incident(identifier)
     if incident is None:
         return None
-    alerts = await store.alerts(limit=ALERTS_SHOWN_MAX, incident=identifier)
-    return Known(incident, alerts, await store.steps(identifier, STEPS_SHOWN_MAX))
+    alerts = await store.alerts(limit=ALERTS_READ_MAX, incident=identifier)
+    steps = await store.steps(identifier, STEPS_SHOWN_MAX)
+    here = (each for each in alerts if not each.moved_on)
+    shown = sorted(here, key=lambda each: not each.firing)[:ALERTS_SHOWN_MAX]
+    if not rules:
+        return Known(incident_view(incident), [alert_view(each) for each in shown], steps)
+
+    def hidden() -> Known:
+        hiding = Hiding(rules, key=hash_key, incident=incident, alerts=alerts)
+        whys = hiding.texts([step.why for step in steps])
+        told = [replace(step, why=why) for step, why in zip(steps, whys, strict=True)]
+        return Known(hiding.incident(), hiding.alerts(shown), told)
+
+    # In a thread: there may be much to search.
+    return await asyncio.to_thread(hidden)
 
 
 def no_such(identifier: str) -> web.Response:
@@ -71,39 +92,39 @@ def store_fails(error: StoreFailed) -> web.Response:
     return sheet("Not now", "<h1>Not now</h1>", text, status=503, headers=RETRY)
 
 
-def head(incident: Incident, now: datetime) -> str:
+def head(incident: IncidentView, now: datetime) -> str:
     """What somebody must see at once."""
-    color = "over" if incident.status is Status.RESOLVED else f"s{severity_rank(incident.severity)}"
+    color = "over" if incident.status == Status.RESOLVED else f"s{severity_rank(incident.severity)}"
     since = incident.resolved_at or incident.opened_at
     ago = f"{'over for' if incident.resolved_at else 'since'} {_for_people((now - since).total_seconds())}"
+    counts = f"{incident.alerts.firing} firing, {incident.alerts.resolved} resolved"
     return (
         f'<header class="{color}"><h1>{words(incident.severity, 40)}: {words(incident.title, 600)}</h1>'
-        f"<p><b>{state(incident)}</b> · {incident.firing} firing, {incident.resolved} resolved · {ago}</p></header>"
+        f"<p><b>{state(incident)}</b> · {counts} · {ago}</p></header>"
     )
 
 
-def state(incident: Incident) -> str:
+def state(incident: IncidentView) -> str:
     """Its status, and in whose hands it is, as HTML."""
     if incident.merged_into is not None:
         other = words(incident.merged_into)
         return f'merged into <a href="/incidents/{other}">{other}</a>'
-    if incident.status is Status.RESOLVED:
+    if incident.status == Status.RESOLVED:
         return "resolved" + (f" by {words(incident.resolved_by)}" if incident.resolved_by else "")
     if incident.snoozed_until is not None:
         return f"snoozed until {_moment(incident.snoozed_until)}"
-    if incident.status is Status.ACKNOWLEDGED:
+    if incident.status == Status.ACKNOWLEDGED:
         return f"acknowledged by {words(incident.acknowledged_by or 'somebody')}"
-    return incident.status.value
+    return words(incident.status)
 
 
 def body(known: Known) -> Iterator[str]:
     """What is known, the alerts, the story."""
     incident = known.incident
     yield "<h2>What is known</h2>" + table(_facts(incident))
-    shown = [each for each in known.alerts if not each.moved_on]
-    left_out = incident.firing + incident.resolved - len(shown)
+    left_out = incident.alerts.firing + incident.alerts.resolved - len(known.alerts)
     yield "<h2>Alerts</h2>"
-    yield from (_alert(each) for each in shown)
+    yield from (_alert(each) for each in known.alerts)
     if left_out > 0:
         yield f'<p class="muted">and {left_out} more</p>'
     yield "<h2>Story</h2><ol>"
@@ -113,25 +134,25 @@ def body(known: Known) -> Iterator[str]:
         yield f'<p class="muted">and {known.steps[0].number - 1} earlier steps</p>'
 
 
-def _facts(incident: Incident) -> Iterator[tuple[str, str]]:
+def _facts(incident: IncidentView) -> Iterator[tuple[str, str]]:
     yield "incident", words(incident.id)
     yield "opened", _moment(incident.opened_at)
-    if incident.reopened:
-        yield "opened again", "once" if incident.reopened == 1 else f"{incident.reopened} times"
+    if incident.flaps:
+        yield "opened again", "once" if incident.flaps == 1 else f"{incident.flaps} times"
     if incident.resolved_at is not None:
         yield "resolved", _moment(incident.resolved_at)
     if incident.assigned_to is not None:
         yield "assigned to", words(incident.assigned_to)
-    if incident.status is Status.OPEN and incident.due_at is not None:
-        yield "next stage", f"{_moment(incident.due_at)}, unless somebody acknowledges it"
+    if incident.next_stage_at is not None:
+        yield "next stage", f"{_moment(incident.next_stage_at)}, unless somebody acknowledges it"
     yield "labels", _labels(incident.labels) or "none that all alerts share"
-    yield "source", words(incident.group.source)
+    yield "source", words(incident.source)
     yield "route", f"{words(incident.route or 'none')}, escalation {words(incident.escalation or 'none')}"
     yield "why", words(incident.why, 600)
 
 
-def _alert(alert: AlertRecord) -> str:
-    ended = f" to {_moment(alert.ended_at)}" if alert.ended_at is not None and not alert.firing else ""
+def _alert(alert: AlertView) -> str:
+    ended = f" to {_moment(alert.ends_at)}" if alert.ends_at is not None and alert.status != "firing" else ""
     order = {name: place for place, name in enumerate(_FIRST_TEXTS)}
     names = sorted(alert.annotations, key=lambda name: (order.get(name, len(order)), name))
     rows = [("when", f"{_moment(alert.starts_at)}{ended}"), ("labels", _labels(alert.labels))]

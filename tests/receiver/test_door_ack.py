@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from receiver.doors.ack import ADDRESSES_MAX, BAD_TOKENS_MAX, FORM_BYTES_MAX
 from receiver.doors.incidentpage import ALERTS_SHOWN_MAX, Known, body, head
 from receiver.doors.sheet import sheet
 from receiver.incident import Step
+from receiver.view import alert_view, incident_view
 from tests.contract.values import alert as alert_record
 from tests.contract.values import incident as incident_record
 from tests.receiver.builders import AT, alert, named, webhook
@@ -327,12 +329,40 @@ def test_nothing_of_an_alert_or_a_story_becomes_markup(title: str, name: str, te
     ]
     shown = replace(incident_record(1, title=title), labels={name: text}, why=text, assigned_to=by, severity=text)
     steps = [Step("T-1", 1, AT, text, title, by, via=name)]
-    known = Known(shown, alerts, steps)
-    read = Sheet(sheet(known.title, head(shown, AT), *body(known)).text or "")
+    known = Known(incident_view(shown), [alert_view(each) for each in alerts], steps)
+    read = Sheet(sheet(known.title, head(known.incident, AT), *body(known)).text or "")
     assert {*read.elements} <= ELEMENTS
     assert read.attributes <= ATTRIBUTES
     assert all(link.startswith(("http://", "https://")) for link in read.links)
     assert "\x1b" not in read.text
+
+
+def test_a_link_shows_no_more_than_the_message_that_it_came_with(tmp_path: Path) -> None:
+    async def test() -> None:
+        rules = "redact: [{labels: ['*'], as: shown, channels: [anas]}, {labels: [user, note], as: hashed}]\n"
+        async with receiver(tmp_path, policy=POLICY + rules) as world:
+            labels = {"alertname": "Down", "severity": "critical", "user": "mallory"}
+            texts = {"summary": "mallory is out", "note": "555-0123"}
+            identifier = await opened(world, webhook([alert(labels=labels, annotations=texts)]))
+            await world.ask(
+                "POST", f"/api/v1/incidents/{identifier}/note", json={"by": "ben", "text": "I rang mallory at 555-0123"}
+            )
+            for channel in ("chat", "both", "gone"):
+                where = path(world, identifier, channel)
+                _, first = await page(world, where)
+                _, refused = await press(world, where, "acknowledge", by="")
+                _, done = await press(world, where, "acknowledge", by="ben")
+                for shown in (first, refused, done):
+                    assert "mallory" not in shown.text
+                    assert "555-0123" not in shown.text
+                assert re.search(r"user=#[0-9a-f]{12}", first.text)
+                assert re.search(r"note : I rang #[0-9a-f]{12} at", first.text)
+            for where in (path(world, identifier, "anas"), f"/incidents/{identifier}"):
+                _, shown = await page(world, where)
+                assert "user=mallory" in shown.text
+                assert "I rang mallory at 555-0123" in shown.text
+
+    run(test())
 
 
 def test_many_alerts_are_counted_and_the_first_are_shown(tmp_path: Path) -> None:
@@ -346,6 +376,10 @@ def test_many_alerts_are_counted_and_the_first_are_shown(tmp_path: Path) -> None
             _, shown = await page(world, f"/incidents/{identifier}")
             assert shown.elements.count("article") == ALERTS_SHOWN_MAX
             assert "and 7 more" in shown.text
+            over = [{**each, "status": "resolved", "endsAt": "2026-03-01T09:00:00Z"} for each in many[:-1]]
+            await opened(world, webhook([*over, many[-1]]))
+            _, shown = await page(world, f"/incidents/{identifier}")
+            assert shown.text.partition("Alerts ")[2].startswith("firing when")  # what fires comes first
 
     run(test())
 

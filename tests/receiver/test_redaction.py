@@ -210,6 +210,14 @@ def test_what_cannot_be_searched_is_left_out_and_counted() -> None:
     assert document.alerts_left_out == ALERTS_MAX - len(document.alerts)
 
 
+def test_of_what_is_written_elsewhere_only_as_much_as_can_be_searched_is_shown() -> None:
+    alerts = [alert({"user": f"somebody {number}"}, number=number) for number in range(1000)]
+    hiding = Hiding(MASKED, key=KEY, incident=incident(alerts), alerts=alerts)
+    texts = ["it was somebody 77", "x" * 40_000, "x" * 40_000, "nothing is said here"]
+    assert hiding.texts(texts) == [f"it was {MASK}", "x" * 40_000, MASK, MASK]
+    assert hiding.texts([]) == []
+
+
 def test_more_values_than_can_be_searched_for_hide_all_texts() -> None:
     values = {f"value {number}": MASK for number in range(VALUES_MAX + 1)}
     assert Search(values).replaced(["anything", ""]) == [MASK, ""]
