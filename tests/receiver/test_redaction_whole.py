@@ -17,6 +17,7 @@ from receiver.channels.pagerduty import PagerDuty
 from receiver.channels.slack import Slack
 from receiver.channels.terminal import Terminal
 from receiver.channels.webhook import Webhook
+from receiver.links import Links
 from receiver.policy.mail import Smarthost, Tls, parse_mailbox
 from receiver.redaction import MASK
 from receiver.store.sqlite import open_sqlite
@@ -27,6 +28,7 @@ from tests.receiver.provider import Provider, Reply, serving
 from tests.receiver.slacksink import TOKEN, SlackSink
 from tests.receiver.world import receiver, run
 
+LINKS = Links(external_url="https://tocsin.example.org", key=bytes(32))
 HIDDEN = "ana.lopez@example.org"
 POLICY = """\
 channels:
@@ -79,19 +81,21 @@ def _channels(folder: Path, *, hook: Provider, chat: Provider, pager: Provider, 
     return {
         "terminal": Terminal(io.StringIO()),
         "trusted": Terminal(io.StringIO()),
-        "hook": Webhook(url=hook.url, headers={}, timeout_seconds=SURELY, retry_seconds_max=60.0, secret_file=None),
+        "hook": Webhook(
+            url=hook.url, headers={}, timeout_seconds=SURELY, retry_seconds_max=60.0, secret_file=None, links=LINKS
+        ),
         "chat": Slack(
             channel="#ops",
             token_file=folder / "slack",
             api_url=f"{chat.url}/api",
-            external_url="https://tocsin.example.org",
+            links=LINKS,
             timeout_seconds=SURELY,
             retry_seconds_max=60.0,
         ),
         "pager": PagerDuty(
             url=pager.url + PATH,
             routing_key_file=folder / "pagerduty",
-            external_url="https://tocsin.example.org",
+            links=LINKS,
             timeout_seconds=SURELY,
             retry_seconds_max=60.0,
         ),
@@ -101,6 +105,8 @@ def _channels(folder: Path, *, hook: Provider, chat: Provider, pager: Provider, 
             recipients=[parse_mailbox("ops@example.org")],
             tls=Tls.NONE,
             attach_json=True,
+            attach_chart=True,
+            links=LINKS,
             timeout_seconds=SURELY,
             retry_seconds_max=60.0,
         ),
@@ -121,7 +127,8 @@ def _body(number: int, **changes: object) -> bytes:
 
 def _words(mail: bytes) -> str:
     parsed = message_from_bytes(mail)
-    parts = [part.get_payload(decode=True) for part in parsed.walk() if not part.is_multipart()]
+    texts = (part for part in parsed.walk() if part.get_content_maintype() in ("text", "application"))
+    parts = [part.get_payload(decode=True) for part in texts]
     return parsed["Subject"] + "".join(part.decode() for part in parts if isinstance(part, bytes))
 
 
