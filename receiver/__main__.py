@@ -36,7 +36,7 @@ from receiver.doors.quick import Quick
 from receiver.doors.webhook import WebhookDoor
 from receiver.entry import PolicyLoaded
 from receiver.incident import Incident
-from receiver.links import NO_LINKS, Links
+from receiver.links import NO_LINKS, Links, external_url
 from receiver.message import Message
 from receiver.metrics import Metrics, program_version
 from receiver.outbox import Outbox
@@ -83,7 +83,7 @@ def parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
         repeated=True,
         metavar="HOST:PORT",
     )
-    flag("--web.external-url", help="how people reach this receiver, for links", metavar="URL")
+    flag("--web.external-url", help="how people reach this receiver, for links", parse=external_url, metavar="URL")
     flag("--log.format", help="auto, text or json", default="auto", parse=flags.one_of(*logs.FORMATS))
     flag("--log.level", help="debug, info, warning or error", default="info", parse=flags.one_of(*logs.LEVELS))
     command.add_argument("--version", action="version", version=f"tocsin receiver {program_version()}")

@@ -15,6 +15,7 @@ from binascii import Error as NotBase64
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from receiver.message import Message
 from receiver.view import IncidentView
@@ -34,6 +35,20 @@ _ESCAPED = len("&amp;")
 def is_address(text: str) -> bool:
     length = len(text) + text.count("&") * (_ESCAPED - 1)
     return text.isascii() and length <= ADDRESS_CHARACTERS_MAX and _ADDRESS.fullmatch(text) is not None
+
+
+def external_url(text: str) -> str:
+    """What people put before the paths of this receiver. Raises ValueError: without links nobody would know why."""
+    expected = "expected an address such as https://tocsin.example.org"
+    try:
+        found = urlsplit(text)
+    except ValueError:  # a bracket that is never closed, for one
+        raise ValueError(f"found {text[:80]!r}, {expected}") from None
+    if "@" in found.netloc:
+        raise ValueError(f"found a user or a password in it, {expected}")
+    if not is_address(text) or not found.hostname or found.query or found.fragment:
+        raise ValueError(f"found {text[:80]!r}, {expected}")
+    return text
 
 
 class Claim(NamedTuple):

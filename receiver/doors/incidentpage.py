@@ -108,7 +108,7 @@ def state(incident: IncidentView) -> str:
     """Its status, and in whose hands it is, as HTML."""
     if incident.merged_into is not None:
         other = words(incident.merged_into)
-        return f'merged into <a href="/incidents/{other}">{other}</a>'
+        return f'merged into <a href="../incidents/{other}">{other}</a>'
     if incident.status == Status.RESOLVED:
         return "resolved" + (f" by {words(incident.resolved_by)}" if incident.resolved_by else "")
     if incident.snoozed_until is not None:

@@ -365,6 +365,25 @@ def test_a_link_shows_no_more_than_the_message_that_it_came_with(tmp_path: Path)
     run(test())
 
 
+def test_what_was_merged_leads_to_where_it_is_now_also_under_a_path(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with receiver(tmp_path, policy=POLICY) as world:
+            one = await opened(world)
+            await world.post(webhook([named("Slow")], groupKey="slow"))
+            await world.decided()
+            (other,) = {each["id"] for each in (await world.get("/api/v1/incidents"))[1]["incidents"]} - {one}
+            merged = {"by": "ben", "into": other}
+            assert (await world.ask("POST", f"/api/v1/incidents/{one}/merge", json=merged))[0] == 200
+            for where in (path(world, one), f"/incidents/{one}"):
+                status, shown = await page(world, where)
+                assert (status, shown.buttons, shown.links[0]) == (200, [], f"../incidents/{other}")
+            sent = (await page(world, path(world, other)))[1].pressed("acknowledge")
+            status, shown = await page(world, path(world, one), "POST", data=sent)
+            assert status == 400  # the form of another incident's page
+
+    run(test())
+
+
 def test_many_alerts_are_counted_and_the_first_are_shown(tmp_path: Path) -> None:
     async def test() -> None:
         async with receiver(tmp_path, policy=POLICY) as world:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from receiver import message as messages
 from receiver.incident import Status
-from receiver.links import TOKEN_CHARACTERS_MAX, Claim, Links, NotGenuine
+from receiver.links import TOKEN_CHARACTERS_MAX, Claim, Links, NotGenuine, external_url
 from receiver.message import Message
 from tests.receiver.builders import AT, message
 
@@ -112,6 +112,35 @@ def test_a_link_fits_into_a_line_of_a_mail() -> None:
 )
 def test_there_is_no_link_where_none_can_be(made: Links, sent: Message) -> None:
     assert answer(made, sent) is None
+
+
+@pytest.mark.parametrize("text", [EXTERNAL, "http://127.0.0.1:29093/", "https://[::1]:29093/tocsin"])
+def test_an_address_for_people_is_taken_as_it_is_written(text: str) -> None:
+    assert external_url(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "",
+            "tocsin.example.org",
+            "ftp://x/",
+            "https://",
+            "https:///x",
+            "https://[x",
+            "https://x/?a=1",
+            "https://x/#a",
+        ),
+        *("https://ana:s3cret@x/", "https://x/'", "https://x/ y", "javascript:alert(1)", "https://ü.example.org"),
+    ],
+)
+def test_what_cannot_be_put_before_a_path_is_refused(text: str) -> None:
+    with pytest.raises(
+        ValueError, match=r"^found .*, expected an address such as https://tocsin\.example\.org$"
+    ) as raised:
+        external_url(text)
+    assert "s3cret" not in str(raised.value)
 
 
 def test_a_path_in_front_is_kept_and_a_slash_is_not_doubled() -> None:
