@@ -21,7 +21,18 @@ from guard.secretive import Mark
 from guard.shape import Format
 from guard.wording import place, quote
 
-__all__ = ["Fault", "Format", "InvalidConfig", "Kind", "Problem", "read", "read_text", "schema", "syntax", "warnings"]
+__all__ = [
+    "Fault",
+    "Format",
+    "InvalidConfig",
+    "Kind",
+    "Problem",
+    "read",
+    "read_and_warn",
+    "read_text",
+    "schema",
+    "syntax",
+]
 
 T = TypeVar("T")
 FILE_BYTES_MAX = 4 * 1024 * 1024
@@ -89,10 +100,10 @@ def read_text(text: str, name: str, kind: Kind[T], *, environ: Mapping[str, str]
     return _value(text, name, kind, environ=environ)[0]
 
 
-def warnings(path: Path, kind: Kind[T], *, environ: Mapping[str, str]) -> tuple[Fault, ...]:
-    """What is no fault of a file, and hardly meant. Raises `InvalidConfig` where there are faults."""
+def read_and_warn(path: Path, kind: Kind[T], *, environ: Mapping[str, str]) -> tuple[T, tuple[Fault, ...]]:
+    """The value of a file, and what is no fault of it, and hardly meant. Raises `InvalidConfig`."""
     value, say = _value(_text(path), str(path), kind, environ=environ)
-    return say.faults(map(say.hidden, kind.warn(value)))
+    return value, say.faults(map(say.hidden, kind.warn(value)))
 
 
 def _value(text: str, name: str, kind: Kind[T], *, environ: Mapping[str, str]) -> "tuple[T, _Teller]":

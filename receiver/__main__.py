@@ -59,6 +59,7 @@ DOORS_GRACE_SECONDS = 2.0
 OUTBOX_GRACE_SECONDS = 5.0
 RUNNER_GRACE_SECONDS = 5.0
 CHAIN_CHECKED_AT_START = 1000
+WARNINGS_LOGGED_MAX = 20
 
 
 def parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
@@ -159,6 +160,7 @@ class _Receiver:
             journal=lambda: self._runner.state.journal,
         )
         self._put_in_force(first)
+        _log_warnings(first)
         self._outbox.add(await self._runner.start(first.policy))
         self._metrics.policy_read(successful=True)
         self._metrics.observe(self._runner, self._outbox)
@@ -208,6 +210,7 @@ class _Receiver:
         if fresh.policy != self._runner.state.policy:
             await self._runner.submit(PolicyLoaded(fresh.policy))
         self._put_in_force(fresh)
+        _log_warnings(fresh)
         self._metrics.policy_read(successful=True)
         log.info("policy loaded", extra={"file": fresh.name, "digest": fresh.policy.digest})
         return fresh.policy.digest
@@ -291,6 +294,14 @@ class _Receiver:
             ack=AckDoor(store=store, runner=runner, doing=doing, links=self._links, clock=clock, metrics=self._metrics),
             metrics=self._metrics,
         )
+
+
+def _log_warnings(settings: Settings) -> None:
+    for each in settings.warnings[:WARNINGS_LOGGED_MAX]:
+        log.warning("a part of the policy is valid, and hardly meant", extra={"warning": str(each)})
+    more = len(settings.warnings) - WARNINGS_LOGGED_MAX
+    if more > 0:
+        log.warning("more of the policy is hardly meant: tocsin check names all of it", extra={"warnings": more})
 
 
 async def _first_of(stop: asyncio.Event, deciding: asyncio.Task[None]) -> None:

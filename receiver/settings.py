@@ -113,11 +113,12 @@ class Settings(msgspec.Struct, frozen=True):
     channels: dict[str, ChannelFile]
     retention: RetentionFile
     links: LinksFile = LinksFile()
+    warnings: tuple[Fault, ...] = ()  # what is no fault, and hardly meant
 
 
 def load(path: Path, *, environ: Mapping[str, str]) -> Settings:
     """Raises InvalidConfig with every fault. The digest is that of the files as written, secrets unexpanded."""
-    file = configfile.read(path, KIND, environ=environ)
+    file, warned = configfile.read_and_warn(path, KIND, environ=environ)
     faults = [*_unusable_tokens(str(path), file.sources or {}), *unusable_files(str(path), file.channels)]
     written = hashlib.sha256(path.read_bytes())
     topology = None
@@ -136,6 +137,7 @@ def load(path: Path, *, environ: Mapping[str, str]) -> Settings:
         channels={**file.channels, **reach_of(file.channels, people_of(file.people)).made},
         retention=file.retention,
         links=file.links,
+        warnings=warned,
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TextIO
 import msgspec
 
 from guard import flags
-from guard.configfile import Fault, InvalidConfig, Kind, read, syntax, warnings
+from guard.configfile import Fault, InvalidConfig, Kind, read, read_and_warn, syntax
 from guard.document import Unparsable
 from receiver import settings as receiver
 from tocsin import filekinds, preview, promcheck
@@ -143,12 +143,12 @@ def _verdict(
         case PrometheusFile():
             return promcheck.check(name, kind, folder=folder, environ=environ)
     try:
-        value = read(path, kind, environ=environ)
+        value, warned = read_and_warn(path, kind, environ=environ)
     except InvalidConfig as invalid:
         return Verdict(_named(invalid.faults, name))
     return Verdict(
         tuple(_faults_of_others(kind.others(value), folder=folder, environ=environ)),
-        warnings=_named(warnings(path, kind, environ=environ), name),
+        warnings=_named(warned, name),
     )
 
 

@@ -12,6 +12,8 @@ shapes.py    looking into a document of any shape
 file.py      the files as people write them
 freeze.py    the policy that they become
 checks.py    what needs more than one place of a file to be seen
+overlap.py   what matchers have to do with each other
+lints.py     what is no fault, and hardly meant
 schedule.py  who is on call: shifts, by rotations and overrides
 schedulefile.py  schedules and people as people write them
 schedulechecks.py  what is wrong with them, and what is hardly meant

@@ -14,6 +14,7 @@ from receiver.policy.channelchecks import channel_faults
 from receiver.policy.channelfile import SlackFile
 from receiver.policy.duration import format_duration, parse_duration
 from receiver.policy.file import ReceiverFile
+from receiver.policy.lints import lints
 from receiver.policy.redaction import redact_faults
 from receiver.policy.schedulechecks import schedule_faults, schedule_warnings
 from receiver.policy.shapes import Path, duration_in, items, listed, names, one_of
@@ -105,7 +106,7 @@ def warnings(file: ReceiverFile) -> Iterator[Problem]:
         for channel in file.channels.values()
         if not (isinstance(channel, SlackFile) and channel.token_file is None)  # a webhook reaches one place only
     ]
-    for told in schedule_warnings(file.schedules, file.people, types):
+    for told in (*schedule_warnings(file.schedules, file.people, types), *lints(file)):
         yield Problem(*told)
 
 

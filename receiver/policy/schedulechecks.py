@@ -60,11 +60,11 @@ def schedule_warnings(
             continue
         gaps = uncovered([window for rotation in schedule.rotations for window in rotation.only])
         if gaps:
-            (begin, end), more = gaps[0], len(gaps) - 1
-            found = f"nobody on call from {_minute(begin)} to {_minute(end)}" + (
-                f", and {more} more {'time' if more == 1 else 'times'} a week" if more else ""
+            yield (
+                ("schedules", name, "rotations"),
+                in_words(gaps),
+                "somebody at any time, such as a rotation without `only`",
             )
-            yield ("schedules", name, "rotations"), found, "somebody at any time, such as a rotation without `only`"
     for person, ways in people_of(people).items():
         if person in named and not any(way.method == "channel" or way.method in types for way in ways):
             methods = " or ".join(dict.fromkeys(way.method for way in ways))
@@ -85,6 +85,12 @@ def uncovered(windows: Sequence[Window]) -> list[tuple[int, int]]:
             end = next(minute for minute in range(begin, 2 * _WEEK_MINUTES) if covered[minute % _WEEK_MINUTES])
             found.append((begin, end))
     return found
+
+
+def in_words(gaps: Sequence[tuple[int, int]]) -> str:
+    (begin, end), more = gaps[0], len(gaps) - 1
+    others = f", and {more} more {'time' if more == 1 else 'times'} a week" if more else ""
+    return f"nobody on call from {_minute(begin)} to {_minute(end)}{others}"
 
 
 def _minute(number: int) -> str:

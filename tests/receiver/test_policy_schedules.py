@@ -174,7 +174,9 @@ warning: receiver.yml:9: people.ana.notify: found no way to ana, who is in sched
 there is no channel of type email or slack, expected such a channel, or a `channel` of their own
 warning: receiver.yml:10: people.ben.notify: found no way to ben, who is in schedules.office: \
 there is no channel of type email, expected such a channel, or a `channel` of their own
-checked 1 file: 0 faults, 3 warnings
+warning: receiver.yml:11: people.cleo: found somebody whom no schedule and no stage calls, \
+expected a schedule or a stage with them
+checked 1 file: 0 faults, 4 warnings
 """
     assert (status, said) == (0, expected)
 
@@ -186,6 +188,7 @@ def test_warnings_are_remarks_beside_their_lines_too(tmp_path: Path) -> None:
         (4, "schedules.office.rotations"),
         (9, "people.ana.notify"),
         (10, "people.ben.notify"),
+        (11, "people.cleo"),
     ]
     status, said = checked(tmp_path, OFFICE, "--format=github")
     assert status == 0
