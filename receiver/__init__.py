@@ -25,6 +25,8 @@ state.py     what is known, and the only way it moves
 texts.py     the texts of alerts that come together, each kept in memory once
 audit.py     whether each incident's next step is known, and nothing is overdue
 known.py     how sources, groups and channels are, as values
+spell.py     an incident from its opening to its end: what statistics are made of
+statistics.py  what people read of that
 incident.py  an incident and its alerts
 view.py      how both are shown
 redaction.py  what of both leaves, by the rules of the policy

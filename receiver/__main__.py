@@ -33,6 +33,7 @@ from receiver.doors.incidentpage import IncidentPage
 from receiver.doors.oncall import OnCall
 from receiver.doors.page import Page
 from receiver.doors.quick import Quick
+from receiver.doors.statistics import StatisticsDoor
 from receiver.doors.webhook import WebhookDoor
 from receiver.entry import PolicyLoaded
 from receiver.incident import Incident
@@ -49,6 +50,7 @@ from receiver.retention import Keep, Retention
 from receiver.runner import Runner
 from receiver.settings import Settings
 from receiver.sources import Sources
+from receiver.spell import Timed
 from receiver.store import Store, StoreFailed, StoreUnusable
 from receiver.store.sqlite import open_sqlite, path_of
 
@@ -232,10 +234,10 @@ class _Receiver:
     def _incident(self, identifier: str) -> Incident | None:
         return self._runner.state.incidents.get(identifier)
 
-    def _decided(self, messages: Sequence[Message], counts: Mapping[str, int]) -> None:
+    def _decided(self, messages: Sequence[Message], counts: Mapping[str, int], timed: Sequence[Timed]) -> None:
         self._outbox.add(messages)
         self._reconciliation.stir()
-        self._metrics.count_decisions(messages, counts)
+        self._metrics.count_decisions(messages, counts, timed)
 
     def _reload_on_signal(self) -> None:
         if self._reloading is None or self._reloading.done():
@@ -288,6 +290,7 @@ class _Receiver:
             ),
             acts=Acts(doing=doing),
             oncall=OnCall(runner=runner, clock=clock),
+            statistics=StatisticsDoor(store=store, runner=runner, clock=clock),
             health=Health(store=store, runner=runner, outbox=outbox, metrics=self._metrics, reload=self.reload),
             page=Page(store=store, runner=runner, clock=clock, external_url=self._chosen.web_external_url),
             incident=IncidentPage(store=store, clock=clock),

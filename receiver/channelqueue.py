@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from receiver.channels import Channel, Refused, Unreachable
 from receiver.clock import Clock
 from receiver.entry import Delivered, Undeliverable
-from receiver.message import Message
+from receiver.message import PAGES, Message
 from receiver.receipts import Receipts
 from receiver.store import StoreFailed, StoreRefused
 
@@ -47,6 +47,7 @@ class Watcher(msgspec.Struct):
     attempts: int = 0
     failures: int = 0
     delivered: int = 0
+    pages: int = 0  # of these: opened or escalated
     refused: int = 0
     not_written: int = 0
     last_error: str | None = None
@@ -240,6 +241,7 @@ class ChannelQueue:
             log.info("a channel takes messages again", extra={"channel": self._name})
         self.watcher.last_error = None
         self.watcher.delivered += 1
+        self.watcher.pages += message.kind in PAGES
         self._answered()
         seconds = (self._clock.now() - began).total_seconds()
         return Delivered(

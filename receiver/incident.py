@@ -153,6 +153,19 @@ class Held(msgspec.Struct, frozen=True):
     kind: str
 
 
+class Spell(msgspec.Struct, frozen=True, omit_defaults=True):
+    """From the opening of an incident, or from when it was opened again, to its end. What follows of that: spell.py."""
+
+    number: int
+    begun_at: datetime
+    paged_at: datetime | None = None  # somebody was told for the first time
+    acknowledged_at: datetime | None = None  # likewise
+    acknowledged_by: str = ""
+    ended_at: datetime | None = None
+    end: str = ""
+    flaps: int = 0  # how often it came back
+
+
 class Incident(msgspec.Struct, frozen=True):
     """What one decision after the other made of a group. The story of it is in its steps."""
 
@@ -209,6 +222,7 @@ class Incident(msgspec.Struct, frozen=True):
     acknowledged_until: datetime | None = None  # while it is acknowledged: when that ends
     answered_firing: int | None = None  # how many fired when somebody acknowledged it, or put it off
     receipts: dict[str, str] = {}  # by channel: by what the other side knows the latest message about it again
+    spell: Spell | None = None  # the latest; None: it was over before an older version was replaced by this one
 
     @property
     def deadline(self) -> datetime | None:

@@ -16,10 +16,11 @@ from msgspec.structs import replace
 from receiver.entry import Act, Entry
 from receiver.incident import AlertRecord, Group, Incident, Status, Step
 from receiver.known import ChannelKnown, Cut, Known, SourceKnown, name_of
-from receiver.message import ALERTS_MAX, Kind, Message, compose, compose_digest
+from receiver.message import ALERTS_MAX, PAGES, Kind, Message, compose, compose_digest
 from receiver.policy.policy import Policy
 from receiver.policy.redaction import Redact, rules_for
 from receiver.redaction import Hiding
+from receiver.spell import Timed, Told, spell_after, times_of
 from receiver.state import (
     AlertChanged,
     Change,
@@ -27,6 +28,7 @@ from receiver.state import (
     IncidentChanged,
     IncidentForgotten,
     KnownChanged,
+    SpellChanged,
     State,
     StepTaken,
 )
@@ -34,12 +36,13 @@ from receiver.texts import Texts
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """What follows from one entry. `counts` is for metrics; nothing is decided by it."""
+    """What follows from one entry. `counts` and `timed` are for metrics; nothing is decided by them."""
 
     changes: tuple[Change, ...]
     messages: tuple[Message, ...]
     counts: dict[str, int]
     refused: str | None = None  # why what a person wanted is not done; then nothing is changed
+    timed: tuple[Timed, ...] = ()
 
 
 class Telling(msgspec.Struct, frozen=True):
@@ -214,15 +217,35 @@ class Ledger:
         if self.refused is not None:
             return Decision(changes=(), messages=(), counts=dict(self.counts), refused=self.refused)
         messages = tuple(self._messages())
+        spells, timed = self._spells()
         changes: list[Change] = [AlertChanged(alert) for alert in self._left_behind()]
         changes += [AlertChanged(alert) for alert in self._alerts.values()]
         changes += [IncidentChanged(incident) for incident in self._incidents.values()]
         changes += [StepTaken(step) for step in self._steps]
+        changes += spells
         changes += [KnownChanged(known) for known in self._known.values()]
         changes += [CutMended(group) for group in self._mended]
         changes += self.other
         changes += [IncidentForgotten(identifier) for identifier in self.forgotten]
-        return Decision(changes=tuple(changes), messages=messages, counts=dict(self.counts))
+        return Decision(changes=tuple(changes), messages=messages, counts=dict(self.counts), timed=tuple(timed))
+
+    def _spells(self) -> tuple[list[SpellChanged], list[Timed]]:
+        """What this decision means to the spells of the incidents that it changes; they are put into these."""
+        told = {identifier for (identifier, _), telling in self.told.items() if telling.kind in PAGES}
+        told.update(identifier for digest in self.digests.values() for identifier in digest.incidents)
+        changed: list[SpellChanged] = []
+        timed: list[Timed] = []
+        for incident in self._incidents.values():
+            before = self.state.incidents.get(incident.id)
+            spell = spell_after(before, incident, Told(self.at, incident.id in told))
+            known = None if before is None else before.spell
+            name = next(iter(incident.kinds), "")
+            if spell is None or (before is not None and spell == known and before.severity == incident.severity):
+                continue
+            changed.append(SpellChanged(incident.id, incident.severity, name, spell))
+            timed += times_of(known, spell, incident.severity)
+            self._incidents[incident.id] = replace(incident, spell=spell)
+        return changed, timed
 
     def _left_behind(self) -> Iterable[AlertRecord]:
         """What older incidents keep of alerts that went to another one. An older incident may outlive the newer one:

@@ -30,6 +30,9 @@ class Kind(enum.StrEnum):
     DIGEST = "digest"
 
 
+PAGES = (Kind.OPENED, Kind.ESCALATED)  # what interrupts somebody
+
+
 class Message(msgspec.Struct, frozen=True):
     """One line of the outbox. `body` is the document that a `webhook` channel posts as it is."""
 

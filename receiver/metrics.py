@@ -20,12 +20,13 @@ from prometheus_client.registry import Collector
 
 from receiver.audit import Audit
 from receiver.clock import Clock
-from receiver.incident import Status
+from receiver.incident import SEVERITIES, Status
 from receiver.message import Kind, Message
 from receiver.outbox import Outbox
 from receiver.reconcile import Reconciliation
 from receiver.retention import Retention, Taken
 from receiver.runner import Runner
+from receiver.spell import ACKNOWLEDGED, RESOLVED, Timed
 from receiver.state import State
 from receiver.telling import flaps
 
@@ -77,7 +78,25 @@ LINK_OUTCOMES = (
     "shown", "acknowledged", "snoozed", "resolved",
     "not_allowed", "incomplete", "expired", "not_genuine", "too_many", "unknown", "store",
 )  # fmt: skip
+TIMED: Mapping[str, tuple[str, str]] = {
+    ACKNOWLEDGED: (
+        "tocsin_receiver_time_to_acknowledge_seconds",
+        "From the first message that told anybody of an incident to its first acknowledgement.",
+    ),
+    RESOLVED: (
+        "tocsin_receiver_time_to_resolve_seconds",
+        "From when an incident was opened, or opened again, to its end.",
+    ),
+}
+_OF_RANK = {rank: word for word, rank in reversed(list(SEVERITIES.items()))}  # the first word of each
+ANSWER_SECONDS = (15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21_600, 86_400, 604_800)
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+def known_severity(severity: str) -> str:
+    """A label must not explode: words of the same rank are one, and what nobody knows is `other`."""
+    rank = SEVERITIES.get(severity.lower())
+    return "other" if rank is None else _OF_RANK[rank]
 
 
 def program_version() -> str:
@@ -128,6 +147,13 @@ class Metrics:
         self.messages = self._counter(
             "tocsin_receiver_messages_total", "Messages decided, by kind.", "kind", tuple(Kind)
         )
+        self.timed = {
+            what: Histogram(name, text, ["severity"], buckets=ANSWER_SECONDS, registry=self.registry)
+            for what, (name, text) in TIMED.items()
+        }
+        for histogram in self.timed.values():
+            for severity in (*_OF_RANK.values(), "other"):
+                histogram.labels(severity)
         self.chain_intact = Gauge(
             "tocsin_receiver_journal_chain_intact",
             "1 if the journal's chain holds: its end is checked at the start, the whole after it.",
@@ -144,11 +170,15 @@ class Metrics:
             registry=self.registry,
         )
 
-    def count_decisions(self, messages: Sequence[Message], counts: Mapping[str, int]) -> None:
+    def count_decisions(
+        self, messages: Sequence[Message], counts: Mapping[str, int], timed: Sequence[Timed] = ()
+    ) -> None:
         for word, count in counts.items():
             (self.counted[word] if word in COUNTED else self.alerts.labels(word)).inc(count)
         for message in messages:
             self.messages.labels(message.kind).inc()
+        for each in timed:
+            self.timed[each.what].labels(known_severity(each.severity)).observe(each.seconds)
 
     def chain_checked(self, *, intact: bool) -> None:
         self.chain_intact.set(1 if intact else 0)
@@ -263,6 +293,9 @@ def _channel_families(outbox: Outbox, clock: Clock) -> Iterator[Metric]:
         "tocsin_receiver_delivery_failures", "Attempts that failed and will be repeated.", labels=["channel"]
     )
     delivered = CounterMetricFamily("tocsin_receiver_messages_delivered", "Messages taken.", labels=["channel"])
+    pages = CounterMetricFamily(
+        "tocsin_receiver_pages", "Messages taken that interrupt somebody: opened or escalated.", labels=["channel"]
+    )
     refused = CounterMetricFamily(
         "tocsin_receiver_messages_refused",
         "Messages refused or given up: somebody was not told.",
@@ -279,9 +312,10 @@ def _channel_families(outbox: Outbox, clock: Clock) -> Iterator[Metric]:
         attempts.add_metric([name], watcher.attempts)
         failures.add_metric([name], watcher.failures)
         delivered.add_metric([name], watcher.delivered)
+        pages.add_metric([name], watcher.pages)
         refused.add_metric([name], watcher.refused)
         not_written.add_metric([name], watcher.not_written)
-    yield from (owed, age, attempts, failures, delivered, refused, not_written)
+    yield from (owed, age, attempts, failures, delivered, pages, refused, not_written)
 
 
 def _held_families(state: State, outbox: Outbox, clock: Clock) -> Iterator[Metric]:

@@ -37,6 +37,7 @@ from receiver.entry import (
 from receiver.ledger import Decision
 from receiver.message import Message
 from receiver.policy.policy import Policy
+from receiver.spell import Timed
 from receiver.state import Change, SetAsideTold, State
 from receiver.store import Draft, Store, StoreFailed, StoreRefused
 
@@ -73,7 +74,7 @@ class Runner:
         store: Store,
         *,
         clock: Clock,
-        on_decided: Callable[[Sequence[Message], Mapping[str, int]], None],
+        on_decided: Callable[[Sequence[Message], Mapping[str, int], Sequence[Timed]], None],
         messages_owed: Callable[[], int],
         undecided_bytes_max: int = UNDECIDED_BYTES_MAX,
         messages_owed_max: int = MESSAGES_OWED_MAX,
@@ -129,10 +130,10 @@ class Runner:
             batch = self._next_batch()
             for position, entry in enumerate(batch, start=self.position + 1):
                 assert entry.position == position, f"entry {entry.position} instead of {position}"
-            messages, counts = await self._decide_batch(batch)
+            messages, counts, timed = await self._decide_batch(batch)
             for entry in batch:
                 self._release(entry.fact)
-            self._on_decided(messages, counts)
+            self._on_decided(messages, counts, timed)
             await self._tell_set_aside()
             self._arm()
 
@@ -211,7 +212,7 @@ class Runner:
             batch.append(self._undecided.popleft())
         return batch
 
-    async def _decide_batch(self, batch: Sequence[Entry]) -> tuple[list[Message], Counter[str]]:
+    async def _decide_batch(self, batch: Sequence[Entry]) -> tuple[list[Message], Counter[str], list[Timed]]:
         decisions = await self._decide_together(batch) or [await self._decide_alone(entry) for entry in batch]
         messages = [message for decision in decisions for message in decision.messages]
         for entry, decision in zip(batch, decisions, strict=True):
@@ -221,7 +222,7 @@ class Runner:
         counts: Counter[str] = Counter()
         for decision in decisions:
             counts.update(decision.counts)
-        return messages, counts
+        return messages, counts, [timed for decision in decisions for timed in decision.timed]
 
     async def _decide_together(self, batch: Sequence[Entry]) -> list[Decision]:
         """In one transaction, or not at all: then nothing is returned, and the state is again what the store has."""

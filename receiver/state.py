@@ -17,7 +17,7 @@ import msgspec
 
 from receiver.entry import Delivered, EntrySetAside, Undeliverable
 from receiver.escalation import Idle, idle
-from receiver.incident import AlertRecord, Group, Incident, Step
+from receiver.incident import AlertRecord, Group, Incident, Spell, Step
 from receiver.known import ChainKnown, ChannelKnown, Cut, Known, SourceKnown, name_of
 from receiver.policy.policy import NO_POLICY, Policy
 
@@ -38,6 +38,15 @@ class AlertChanged(msgspec.Struct, frozen=True):
 
 class StepTaken(msgspec.Struct, frozen=True):
     step: Step
+
+
+class SpellChanged(msgspec.Struct, frozen=True):
+    """For statistics: what is known of a spell of an incident. `name` is that of its first alert."""
+
+    incident: str
+    severity: str
+    name: str
+    spell: Spell
 
 
 class MessageSettled(msgspec.Struct, frozen=True):
@@ -90,6 +99,7 @@ Change = (
     | IncidentForgotten
     | AlertChanged
     | StepTaken
+    | SpellChanged
     | MessageSettled
     | PolicyInForce
     | EntrySetAside
@@ -171,7 +181,7 @@ class State:
                         self._put_alert(alert)
                 case IncidentChanged(incident):
                     self._put(incident)
-                case StepTaken() | MessageSettled() | EntrySetAside() | SetAsideTold():
+                case StepTaken() | SpellChanged() | MessageSettled() | EntrySetAside() | SetAsideTold():
                     pass  # the store keeps these; no decision looks back at them
                 case IncidentForgotten(identifier):
                     self._forget(identifier)

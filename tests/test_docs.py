@@ -42,6 +42,7 @@ from receiver.doors.health import Health
 from receiver.doors.incidentpage import IncidentPage
 from receiver.doors.oncall import OnCall
 from receiver.doors.page import Page
+from receiver.doors.statistics import StatisticsDoor
 from receiver.doors.webhook import WebhookDoor
 from receiver.links import NO_LINKS
 from receiver.message import Document
@@ -69,6 +70,7 @@ FLAGS_OF = {
     "audit verify": "commands.md",
     "audit list": "commands.md",
     "oncall": "commands.md",
+    "statistics": "commands.md",
     "incident": "commands.md",
     **{f"incident {verb}": "commands.md" for verb in ("list", "show", *INCIDENT_ACTS)},
     "exporter": "exporter.md",
@@ -124,7 +126,9 @@ def test_every_flag_is_documented_with_its_default(command: str) -> None:
         assert flag.default in ("", default), f"{flag.name} of tocsin {command}: documented with {default!r}"
 
 
-@pytest.mark.parametrize("command", ["up", "check", "fire", "incident", "audit", "oncall", "exporter", "receiver"])
+@pytest.mark.parametrize(
+    "command", ["up", "check", "fire", "incident", "audit", "oncall", "statistics", "exporter", "receiver"]
+)
 def test_no_flag_is_documented_that_does_not_exist(command: str) -> None:
     page = FLAGS_OF.get(command, "commands.md")
     documented = documented_flags(page, f"tocsin {command}" if page == "commands.md" else "Flags")
@@ -287,6 +291,7 @@ def test_exactly_the_doors_of_the_receiver_are_documented(tmp_path: Path) -> Non
             ),
             acts=Acts(doing=doing),
             oncall=OnCall(runner=runner, clock=clock),
+            statistics=StatisticsDoor(store=store, runner=runner, clock=clock),
             health=Health(store=store, runner=runner, outbox=outbox, metrics=metrics, reload=no_reload),
             page=Page(store=store, runner=runner, clock=clock, external_url=None),
             incident=IncidentPage(store=store, clock=clock),

@@ -69,6 +69,8 @@ CORE = (
         "view",
         "message",
         "redaction",
+        "spell",
+        "statistics",
         "texts",
         "policy",
     ),

@@ -9,6 +9,7 @@ fire.py       a test alert through the door that Alertmanager uses
 incident.py   what is open, and what people do about it
 story.py      what people read about incidents: the list, and the whole path of one
 oncall.py     who is on call, and when
+statistics.py  how long people take, who is paged when, which alerts are noise
 layout.py     text on a terminal: cut, wrapped, times as people read them
 audit.py      what the journal holds, and whether its chain holds
 export.py     the journal as a file that anybody can check

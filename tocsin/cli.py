@@ -12,14 +12,15 @@ usage: tocsin COMMAND [flags]
 
 Tocsin goes behind Prometheus and Alertmanager: what they say becomes incidents and messages, and nothing is lost.
 
-  up         exporter and receiver together, with no configuration; --stack adds Prometheus and Alertmanager
-  exporter   publish metrics for Prometheus
-  receiver   take Alertmanager's webhooks, decide, and tell people
-  check      every configuration file of a repository, all faults at once
-  fire       send a test alert:  tocsin fire alertname=Demo severity=critical
-  incident   list | show ID | ack ID | resolve ID | snooze ID 2h | note ID TEXT | assign | merge | split
-  oncall     who is on call, who is next, and who is when; as a calendar too
-  audit      verify | list: the journal's chain, and what the journal holds
+  up          exporter and receiver together, with no configuration; --stack adds Prometheus and Alertmanager
+  exporter    publish metrics for Prometheus
+  receiver    take Alertmanager's webhooks, decide, and tell people
+  check       every configuration file of a repository, all faults at once
+  fire        send a test alert:  tocsin fire alertname=Demo severity=critical
+  incident    list | show ID | ack ID | resolve ID | snooze ID 2h | note ID TEXT | assign | merge | split
+  oncall      who is on call, who is next, and who is when; as a calendar too
+  statistics  how long people take to answer, who is paged and when, which alerts are noise
+  audit       verify | list: the journal's chain, and what the journal holds
 
   tocsin COMMAND --help tells more. Every flag is also an environment variable: TOCSIN_...
 """
@@ -79,6 +80,10 @@ def _command(name: str, rest: Sequence[str], environ: Mapping[str, str]) -> int:
             from tocsin import oncall
 
             return oncall.main(rest, environ)
+        case "statistics":
+            from tocsin import statistics
+
+            return statistics.main(rest, environ)
         case "audit":
             from tocsin import audit
 

@@ -4,6 +4,7 @@ quick.py    the quick way to the next, before the web framework
 webhook.py  POST /webhook/SOURCE: 200 only when it is on disk
 api.py      GET /api/v1/...: what the store knows, for programs
 oncall.py   GET /api/v1/oncall: who is on call, and when
+statistics.py  GET /api/v1/statistics: how long people take, who is paged and when, what is noise
 doing.py    an act of a person, whichever door it came by
 acts.py     POST /api/v1/incidents/ID/...: what people do to an incident
 ack.py      /ack/TOKEN: a signed link, by which somebody answers

@@ -15,6 +15,7 @@ from receiver.doors.health import Health
 from receiver.doors.incidentpage import IncidentPage
 from receiver.doors.oncall import OnCall
 from receiver.doors.page import Page
+from receiver.doors.statistics import StatisticsDoor
 from receiver.doors.webhook import BODY_BYTES_MAX, WebhookDoor
 from receiver.metrics import Metrics
 
@@ -29,6 +30,7 @@ def application(
     page: Page,
     incident: IncidentPage,
     ack: AckDoor,
+    statistics: StatisticsDoor,
     metrics: Metrics,
 ) -> web.Application:
     app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[_only_own_origin(metrics)])
@@ -48,6 +50,7 @@ def application(
             web.get("/api/v1/deliveries", api.deliveries),
             web.get("/api/v1/oncall", oncall.get),
             web.get("/api/v1/oncall/{schedule}.ics", oncall.calendar),
+            web.get("/api/v1/statistics", statistics.get),
             web.get("/api/v1/status", api.status),
             web.get("/metrics", health.metrics),
             web.get("/-/healthy", health.healthy),

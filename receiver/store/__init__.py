@@ -5,6 +5,7 @@ packing.py   bodies are kept compressed
 journal.py   reading the journal and its hash chain, also in a store that a receiver is using
 loading.py   reading the alerts that a start needs
 reading.py   what doors ask
+counting.py  what statistics ask
 removal.py   the SQL that takes out what is too old
 database.py  all other SQL, synchronous and single-threaded: one call, one transaction
 sqlite.py    the store of the embedded default: a thread of its own, and one fsync for all that is waiting
@@ -41,6 +42,7 @@ from receiver.entry import Entry, EntrySetAside, Fact
 from receiver.incident import AlertRecord, Incident, Step
 from receiver.message import Message
 from receiver.state import Change, State
+from receiver.statistics import Counted
 
 
 class StoreFailed(Exception):
@@ -160,6 +162,11 @@ class Store(Protocol):
         self, *, limit: int, channel: str = "", incident: str = "", outcome: str = ""
     ) -> list[Delivery]:
         """Newest first, in the order of the decisions; an empty text is every one."""
+        ...
+
+    async def counted(self, cuts: Sequence[datetime]) -> Counted:
+        """What began, and what was taken, from the first of `cuts` to the last; messages apart for each part between
+        two of them. Nobody else who asks waits for it."""
         ...
 
     async def size(self) -> Size: ...

@@ -29,11 +29,13 @@ from receiver.state import (
     PolicyInForce,
     SetAsideTold,
     SourceForgotten,
+    SpellChanged,
     State,
     StepTaken,
 )
 from receiver.store import Anchor, Draft, Loaded, SetAside, Size, Walked
 from receiver.store import journal as chain_of
+from receiver.store.counting import Counting, spell_row
 from receiver.store.loading import alerts_in_memory
 from receiver.store.packing import Packing
 from receiver.store.reading import Reading, structs
@@ -89,6 +91,7 @@ class Database:
         self._prepare(new_name)
         self._journal = chain_of.Journal(self._connection)
         self.reading = Reading(self._connection)
+        self.counting = Counting(self._connection)
         self.removal = self.removes_with(self._connection, self._journal)
         self.journal = self._journal.name
         self.hash_key = bytes(self._meta("hash_key", b""))
@@ -154,6 +157,7 @@ class Database:
                 if isinstance(change, StepTaken)
             ],
         )
+        self._put_spells(change for change in commit.changes if isinstance(change, SpellChanged))
         self._put_messages(commit.messages)
         for change in commit.changes:
             match change:
@@ -201,6 +205,13 @@ class Database:
                 )
                 for incident in latest.values()
             ],
+        )
+
+    def _put_spells(self, changes: Iterable[SpellChanged]) -> None:
+        latest = {(change.incident, change.spell.number): change for change in changes}
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO spells VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [spell_row(change) for change in latest.values()],
         )
 
     def _put_messages(self, messages: Sequence[Message]) -> None:

@@ -51,7 +51,8 @@ class Removal:
         return gone
 
     def forget(self, incident: str) -> int:
-        for table, key in (("alerts", "number"), ("steps", "number"), ("deliveries", "number"), ("incidents", "id")):
+        tables = ("alerts", "steps", "spells", "deliveries")
+        for table, key in (*((name, "number") for name in tables), ("incidents", "id")):
             which = "id" if table == "incidents" else "incident"
             gone = self._run(
                 f"DELETE FROM {table} WHERE {which} = ? AND {key} IN "  # noqa: S608 - from the line above

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-VERSION = 3
+VERSION = 4
 PACKED_SINCE = 3  # the version whose journal may hold compressed bodies
 
 _ENTRIES_SET_ASIDE = """CREATE TABLE entries_set_aside (
@@ -50,6 +50,47 @@ _DELIVERIES = """CREATE TABLE deliveries (
         answer TEXT NOT NULL
     ) STRICT"""
 _DELIVERIES_BY_INCIDENT = "CREATE INDEX deliveries_by_incident ON deliveries (incident)"
+# What statistics count, and all that they want to know of it.
+_PAGES_BY_TIME = """CREATE INDEX pages_by_time ON deliveries (settled_at, outcome, channel, kind, incident)
+    WHERE outcome = 'delivered' AND kind IN ('opened', 'escalated', 'digest')"""
+
+_SPELLS = """CREATE TABLE spells (
+        begun_at INTEGER NOT NULL,      -- as all times here: microseconds since 1970, UTC
+        incident TEXT NOT NULL,
+        number INTEGER NOT NULL,        -- 1: from its opening; more: it was opened again
+        severity TEXT NOT NULL,
+        name TEXT NOT NULL,             -- of its first alert
+        paged_at INTEGER,
+        acknowledged_at INTEGER,
+        acknowledged_by TEXT NOT NULL,
+        ended_at INTEGER,
+        how TEXT NOT NULL,              -- it ended
+        flaps INTEGER NOT NULL,
+        PRIMARY KEY (begun_at, incident, number)
+    ) STRICT, WITHOUT ROWID"""
+_SPELLS_BY_INCIDENT = "CREATE INDEX spells_by_incident ON spells (incident, number, name)"
+
+
+def _micros_of(text: str) -> str:
+    """The time in an expression; older versions of SQLite read it to the millisecond."""
+    return f"CAST(round((julianday({text}) - 2440587.5) * 86400000.0) * 1000 AS INTEGER)"
+
+
+# What was over when version 4 came has one spell, however often it was opened again: more was not written down.
+_SPELLS_OF_OLD = f"""INSERT INTO spells
+    SELECT {_micros_of("json_extract(data, '$.opened_at')")}, id, 1, json_extract(data, '$.severity'),
+        coalesce(json_extract(data, '$.kinds[0]'), ''),
+        (SELECT min({_micros_of("created_at")}) FROM deliveries
+            WHERE deliveries.incident = old.id AND kind IN ('opened', 'escalated')),
+        (SELECT min({_micros_of("json_extract(CAST(steps.data AS TEXT), '$.at')")}) FROM steps
+            WHERE steps.incident = old.id AND json_extract(CAST(steps.data AS TEXT), '$.what') = 'acknowledged'),
+        coalesce(json_extract(data, '$.acknowledged_by'), ''),
+        {_micros_of("json_extract(data, '$.resolved_at')")},
+        CASE WHEN json_extract(data, '$.merged_into') IS NOT NULL THEN 'merged'
+            WHEN json_extract(data, '$.resolved_by') IS NOT NULL THEN 'person' ELSE 'itself' END,
+        coalesce(json_extract(data, '$.reopened'), 0)
+    FROM (SELECT id, CAST(data AS TEXT) AS data FROM incidents WHERE status = 'resolved') AS old
+    WHERE json_extract(data, '$.resolved_at') IS NOT NULL"""  # noqa: S608 - from the lines above
 
 TABLES = (
     """CREATE TABLE meta (
@@ -99,6 +140,9 @@ TABLES = (
     _OUTBOX,
     _DELIVERIES,
     _DELIVERIES_BY_INCIDENT,
+    _PAGES_BY_TIME,
+    _SPELLS,
+    _SPELLS_BY_INCIDENT,
 )
 
 # What brings a store of that version to the next one.
@@ -117,4 +161,5 @@ MIGRATIONS: Mapping[int, tuple[str, ...]] = {
         _DELIVERIES,
         _DELIVERIES_BY_INCIDENT,
     ),
+    3: (_PAGES_BY_TIME, _SPELLS, _SPELLS_BY_INCIDENT, _SPELLS_OF_OLD),
 }

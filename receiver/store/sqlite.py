@@ -21,6 +21,7 @@ from receiver.entry import Entry, EntrySetAside
 from receiver.incident import AlertRecord, Incident, Step
 from receiver.message import Message
 from receiver.state import Change
+from receiver.statistics import Counted
 from receiver.store import (
     Anchor,
     Delivery,
@@ -57,11 +58,16 @@ class SqliteStore:
         reader: Database,
         read: Background,
         on_close: Callable[[], None],
+        counter: Database | None = None,
+        count: Background | None = None,
     ) -> None:
+        """Who counts takes long: a counter of its own keeps others from waiting for that."""
         self._writer = writer
         self._write = write
         self._reader = reader
         self._read = read
+        self._counter = counter or reader
+        self._count = count or read
         self._on_close = on_close
         self._waiting: list[tuple[Work, asyncio.Future[Result]]] = []
         self._pump: asyncio.Task[None] | None = None
@@ -160,6 +166,12 @@ class SqliteStore:
     ) -> list[Delivery]:
         return await self._asked(lambda: self._reader.reading.deliveries(limit, channel, incident, outcome))
 
+    async def counted(self, cuts: Sequence[datetime]) -> Counted:
+        try:
+            return await self._count(lambda: self._counter.counting.counted(cuts))
+        except sqlite3.Error as error:
+            raise StoreFailed(str(error)) from error
+
     async def size(self) -> Size:
         return await self._asked(self._reader.size)
 
@@ -195,6 +207,8 @@ class SqliteStore:
     async def close(self) -> None:
         while self._pump is not None and not self._pump.done():
             await asyncio.wait([self._pump])
+        if self._counter is not self._reader:
+            await self._count(self._counter.close)
         await self._read(self._reader.close)
         await self._write(self._writer.close)
         self._on_close()
@@ -225,21 +239,30 @@ def open_sqlite(path: Path) -> SqliteStore:
         raise StoreUnusable(f"cannot write in {path.parent}: {error.strerror or error}") from None
     try:
         writer = Database(path, connect=connect, new_name=lambda: secrets.token_hex(4))
-        reader = Database(path, connect=_connect_to_read, new_name=_never)
+        reader, counter = (Database(path, connect=_connect_to_read, new_name=_never) for _ in range(2))
     except sqlite3.Error as error:
         lock.close()
         raise StoreUnusable(f"cannot use {path} as a store: {error}") from None
     except StoreUnusable:
         lock.close()
         raise
-    writing, reading = _thread("tocsin-store-write"), _thread("tocsin-store-read")
+    threads = [_thread(f"tocsin-store-{name}") for name in ("write", "read", "count")]
+    writing, reading, counting = threads
 
     def on_close() -> None:
-        writing.shutdown(wait=False)
-        reading.shutdown(wait=False)
+        for thread in threads:
+            thread.shutdown(wait=False)
         lock.close()
 
-    return SqliteStore(writer, write=_in_thread(writing), reader=reader, read=_in_thread(reading), on_close=on_close)
+    return SqliteStore(
+        writer,
+        write=_in_thread(writing),
+        reader=reader,
+        read=_in_thread(reading),
+        on_close=on_close,
+        counter=counter,
+        count=_in_thread(counting),
+    )
 
 
 def _locked(path: Path) -> TextIO:

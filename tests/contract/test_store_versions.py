@@ -10,12 +10,14 @@ import msgspec
 import pytest
 
 from receiver.entry import EntrySetAside, write
+from receiver.incident import Status
 from receiver.state import MessageSettled
+from receiver.statistics import Spells, Times
 from receiver.store import Draft, StoreUnusable
 from receiver.store.journal import genesis, link, micros, open_journal
 from receiver.store.schema import MIGRATIONS, TABLES, VERSION
 from receiver.store.sqlite import open_sqlite
-from tests.contract.values import at, fact, incident, message
+from tests.contract.values import at, fact, incident, message, step
 
 # As version 1 had them, word for word.
 TABLES_OF_1 = (
@@ -38,7 +40,23 @@ TABLES_OF_1 = (
 # What version 2 had besides.
 ENTRIES_SET_ASIDE_OF_2 = """CREATE TABLE entries_set_aside (position INTEGER PRIMARY KEY, told INTEGER NOT NULL,
     data BLOB NOT NULL) STRICT"""
-TABLES_OF: dict[int, tuple[str, ...]] = {1: TABLES_OF_1, 2: (*TABLES_OF_1, ENTRIES_SET_ASIDE_OF_2)}
+# And version 3.
+_ABOUT_OF_3 = """id TEXT NOT NULL UNIQUE, channel TEXT NOT NULL, incident TEXT NOT NULL, kind TEXT NOT NULL,
+    created_at TEXT NOT NULL"""
+NEW_IN_3 = (
+    "ALTER TABLE journal ADD COLUMN packed INTEGER NOT NULL DEFAULT 0",
+    "CREATE TABLE known (name TEXT PRIMARY KEY, data BLOB NOT NULL) STRICT, WITHOUT ROWID",
+    "CREATE TABLE dictionaries (number INTEGER PRIMARY KEY, data BLOB NOT NULL) STRICT",
+    f"CREATE TABLE outbox (number INTEGER PRIMARY KEY, {_ABOUT_OF_3}, data BLOB NOT NULL) STRICT",
+    f"""CREATE TABLE deliveries (number INTEGER PRIMARY KEY, {_ABOUT_OF_3}, settled_at TEXT, outcome TEXT NOT NULL,
+    attempts INTEGER, seconds REAL, answer TEXT NOT NULL) STRICT""",
+    "CREATE INDEX deliveries_by_incident ON deliveries (incident)",
+)
+TABLES_OF: dict[int, tuple[str, ...]] = {
+    1: TABLES_OF_1,
+    2: (*TABLES_OF_1, ENTRIES_SET_ASIDE_OF_2),
+    3: (*(each for each in TABLES_OF_1 if "TABLE outbox" not in each), ENTRIES_SET_ASIDE_OF_2, *NEW_IN_3),
+}
 OWED = msgspec.structs.replace(message(7), body=b"\x00\xff")
 
 
@@ -53,11 +71,13 @@ def store_of(version: int, path: Path, *, entries: int) -> None:
             written = write(fact(number))
             chain = link(chain, number, micros(at(number)), written)
             row = (number, micros(at(number)), written.kind, written.source, written.body, chain)
-            connection.execute("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?)", row)
+            columns = "position, at, kind, source, body, hash"
+            connection.execute(f"INSERT INTO journal ({columns}) VALUES (?, ?, ?, ?, ?, ?)", row)
         data = msgspec.json.encode(incident(1), order="deterministic")
         connection.execute("INSERT INTO incidents VALUES ('T-1', 1, 'open', 1, 't-1', ?)", (data,))
         owed = msgspec.json.encode(OWED, order="deterministic")
-        connection.execute("INSERT INTO outbox VALUES (70, 'm7', ?)", (owed,))
+        about = f", 'chat', 'T-1', 'opened', '{OWED.created_at.isoformat()}'" if version == 3 else ""
+        connection.execute(f"INSERT INTO outbox VALUES (70, 'm7'{about}, ?)", (owed,))
         connection.execute(f"PRAGMA user_version = {version}")
     connection.close()
 
@@ -103,6 +123,45 @@ def test_a_store_of_an_earlier_version_is_brought_forward_with_all_that_is_in_it
         fresh = open_sqlite(tmp_path / "fresh.db")
         await fresh.close()
         assert tables(path) == tables(tmp_path / "fresh.db")
+
+    asyncio.run(test())
+
+
+def test_what_was_over_before_statistics_were_kept_is_counted_as_far_as_it_is_known(tmp_path: Path) -> None:
+    """When it was opened and resolved, when the first page was written, when it was first acknowledged."""
+    path = tmp_path / "old.db"
+    store_of(3, path, entries=1)
+    over = msgspec.structs.replace(
+        incident(2, status=Status.RESOLVED), resolved_at=at(600), acknowledged_by="ana", reopened=2
+    )
+    merged = msgspec.structs.replace(
+        incident(3, status=Status.RESOLVED), resolved_at=at(60), severity="warning", kinds=(), merged_into="T-2"
+    )
+    with sqlite3.connect(path) as connection:
+        for each in (over, merged):
+            data = msgspec.json.encode(each, order="deterministic")
+            connection.execute("INSERT INTO incidents VALUES (?, 2, 'resolved', 0, '', ?)", (each.id, data))
+        for number, kind in ((10, "opened"), (20, "escalated"), (5, "updated")):
+            about = (number, f"d{number}", kind, at(number).isoformat(), at(number + 1).isoformat())
+            connection.execute(
+                "INSERT INTO deliveries VALUES (?, ?, 'chat', 'T-2', ?, ?, ?, 'delivered', 1, 0.1, '')", about
+            )
+        for number, what in ((30, "opened"), (70, "acknowledged"), (80, "acknowledged")):
+            data = msgspec.json.encode(msgspec.structs.replace(step(2, number), what=what))
+            connection.execute("INSERT INTO steps VALUES ('T-2', ?, ?)", (number, data))
+    connection.close()
+
+    async def test() -> None:
+        store = open_sqlite(path)
+        counted = await store.counted([at(0), at(3600)])
+        await store.close()
+        (critical, warning) = counted.severities
+        assert critical == Spells(
+            "critical", 1, 0, 1, 1, 0, 0, 2, Times(1, 60.0, 60.0), Times(1, 598.001, 598.001)
+        )  # to the millisecond
+        assert (warning.name, warning.incidents, warning.merged, warning.resolved) == ("warning", 1, 1, 0)
+        assert [(each.name, each.pages) for each in counted.alerts] == [("Down", 2), ("", 0)]
+        assert [(each.person, each.acknowledged) for each in counted.answered] == [("ana", 1)]
 
     asyncio.run(test())
 

@@ -34,6 +34,7 @@ from receiver.doors.incidentpage import IncidentPage
 from receiver.doors.oncall import OnCall
 from receiver.doors.page import Page
 from receiver.doors.quick import Quick
+from receiver.doors.statistics import StatisticsDoor
 from receiver.doors.webhook import WebhookDoor
 from receiver.entry import Entry, Fact
 from receiver.links import Links
@@ -47,6 +48,7 @@ from receiver.retention import Keep, Retention
 from receiver.runner import Runner
 from receiver.settings import Settings
 from receiver.sources import Sources
+from receiver.spell import Timed
 from receiver.store import Draft, Store, StoreFailed
 from receiver.store.sqlite import open_sqlite
 from tests.receiver.builders import SURELY
@@ -218,10 +220,10 @@ async def _running(
     )
     known: Mapping[str, Channel] = channels or {name: make(file, links) for name, file in loaded.channels.items()}
 
-    def decided(messages: Sequence[Message], counts: Mapping[str, int]) -> None:
+    def decided(messages: Sequence[Message], counts: Mapping[str, int], timed: Sequence[Timed]) -> None:
         outbox.add(messages)
         reconciliation.stir()
-        metrics.count_decisions(messages, counts)
+        metrics.count_decisions(messages, counts, timed)
 
     async def report(fact: Fact) -> int:
         return await runner.submit(fact)
@@ -261,6 +263,7 @@ async def _running(
         ),
         acts=Acts(doing=doing, **acts),
         oncall=OnCall(runner=runner, clock=clock),
+        statistics=StatisticsDoor(store=store, runner=runner, clock=clock),
         health=Health(store=store, runner=runner, outbox=outbox, metrics=metrics, reload=reload),
         page=Page(store=store, runner=runner, clock=clock, external_url=external_url),
         incident=IncidentPage(store=store, clock=clock),

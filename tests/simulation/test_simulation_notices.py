@@ -107,7 +107,7 @@ class SendsBeforeTheCommit(Runner):
     """The outbox gets the messages first, and again when they are committed."""
 
     async def _commit_until_done(self, changes: Any, messages: Sequence[Message], position: int) -> None:
-        self._on_decided(messages, {})
+        self._on_decided(messages, {}, ())
         await super()._commit_until_done(changes, messages, position)
 
 

@@ -201,7 +201,7 @@ class World:
         runner = _with(self._parts.decide, self._parts.runner)(
             store,
             clock=clock,
-            on_decided=lambda messages, _: outbox.add(messages),
+            on_decided=lambda messages, *_: outbox.add(messages),
             messages_owed=lambda: outbox.owed,
         )
 
