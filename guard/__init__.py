@@ -12,6 +12,7 @@ Its files, in the order in which a starting program meets them:
     secretive   what may not be written out in a file, and which values are paths
     configfile  all of the above: a file in, a frozen typed value out
     tokens      bearer tokens from files
+    secretfile  one secret from a file
     printable   text from anywhere, fit for somebody's terminal
     peers       who is on the other end of a connection
     listen      doors, signals and the event loop

@@ -31,6 +31,7 @@ incident.py  an incident and its alerts
 view.py      how both are shown
 redaction.py  what of both leaves, by the rules of the policy
 message.py   what goes out, with an identity that follows from the decision
+pressed.py   a button in a message, and which act it is
 policy/      what is decided by
 retention.py  takes out what is older than the policy keeps
 chaincheck.py  walks the whole chain of the journal, in the background

@@ -22,6 +22,7 @@ from receiver import settings
 from receiver.chaincheck import ChainCheck
 from receiver.channels import Channel
 from receiver.channels.making import channel_of
+from receiver.channels.slackreply import SlackReplies
 from receiver.clock import SystemClock
 from receiver.doors.ack import AckDoor
 from receiver.doors.acts import Acts
@@ -33,6 +34,7 @@ from receiver.doors.incidentpage import IncidentPage
 from receiver.doors.oncall import OnCall
 from receiver.doors.page import Page
 from receiver.doors.quick import Quick
+from receiver.doors.slack import DECISION_SECONDS_MAX, SlackDoor
 from receiver.doors.statistics import StatisticsDoor
 from receiver.doors.webhook import WebhookDoor
 from receiver.entry import PolicyLoaded
@@ -148,6 +150,14 @@ class _Receiver:
             known=lambda: self._runner.state,
         )
         self._door = WebhookDoor(runner=self._runner, store=store, metrics=self._metrics, clock=self._clock)
+        self._slack_replies = SlackReplies(on_untold=self._metrics.untold.inc)
+        self._slack = SlackDoor(
+            doing=Doing(store=store, runner=self._runner, seconds_max=DECISION_SECONDS_MAX),
+            known=lambda: self._runner.state,
+            tell=self._slack_replies.tell,
+            metrics=self._metrics,
+            clock=self._clock,
+        )
         self._channels: dict[str, tuple[ChannelFile, Channel]] = {}
         self._links = NO_LINKS  # until the store has said what they are signed with
         self._reloading: asyncio.Task[None] | None = None
@@ -191,6 +201,7 @@ class _Receiver:
             await self._reconciliation.stop()
             for each in behind:
                 each.cancel()
+            await self._slack_replies.close()
             await self._outbox.stop(grace_seconds=OUTBOX_GRACE_SECONDS)
             self._runner.stop()
             await asyncio.wait([deciding], timeout=RUNNER_GRACE_SECONDS)
@@ -228,6 +239,7 @@ class _Receiver:
         }
         self._outbox.replace_channels({name: channel for name, (_, channel) in self._channels.items()})
         self._door.sources = Sources(fresh.sources)
+        self._slack.replace_channels(fresh.channels)
         self._reconciliation.replace_sources(fresh.sources or {})
         self._keep = Keep.of(fresh.retention)
 
@@ -289,6 +301,7 @@ class _Receiver:
                 chain=self._chain,
             ),
             acts=Acts(doing=doing),
+            slack=self._slack,
             oncall=OnCall(runner=runner, clock=clock),
             statistics=StatisticsDoor(store=store, runner=runner, clock=clock),
             health=Health(store=store, runner=runner, outbox=outbox, metrics=self._metrics, reload=self.reload),

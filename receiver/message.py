@@ -65,6 +65,12 @@ def message_id(*, journal: str, incident: str, step: int, channel: str) -> str:
     return f"{journal}-{incident}-{step}-{channel}"
 
 
+def journal_of(message: Message) -> str:
+    """The name of the journal that it came of, whatever the channel is called."""
+    whose = message.id.removesuffix(f"-{message.channel}").rpartition("-")[0]
+    return whose.removesuffix(f"-{message.incident}")
+
+
 def compose(
     *,
     journal: str,

@@ -90,6 +90,12 @@ TIMED: Mapping[str, tuple[str, str]] = {
 }
 _OF_RANK = {rank: word for word, rank in reversed(list(SEVERITIES.items()))}  # the first word of each
 ANSWER_SECONDS = (15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21_600, 86_400, 604_800)
+# By which way somebody answers from elsewhere, and what became of it.
+BACK = ("slack",)
+BACK_OUTCOMES = (
+    "done", "refused", "unknown", "ignored", "repeated",
+    "unsigned", "stale", "malformed", "too_large", "busy", "secret_file", "failed",
+)  # fmt: skip
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
@@ -140,6 +146,19 @@ class Metrics:
             "outcome",
             ALERT_OUTCOMES,
         )
+        self.back = Counter(
+            "tocsin_receiver_answers_back",
+            "Requests by which Slack says what people did there, by what became of them.",
+            ["via", "outcome"],
+            registry=self.registry,
+        )
+        for via in BACK:
+            for outcome in BACK_OUTCOMES:
+                self.back.labels(via, outcome)
+        self.untold = self._counter(
+            "tocsin_receiver_slack_replies_untold_total",
+            "Times that somebody who pressed a button could not be told why nothing was done.",
+        )
         self.counted = {word: self._counter(name, text) for word, (name, text) in COUNTED.items()}
         self.links = self._counter(
             "tocsin_receiver_links_total", "Uses of signed links, by what became of them.", "outcome", LINK_OUTCOMES
@@ -169,6 +188,9 @@ class Metrics:
             "When the policy file was last read without a fault.",
             registry=self.registry,
         )
+
+    def answered_back(self, via: str, outcome: str) -> None:
+        self.back.labels(via, outcome).inc()
 
     def count_decisions(
         self, messages: Sequence[Message], counts: Mapping[str, int], timed: Sequence[Timed] = ()

@@ -42,6 +42,7 @@ from receiver.doors.health import Health
 from receiver.doors.incidentpage import IncidentPage
 from receiver.doors.oncall import OnCall
 from receiver.doors.page import Page
+from receiver.doors.slack import SlackDoor
 from receiver.doors.statistics import StatisticsDoor
 from receiver.doors.webhook import WebhookDoor
 from receiver.links import NO_LINKS
@@ -290,6 +291,13 @@ def test_exactly_the_doors_of_the_receiver_are_documented(tmp_path: Path) -> Non
                 chain=ChainCheck(store, on_checked=lambda _: None, submit=runner.submit, known=lambda: runner.state),
             ),
             acts=Acts(doing=doing),
+            slack=SlackDoor(
+                doing=doing,
+                known=lambda: runner.state,
+                tell=lambda *_: None,
+                metrics=metrics,
+                clock=clock,
+            ),
             oncall=OnCall(runner=runner, clock=clock),
             statistics=StatisticsDoor(store=store, runner=runner, clock=clock),
             health=Health(store=store, runner=runner, outbox=outbox, metrics=metrics, reload=no_reload),

@@ -72,6 +72,7 @@ CORE = (
         "spell",
         "statistics",
         "texts",
+        "pressed",
         "policy",
     ),
 )

@@ -7,6 +7,8 @@ letter.py       what stands in a mail
 chart.py        a picture of how many alerts fired, and when
 slack.py        one message for each incident, kept up to date, with its story in a thread
 slackblocks.py  what that message looks like
+slackbuttons.py  the buttons in it
+slackreply.py   a text for whoever pressed one
 pagerduty.py    one PagerDuty incident for each of ours: triggered, acknowledged, resolved
 addresses.py    what an alert links to
 posting.py      one POST, for those of them that need its answer

@@ -84,6 +84,7 @@ def channel_of(file: ChannelFile, *, links: Links = NO_LINKS) -> Channel:
                 links=links,
                 timeout_seconds=_seconds(file.timeout),
                 retry_seconds_max=_seconds(file.retry_for),
+                signing_secret_file=Path(file.signing_secret_file) if file.signing_secret_file else None,
             )
         case PagerDutyFile():
             return PagerDuty(

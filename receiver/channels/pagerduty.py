@@ -128,9 +128,7 @@ class PagerDuty:
 
 def dedup_key(message: Message, incident: str) -> str:
     """The same for all messages about an incident, also in a digest: the journal's name and the incident's."""
-    whose = message.id.removesuffix(f"-{message.channel}").rpartition("-")[0]
-    journal = whose.removesuffix(f"-{message.incident}")
-    return f"{journal}-{incident}"[:DEDUP_KEY_CHARACTERS_MAX]
+    return f"{messages.journal_of(message)}-{incident}"[:DEDUP_KEY_CHARACTERS_MAX]
 
 
 def events_of(kind: Kind, document: Document) -> list[Event]:

@@ -14,6 +14,8 @@ from typing import NamedTuple
 import aiohttp
 from yarl import URL
 
+from guard import secretfile
+from guard.tokens import Unreadable
 from receiver.channels import Refused, Unreachable
 
 ANSWER_BYTES_MAX = 1024 * 1024
@@ -78,14 +80,9 @@ async def _text_of(answer: aiohttp.ClientResponse) -> str:
 def secret_in(path: Path) -> str:
     """What the file holds now. Without it nothing is sent; it may be there at the next attempt."""
     try:
-        secret = path.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise Unreachable(f"the secret file {path.name} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise Unreachable(f"the secret file {path.name} is no text") from None
-    if not secret:
-        raise Unreachable(f"the secret file {path.name} is empty")
-    return secret
+        return secretfile.secret_in(path)
+    except Unreadable as error:
+        raise Unreachable(str(error)) from None
 
 
 def retry_after_seconds(written: str | None) -> float | None:

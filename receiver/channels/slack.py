@@ -74,8 +74,11 @@ class Slack:
         links: Links,
         timeout_seconds: float,
         retry_seconds_max: float,
+        signing_secret_file: Path | None = None,
     ) -> None:
+        """With a signing secret somebody can prove that a press came from Slack: then there are buttons."""
         self._channel = channel
+        self._place = None if signing_secret_file is None else channel
         self._token_file = token_file
         self._api_url = URL(api_url)
         self._links = links
@@ -83,13 +86,13 @@ class Slack:
         self.retry_seconds_max = retry_seconds_max
 
     def preview(self, message: Message) -> str:
-        return preview(f"chat.postMessage in {self._channel}", render(message, links=self._links))
+        return preview(f"chat.postMessage in {self._channel}", self._rendered(message))
 
     async def send(self, message: Message) -> str:
         return (await self.follow(message, "")).answer
 
     async def follow(self, message: Message, receipt: str) -> Taken:
-        shown = render(message, links=self._links)
+        shown = self._rendered(message)
         place = _Place.of(receipt, configured=self._channel)
         if place is None:
             return await self._post(shown)
@@ -101,6 +104,9 @@ class Slack:
 
     async def close(self) -> None:
         await self._poster.close()
+
+    def _rendered(self, message: Message) -> Shown:
+        return render(message, links=self._links, place=self._place)
 
     async def _post(self, shown: Shown) -> Taken:
         whole = {"channel": self._channel, "text": shown.text, "blocks": shown.blocks, **_QUIETLY}

@@ -15,9 +15,11 @@ import msgspec
 from guard.printable import printable
 from receiver import message as messages
 from receiver.channels.addresses import graph_address, runbook_address
+from receiver.channels.slackbuttons import buttons
 from receiver.incident import severity_rank
 from receiver.links import ANSWER_WORDS, Links
 from receiver.message import Document, Kind, Message
+from receiver.pressed import Button
 from receiver.view import IncidentView
 
 HEADER_CHARACTERS_MAX = 150
@@ -43,7 +45,8 @@ class Shown(NamedTuple):
     urgent: bool  # the line is for everybody, not only for those who follow the thread
 
 
-def render(message: Message, *, links: Links) -> Shown:
+def render(message: Message, *, links: Links, place: str | None = None) -> Shown:
+    """With a `place`, the channel in which it is shown, it has buttons."""
     document = messages.read(message)
     if message.kind is Kind.DIGEST:
         return _digest(document, links)
@@ -54,6 +57,7 @@ def render(message: Message, *, links: Links) -> Shown:
         _header(f"{_sign(incident)} {head}"),
         {"type": "section", "fields": list(_fields(incident, counts))},
         *_plain(_alert_lines(document)),
+        *([] if place is None else buttons(incident, Button(messages.journal_of(message), incident.id, place))),
         _context(_links(message, document, links)),
     ]
     text = _escaped(f"[{message.kind.upper()}] {incident.id} {head} ({counts})", TEXT_CHARACTERS_MAX)
@@ -172,7 +176,7 @@ def _plain(lines: Iterable[str]) -> list[Block]:
             texts[-1] += f"\n{escaped}"
         else:
             texts.append(escaped)
-    return [{"type": "section", "text": _plain_text(text)} for text in texts[: BLOCKS_MAX - 4]]
+    return [{"type": "section", "text": _plain_text(text)} for text in texts[: BLOCKS_MAX - 5]]
 
 
 def _context(escaped: Iterable[str]) -> Block:

@@ -8,6 +8,9 @@ statistics.py  GET /api/v1/statistics: how long people take, who is paged and wh
 doing.py    an act of a person, whichever door it came by
 acts.py     POST /api/v1/incidents/ID/...: what people do to an incident
 ack.py      /ack/TOKEN: a signed link, by which somebody answers
+signed.py   requests that prove by a signature who sent them
+naming.py   what somebody is called who acts from elsewhere
+slack.py    POST /slack/interactions: a button was pressed there
 health.py   /-/healthy, /-/ready, /-/reload, /health, /health/detailed, /metrics
 page.py     / for people: what is open, and how to connect Alertmanager
 incidentpage.py  /incidents/ID for people: one incident

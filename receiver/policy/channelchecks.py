@@ -29,6 +29,9 @@ def _slack(path: Path, channel: dict[str, object]) -> Iterator[Told]:
     elif ways == ["webhook_url_file"] and channel.get("channel") is not None:
         expected = "no `channel` beside `webhook_url_file`: a webhook posts where it was made for"
         yield (*path, "channel"), f"{channel['channel']!r}", expected
+    if ways == ["webhook_url_file"] and channel.get("signing_secret_file") is not None:
+        expected = "`token_file` with `channel` beside it: what a webhook posts has no buttons"
+        yield (*path, "signing_secret_file"), "a signing secret beside a webhook", expected
 
 
 def _mail(path: Path, channel: dict[str, object]) -> Iterator[Told]:

@@ -73,6 +73,10 @@ class SlackFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fie
     webhook_url_file: Annotated[
         str | None, Meta(description="instead: file with the address of an incoming webhook")
     ] = None
+    signing_secret_file: Annotated[
+        str | None,
+        Meta(description="with token_file: file with the app's signing secret; then messages have buttons"),
+    ] = None
     api_url: Annotated[
         str, Meta(description="where Slack's Web API is; http or https", extra_json_schema={"format": "url"})
     ] = "https://slack.com/api/"

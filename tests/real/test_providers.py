@@ -10,6 +10,8 @@ import pytest
 from tests.real.servers import JSON, SURELY, alert, free_port, receiver, until, webhook
 from tests.receiver.pagerdutysink import PATH, ROUTING_KEY, PagerDutySink
 from tests.receiver.provider import serving
+from tests.receiver.slackpress import ANA, SIGNING_SECRET, STRANGER, pressed, signed
+from tests.receiver.slackpress import PATH as PRESSES
 from tests.receiver.slacksink import TOKEN, SlackSink
 
 pytestmark = pytest.mark.real
@@ -23,6 +25,51 @@ channels:
   ops-chat: {{type: slack, token_file: slack.token, channel: '#ops', api_url: '{slack.url}/api/'}}
   pager: {{type: pagerduty, routing_key_file: pagerduty.key, url: '{pagerduty.url}{PATH}'}}
 """
+
+
+def test_a_button_that_was_shown_before_a_kill_acknowledges_after_it(tmp_path: Path) -> None:
+    slack, port = SlackSink(), free_port()
+    (tmp_path / "slack.token").write_text(TOKEN)
+    (tmp_path / "signing.secret").write_text(SIGNING_SECRET)
+    with serving(slack):
+        written = f"""
+channels:
+  ops-chat: {{type: slack, token_file: slack.token, channel: '#ops', api_url: '{slack.url}/api/',
+              signing_secret_file: signing.secret}}
+people: {{ana: {{notify: [{{slack: {ANA.id}}}]}}}}
+"""
+        with receiver(tmp_path, policy=written, port=port) as server:
+            server.post(webhook(alert("Down", severity="critical"), group="Down"))
+            (posted,) = until(lambda: [*slack.posted.values()], what="Slack is told")
+            until(lambda: not server.get("/api/v1/status")["channels"]["ops-chat"]["owed"], what="that is decided")
+            press = signed(pressed(posted, "Acknowledge", reply_to=slack.url))
+            assert server.ended(signal.SIGKILL) == -signal.SIGKILL
+        with receiver(tmp_path, policy=written, port=port) as server:
+            wrong = signed(pressed(posted, "Resolve", reply_to=slack.url), secret="guessed")
+            assert server.ask(PRESSES, wrong.body, headers=wrong.headers)[0] == 401
+            assert server.ask(PRESSES, press.body, headers=press.headers) == (200, b"")
+            assert server.ended(signal.SIGKILL) == -signal.SIGKILL  # answered 200: it is on disk
+        with receiver(tmp_path, policy=written, port=port) as server:
+            (incident,) = server.incidents()
+            assert (incident["status"], incident["acknowledged_by"]) == ("acknowledged", "ana")
+            story = server.get(f"/api/v1/incidents/{incident['id']}")["timeline"]
+            (step,) = [each for each in story if each["what"] == "acknowledged"]
+            assert (step["by"], step["via"]) == ("ana", "slack")
+            until(lambda: posted.thread, what="the thread says so")
+            until(lambda: not server.get("/api/v1/status")["channels"]["ops-chat"]["owed"], what="that is decided")
+            assert len(slack.posted) == 1
+            assert posted.buttons == ["Snooze", "Resolve"]
+            over = signed(pressed(posted, "Resolve", by=STRANGER, reply_to=slack.url))
+            assert server.ask(PRESSES, over.body, headers=over.headers)[0] == 200
+            until(lambda: posted.buttons == [], what="the buttons are gone")
+            until(lambda: "resolved" in posted.thread[-1]["text"], what="so says the thread")
+    said = [line["text"].split(";")[0] for line in posted.thread]
+    assert list(dict.fromkeys(said)) == ["acknowledged by ana", "resolved by @guest (Slack)"]
+    assert len(said) <= 3  # the kill may have come between the line and our note of it
+    assert slack.faults == []
+    log = (tmp_path / "receiver.log").read_text()
+    assert SIGNING_SECRET not in log
+    assert "Traceback" not in log
 
 
 def test_one_message_in_slack_and_one_incident_in_pagerduty_over_a_kill(tmp_path: Path) -> None:

@@ -33,12 +33,23 @@ class Posted:
     def header(self) -> str:
         return str(self.versions[-1]["blocks"][0]["text"]["text"])
 
+    @property
+    def elements(self) -> list[dict[str, Any]]:
+        """What can be pressed in it, as it is now."""
+        blocks = self.versions[-1]["blocks"]
+        return [element for block in blocks if block["type"] == "actions" for element in block["elements"]]
+
+    @property
+    def buttons(self) -> list[str]:
+        return [element.get("text", element.get("placeholder"))["text"] for element in self.elements]
+
 
 class SlackSink(Provider):
     def __init__(self) -> None:
         super().__init__()
         self.posted: dict[str, Posted] = {}  # by time stamp
         self.hooked: list[dict[str, Any]] = []
+        self.whispered: list[str] = []  # shown to one person only
         self._count = 0
 
     def answer(self, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
@@ -48,6 +59,10 @@ class SlackSink(Provider):
         if path == HOOK:
             self.faults += problems(document, frozenset({"text", "blocks"}))
             self.hooked.append(document)
+            return Reply(200, b"ok")
+        if path.startswith("/actions/"):
+            self.faults += _reply_problems(document)
+            self.whispered.append(document.get("text", ""))
             return Reply(200, b"ok")
         if path.startswith("/services/"):
             return Reply(404, b"no_service")
@@ -125,11 +140,56 @@ def problems(document: Mapping[str, Any], keys: frozenset[str]) -> Iterator[str]
                     yield f"{len(elements)} elements"
                 for each in elements:
                     yield from _object(each, 3000)
+            case {"type": "actions", "elements": elements, **rest}:
+                if not 1 <= len(elements) <= 25:
+                    yield f"{len(elements)} elements"
+                if len({each.get("action_id") for each in elements}) != len(elements):
+                    yield "two elements with one action_id"
+                for each in elements:
+                    yield from _element(each)
             case _:
                 yield f"an unknown block {block}"
                 continue
         if rest:
             yield f"unknown keys {rest} of a block"
+
+
+def _element(element: Mapping[str, Any]) -> Iterator[str]:
+    """What can be pressed, with the limits of Block Kit."""
+    if not 0 < len(element.get("action_id", "")) <= 255:
+        yield f"the action_id of {element}"
+    match element:
+        case {"type": "button", "action_id": _, "text": text, "value": str() as value, **rest}:
+            yield from _object(text, 75)
+            if len(value) > 2000:
+                yield f"a value of {len(value)} characters"
+            if rest.pop("style", "primary") not in ("primary", "danger"):
+                yield "an unknown style"
+            confirm = rest.pop("confirm", None)
+            if confirm is not None:
+                for name, most in (("title", 100), ("text", 300), ("confirm", 30), ("deny", 30)):
+                    yield from _object(confirm[name], most)
+        case {"type": "static_select", "action_id": _, "placeholder": text, "options": [_, *_] as options, **rest}:
+            yield from _object(text, 150)
+            if len(options) > 100 or len({each["value"] for each in options}) != len(options):
+                yield "too many options, or two with one value"
+            for option in options:
+                yield from _object(option["text"], 75)
+                if {*option} != {"text", "value"} or not 0 < len(option["value"]) <= 150:
+                    yield f"the option {option}"
+        case _:
+            yield f"an unknown element {element}"
+            return
+    if rest:
+        yield f"unknown keys {rest} of an element"
+
+
+def _reply_problems(document: Mapping[str, Any]) -> Iterator[str]:
+    if {*document} != {"response_type", "replace_original", "text"}:
+        yield f"unknown keys of a reply: {document}"
+    if document.get("response_type") != "ephemeral" or document.get("replace_original") is not False:
+        yield "a reply that everybody sees, or that replaces the message"
+    yield from _text("text", document.get("text"), 4000)
 
 
 def _object(text: Mapping[str, Any], characters_max: int) -> Iterator[str]:

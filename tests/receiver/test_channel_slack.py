@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from receiver.channels import Refused, Taken, Unreachable
 from receiver.channels.slack import Slack, SlackWebhook
 from receiver.channels.slackblocks import render
+from receiver.incident import Status
 from receiver.links import NO_LINKS, Links, is_address
 from receiver.message import Kind, Message
 from tests.receiver.builders import digest, message
@@ -138,6 +139,33 @@ def test_a_digest_has_a_line_for_each_incident(tmp_path: Path) -> None:
             assert lines[-1] == "and 7 more, in the next digest"
 
     run(test())
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "expected"),
+    [
+        (Kind.OPENED, Status.OPEN, ["tocsin_acknowledge", "tocsin_snooze", "tocsin_resolve"]),
+        (Kind.UPDATED, Status.SNOOZED, ["tocsin_acknowledge", "tocsin_snooze", "tocsin_resolve"]),
+        (Kind.ACKNOWLEDGED, Status.ACKNOWLEDGED, ["tocsin_snooze", "tocsin_resolve"]),
+        (Kind.RESOLVED, Status.RESOLVED, []),
+    ],
+)
+def test_the_buttons_fit_the_status_and_are_only_there_where_a_press_can_be_proved(
+    kind: Kind, status: Status, expected: list[str]
+) -> None:
+    def actions(place: str | None) -> list[str]:
+        blocks = render(message(kind=kind, status=status), links=NO_LINKS, place=place).blocks
+        found: Any = [block["elements"] for block in blocks if block["type"] == "actions"]
+        return [element["action_id"] for elements in found for element in elements]
+
+    assert actions("#ops") == expected
+    assert actions(None) == []
+
+
+def test_a_digest_has_no_buttons() -> None:
+    assert [
+        block for block in render(digest(3), links=NO_LINKS, place="#ops").blocks if block["type"] == "actions"
+    ] == []
 
 
 def test_the_links_lead_to_tocsin_to_the_graph_and_to_the_runbook(tmp_path: Path) -> None:
@@ -375,7 +403,7 @@ def test_no_label_can_mention_link_or_break_anything(
         acknowledged_by=clean(person),
         firing=firing,
     )
-    shown = render(sent, links=Links(external_url=EXTERNAL))
+    shown = render(sent, links=Links(external_url=EXTERNAL), place="#" + "o" * 79)
     assert list(problems({"text": shown.text, "blocks": shown.blocks}, POSTING)) == []
     assert list(problems({"text": shown.line}, POSTING)) == []
 

@@ -65,6 +65,14 @@ def test_each_becomes_its_channel(load: Load, written: str, kind: type[object], 
             "{type: slack, webhook_url_file: secret, channel: '#ops'}",
             "channels.it.channel: found '#ops', expected no `channel`",
         ),
+        (
+            "{type: slack, webhook_url_file: secret, signing_secret_file: secret}",
+            "channels.it.signing_secret_file: found a signing secret beside a webhook, expected `token_file`",
+        ),
+        (
+            "{type: slack, token_file: secret, channel: '#ops', signing_secret_file: gone}",
+            "channels.it.signing_secret_file: found 'gone', expected a file",
+        ),
         ("{type: slack, token_file: secret, channel: 'two words'}", "channels.it.channel: found 'two words'"),
         ("{type: slack, token_file: gone, channel: '#ops'}", "channels.it.token_file: found 'gone', expected a file"),
         (

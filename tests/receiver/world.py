@@ -23,6 +23,7 @@ from guard.listen import listening, parse_address
 from receiver import settings
 from receiver.chaincheck import ChainCheck
 from receiver.channels import Channel
+from receiver.channels.slackreply import SlackReplies
 from receiver.clock import SystemClock
 from receiver.doors.ack import AckDoor
 from receiver.doors.acts import Acts
@@ -34,6 +35,8 @@ from receiver.doors.incidentpage import IncidentPage
 from receiver.doors.oncall import OnCall
 from receiver.doors.page import Page
 from receiver.doors.quick import Quick
+from receiver.doors.signed import Arriving
+from receiver.doors.slack import SlackDoor
 from receiver.doors.statistics import StatisticsDoor
 from receiver.doors.webhook import WebhookDoor
 from receiver.entry import Entry, Fact
@@ -175,6 +178,7 @@ async def receiver(
     door: Mapping[str, Any] = MappingProxyType({}),
     acts: Mapping[str, Any] = MappingProxyType({}),
     decider: Mapping[str, Any] = MappingProxyType({}),
+    arriving: Mapping[str, Any] = MappingProxyType({}),
 ) -> AsyncIterator[World]:
     (folder / "receiver.yml").write_text(policy)
     loaded = settings.load(folder / "receiver.yml", environ={})
@@ -191,6 +195,7 @@ async def receiver(
             limits=door,
             acts=acts,
             decider=decider,
+            arriving=arriving,
         ) as world:
             yield world
     finally:
@@ -209,6 +214,7 @@ async def _running(
     limits: Mapping[str, Any],
     acts: Mapping[str, Any],
     decider: Mapping[str, Any],
+    arriving: Mapping[str, Any],
 ) -> AsyncIterator[World]:
     clock = SystemClock()
     metrics = Metrics(clock=clock)
@@ -242,6 +248,18 @@ async def _running(
     retention = Retention(store, submit=report, clock=clock, keep=lambda: Keep.of(loaded.retention))
     door = WebhookDoor(runner=runner, store=store, metrics=metrics, clock=clock, **limits)
     door.sources = Sources(loaded.sources)
+    doing = Doing(store=store, runner=runner, **acts)
+    replies = SlackReplies(on_untold=metrics.untold.inc)
+    slack = SlackDoor(
+        doing=doing,
+        known=lambda: runner.state,
+        tell=replies.tell,
+        metrics=metrics,
+        clock=clock,
+        arriving=Arriving(**arriving),
+        **acts,
+    )
+    slack.replace_channels(loaded.channels)
     outbox.replace_channels(known)
     outbox.add(await runner.start(loaded.policy))
     metrics.chain_checked(intact=True)
@@ -262,6 +280,7 @@ async def _running(
             chain=chain,
         ),
         acts=Acts(doing=doing, **acts),
+        slack=slack,
         oncall=OnCall(runner=runner, clock=clock),
         statistics=StatisticsDoor(store=store, runner=runner, clock=clock),
         health=Health(store=store, runner=runner, outbox=outbox, metrics=metrics, reload=reload),
@@ -282,6 +301,7 @@ async def _running(
     finally:
         disk.full = False
         disk.committing.set()
+        await replies.close()
         await reconciliation.stop()
         await outbox.stop(grace_seconds=1.0)
         runner.stop()
