@@ -33,8 +33,9 @@ from receiver.doors.health import Health
 from receiver.doors.incidentpage import IncidentPage
 from receiver.doors.oncall import OnCall
 from receiver.doors.page import Page
+from receiver.doors.pagerduty import PagerDutyDoor
 from receiver.doors.quick import Quick
-from receiver.doors.slack import DECISION_SECONDS_MAX, SlackDoor
+from receiver.doors.slack import SlackDoor
 from receiver.doors.statistics import StatisticsDoor
 from receiver.doors.webhook import WebhookDoor
 from receiver.entry import PolicyLoaded
@@ -152,9 +153,16 @@ class _Receiver:
         self._door = WebhookDoor(runner=self._runner, store=store, metrics=self._metrics, clock=self._clock)
         self._slack_replies = SlackReplies(on_untold=self._metrics.untold.inc)
         self._slack = SlackDoor(
-            doing=Doing(store=store, runner=self._runner, seconds_max=DECISION_SECONDS_MAX),
+            doing=Doing(store=store, runner=self._runner),
             known=lambda: self._runner.state,
             tell=self._slack_replies.tell,
+            metrics=self._metrics,
+            clock=self._clock,
+        )
+        self._pagerduty = PagerDutyDoor(
+            doing=Doing(store=store, runner=self._runner),
+            store=store,
+            known=lambda: self._runner.state,
             metrics=self._metrics,
             clock=self._clock,
         )
@@ -240,6 +248,7 @@ class _Receiver:
         self._outbox.replace_channels({name: channel for name, (_, channel) in self._channels.items()})
         self._door.sources = Sources(fresh.sources)
         self._slack.replace_channels(fresh.channels)
+        self._pagerduty.replace_channels(fresh.channels)
         self._reconciliation.replace_sources(fresh.sources or {})
         self._keep = Keep.of(fresh.retention)
 
@@ -302,6 +311,7 @@ class _Receiver:
             ),
             acts=Acts(doing=doing),
             slack=self._slack,
+            pagerduty=self._pagerduty,
             oncall=OnCall(runner=runner, clock=clock),
             statistics=StatisticsDoor(store=store, runner=runner, clock=clock),
             health=Health(store=store, runner=runner, outbox=outbox, metrics=self._metrics, reload=self.reload),

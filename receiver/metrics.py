@@ -91,9 +91,9 @@ TIMED: Mapping[str, tuple[str, str]] = {
 _OF_RANK = {rank: word for word, rank in reversed(list(SEVERITIES.items()))}  # the first word of each
 ANSWER_SECONDS = (15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21_600, 86_400, 604_800)
 # By which way somebody answers from elsewhere, and what became of it.
-BACK = ("slack",)
+BACK = ("slack", "pagerduty")
 BACK_OUTCOMES = (
-    "done", "refused", "unknown", "ignored", "repeated",
+    "done", "refused", "unknown", "ignored", "repeated", "late", "echo",
     "unsigned", "stale", "malformed", "too_large", "busy", "secret_file", "failed",
 )  # fmt: skip
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -148,7 +148,7 @@ class Metrics:
         )
         self.back = Counter(
             "tocsin_receiver_answers_back",
-            "Requests by which Slack says what people did there, by what became of them.",
+            "Requests by which Slack and PagerDuty say what people did there, by what became of them.",
             ["via", "outcome"],
             registry=self.registry,
         )

@@ -42,6 +42,7 @@ from receiver.doors.health import Health
 from receiver.doors.incidentpage import IncidentPage
 from receiver.doors.oncall import OnCall
 from receiver.doors.page import Page
+from receiver.doors.pagerduty import PagerDutyDoor
 from receiver.doors.slack import SlackDoor
 from receiver.doors.statistics import StatisticsDoor
 from receiver.doors.webhook import WebhookDoor
@@ -295,6 +296,13 @@ def test_exactly_the_doors_of_the_receiver_are_documented(tmp_path: Path) -> Non
                 doing=doing,
                 known=lambda: runner.state,
                 tell=lambda *_: None,
+                metrics=metrics,
+                clock=clock,
+            ),
+            pagerduty=PagerDutyDoor(
+                doing=Doing(store=store, runner=runner),
+                store=store,
+                known=lambda: runner.state,
                 metrics=metrics,
                 clock=clock,
             ),

@@ -15,3 +15,10 @@ def graph_address(alerts: Iterable[AlertView]) -> str | None:
 def runbook_address(alerts: Iterable[AlertView]) -> str | None:
     found = (each.annotations.get("runbook_url", "") for each in alerts)
     return next((each for each in found if is_address(each)), None)
+
+
+def image_addresses(alerts: Iterable[AlertView], most: int) -> list[str]:
+    """Of the first alerts that have one: PagerDuty shows pictures that come over TLS only."""
+    found = (each.annotations.get(name, "") for each in alerts for name in ("image_url", "image"))
+    distinct = dict.fromkeys(each for each in found if is_address(each) and each.startswith("https://"))
+    return list(distinct)[:most]

@@ -16,7 +16,7 @@ from yarl import URL
 from guard.printable import printable
 from receiver import message as messages
 from receiver.channels import Refused, Taken
-from receiver.channels.addresses import graph_address, runbook_address
+from receiver.channels.addresses import graph_address, image_addresses, runbook_address
 from receiver.channels.posting import Poster, secret_in
 from receiver.incident import severity_rank
 from receiver.links import ANSWER_WORDS, Links
@@ -27,6 +27,7 @@ SUMMARY_CHARACTERS_MAX = 1024
 DEDUP_KEY_CHARACTERS_MAX = 255
 EVENT_BYTES_MAX = 400_000  # PagerDuty takes 512 KB
 ALERTS_SHOWN_MAX = 20
+IMAGES_MAX = 5
 VALUE_CHARACTERS_MAX = 500
 PLACE_CHARACTERS_MAX = 255
 SAID_CHARACTERS_MAX = 300
@@ -193,7 +194,8 @@ def _linked(incident: IncidentView, alerts: list[AlertView], links: Links, answe
         "runbook": runbook_address(alerts),
     }
     shown = [{"href": href, "text": text} for text, href in found.items() if href is not None]
-    return {**values, "links": shown} if shown else values
+    images = [{"src": each, "alt": "a picture of an alert"} for each in image_addresses(alerts, IMAGES_MAX)]
+    return {**values, **({"links": shown} if shown else {}), **({"images": images} if images else {})}
 
 
 def _bounded(values: Values) -> bytes:

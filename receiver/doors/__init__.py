@@ -11,6 +11,7 @@ ack.py      /ack/TOKEN: a signed link, by which somebody answers
 signed.py   requests that prove by a signature who sent them
 naming.py   what somebody is called who acts from elsewhere
 slack.py    POST /slack/interactions: a button was pressed there
+pagerduty.py  POST /pagerduty/webhook: somebody acted there
 health.py   /-/healthy, /-/ready, /-/reload, /health, /health/detailed, /metrics
 page.py     / for people: what is open, and how to connect Alertmanager
 incidentpage.py  /incidents/ID for people: one incident

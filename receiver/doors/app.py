@@ -15,6 +15,7 @@ from receiver.doors.health import Health
 from receiver.doors.incidentpage import IncidentPage
 from receiver.doors.oncall import OnCall
 from receiver.doors.page import Page
+from receiver.doors.pagerduty import PagerDutyDoor
 from receiver.doors.slack import SlackDoor
 from receiver.doors.statistics import StatisticsDoor
 from receiver.doors.webhook import BODY_BYTES_MAX, WebhookDoor
@@ -27,6 +28,7 @@ def application(
     api: Api,
     acts: Acts,
     slack: SlackDoor,
+    pagerduty: PagerDutyDoor,
     oncall: OnCall,
     health: Health,
     page: Page,
@@ -49,6 +51,7 @@ def application(
             web.post("/api/v1/incidents/{id}/merge", acts.merge),
             web.post("/api/v1/incidents/{id}/split", acts.split),
             web.post("/slack/interactions", slack.post),
+            web.post("/pagerduty/webhook", pagerduty.post),
             web.get("/api/v1/alerts", api.alerts),
             web.get("/api/v1/deliveries", api.deliveries),
             web.get("/api/v1/oncall", oncall.get),

@@ -95,6 +95,9 @@ class PagerDutyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag
             extra_json_schema={"format": "url"},
         ),
     ] = None
+    webhook_secret_file: Annotated[
+        str | None, Meta(description="file with the secret of the webhook subscription that says what people do there")
+    ] = None
     timeout: Annotated[Duration, Meta(description="for one attempt, from connecting to the answer")] = "5s"
     retry_for: Annotated[Duration, Meta(description="how long a message is tried before it is given up")] = "24h"
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from pathlib import Path
 
 import pytest
 
 from tests.real.servers import JSON, SURELY, alert, free_port, receiver, until, webhook
+from tests.receiver import pagerdutysays as says
+from tests.receiver.pagerdutysays import PATH as EVENTS
+from tests.receiver.pagerdutysays import WEBHOOK_SECRET
 from tests.receiver.pagerdutysink import PATH, ROUTING_KEY, PagerDutySink
 from tests.receiver.provider import serving
 from tests.receiver.slackpress import ANA, SIGNING_SECRET, STRANGER, pressed, signed
@@ -69,6 +73,44 @@ people: {{ana: {{notify: [{{slack: {ANA.id}}}]}}}}
     assert slack.faults == []
     log = (tmp_path / "receiver.log").read_text()
     assert SIGNING_SECRET not in log
+    assert "Traceback" not in log
+
+
+def test_what_somebody_did_in_pagerduty_is_done_here_once_over_kills(tmp_path: Path) -> None:
+    pagerduty, port = PagerDutySink(), free_port()
+    (tmp_path / "pagerduty.key").write_text(ROUTING_KEY)
+    (tmp_path / "webhook.secret").write_text(WEBHOOK_SECRET)
+    written = """
+channels:
+  pager: {type: pagerduty, routing_key_file: pagerduty.key, url: 'URL', webhook_secret_file: webhook.secret}
+people: {ana-lopez: {notify: [{channel: pager}]}}
+"""
+    with serving(pagerduty):
+        written = written.replace("URL", f"{pagerduty.url}{PATH}")
+        with receiver(tmp_path, policy=written, port=port) as server:
+            server.post(webhook(alert("Down", severity="critical"), group="Down"))
+            (key,) = until(lambda: [*pagerduty.incidents], what="PagerDuty is told")
+            until(lambda: not server.get("/api/v1/status")["channels"]["pager"]["owed"], what="that is decided")
+            assert server.ended(signal.SIGKILL) == -signal.SIGKILL
+        said = says.signed(says.event("acknowledged", key=key, agent=says.user("Ana Lopez"), identifier="E1"))
+        for _ in range(2):  # PagerDuty did not get the first answer
+            with receiver(tmp_path, policy=written, port=port) as server:
+                assert server.ask(EVENTS, said.body, headers=said.headers)[0] == 200
+                assert server.ended(signal.SIGKILL) == -signal.SIGKILL
+        with receiver(tmp_path, policy=written, port=port) as server:
+            (incident,) = server.incidents()
+            assert (incident["status"], incident["acknowledged_by"]) == ("acknowledged", "ana-lopez")
+            story = server.get(f"/api/v1/incidents/{incident['id']}")["timeline"]
+            assert [(step["what"], step["via"]) for step in story if "via" in step] == [("acknowledged", "pagerduty")]
+            until(lambda: ("acknowledge", key) in pagerduty.actions, what="PagerDuty hears what it knows")
+            echo = says.signed(says.event("acknowledged", key=key, agent=says.INTEGRATION))
+            assert json.loads(server.ask(EVENTS, echo.body, headers=echo.headers)[1]) == {"outcome": "echo"}
+            status = "/api/v1/status"
+            until(lambda: not server.get(status)["channels"]["pager"]["owed"], what="nothing more is to be said")
+    assert [action for action, _ in pagerduty.actions if action == "trigger"] == ["trigger"]
+    assert pagerduty.faults == []
+    log = (tmp_path / "receiver.log").read_text()
+    assert WEBHOOK_SECRET not in log
     assert "Traceback" not in log
 
 

@@ -76,6 +76,9 @@ def problems(event: Mapping[str, Any]) -> Iterator[str]:
     for link in event.get("links", []):
         if {*link} != {"href", "text"} or not link["href"].startswith(("http://", "https://")):
             yield f"the link {link}"
+    for image in event.get("images", []):
+        if not {"src"} <= {*image} <= {"src", "href", "alt"} or not image["src"].startswith("https://"):
+            yield f"the image {image}"
     if event.get("event_action") == "trigger":
         yield from _of_payload(event.get("payload"))
 

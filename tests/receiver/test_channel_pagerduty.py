@@ -243,7 +243,7 @@ NASTY = st.one_of(
     labels=st.dictionaries(
         st.one_of(st.sampled_from(["instance", "service", "cluster", "severity"]), NASTY), NASTY, max_size=8
     ),
-    annotations=st.dictionaries(st.sampled_from(["summary", "runbook_url", "description"]), NASTY),
+    annotations=st.dictionaries(st.sampled_from(["summary", "runbook_url", "description", "image_url"]), NASTY),
     firing=st.integers(1, 40),
 )
 def test_an_event_of_anything_is_one_that_pagerduty_takes(
@@ -263,6 +263,19 @@ def test_an_event_links_to_the_incident_to_a_page_to_answer_by_and_to_what_the_a
     assert list(told) == ["T-1 in Tocsin", "acknowledge, snooze or resolve", "runbook"]
     assert links.read(told["acknowledge, snooze or resolve"].rpartition("/ack/")[2])[:2] == ("T-1", "chat")
     assert event["client_url"] == told["T-1 in Tocsin"] == links.incident("T-1")
+
+
+def test_the_pictures_of_alerts_go_along_where_they_come_over_tls() -> None:
+    def images(**annotations: str) -> object:
+        written = body(message(annotations=annotations, firing=3), links=NO_LINKS)
+        return msgspec.json.decode(written).get("images")
+
+    picture = {"src": "https://grafana/render/1.png", "alt": "a picture of an alert"}
+    assert images(image_url="https://grafana/render/1.png") == [picture]
+    both = images(image="https://grafana/render/1.png", image_url="https://grafana/2.png")
+    assert both == [{**picture, "src": "https://grafana/2.png"}, picture]
+    assert images(image_url="http://grafana/render/1.png") is None
+    assert images(image_url="https://x/ y") is None
 
 
 def test_what_is_too_large_goes_without_its_alerts() -> None:

@@ -34,6 +34,7 @@ from receiver.doors.health import Health
 from receiver.doors.incidentpage import IncidentPage
 from receiver.doors.oncall import OnCall
 from receiver.doors.page import Page
+from receiver.doors.pagerduty import PagerDutyDoor
 from receiver.doors.quick import Quick
 from receiver.doors.signed import Arriving
 from receiver.doors.slack import SlackDoor
@@ -260,6 +261,10 @@ async def _running(
         **acts,
     )
     slack.replace_channels(loaded.channels)
+    pagerduty = PagerDutyDoor(
+        doing=doing, store=store, known=lambda: runner.state, metrics=metrics, clock=clock, **acts
+    )
+    pagerduty.replace_channels(loaded.channels)
     outbox.replace_channels(known)
     outbox.add(await runner.start(loaded.policy))
     metrics.chain_checked(intact=True)
@@ -281,6 +286,7 @@ async def _running(
         ),
         acts=Acts(doing=doing, **acts),
         slack=slack,
+        pagerduty=pagerduty,
         oncall=OnCall(runner=runner, clock=clock),
         statistics=StatisticsDoor(store=store, runner=runner, clock=clock),
         health=Health(store=store, runner=runner, outbox=outbox, metrics=metrics, reload=reload),
