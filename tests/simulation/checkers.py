@@ -8,6 +8,7 @@ entry, the policy in force, and how things were before.
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
@@ -32,7 +33,7 @@ from receiver.entry import (
 )
 from receiver.escalation import next_stage
 from receiver.incident import AlertRecord, Incident, Status, severity_rank
-from receiver.message import DIGEST_LANE, Kind
+from receiver.message import DIGEST_LANE, Kind, Message
 from receiver.own import SOURCE as OWN_SOURCE
 from receiver.policy.matcher import matches_all
 from receiver.policy.policy import Again, Maintenance, Sequence, Storms
@@ -187,6 +188,45 @@ def nobody_is_paged_about_what_somebody_has_or_put_off(evidence: Evidence) -> No
             grew = before.answered_firing is not None and _is_too_large(after, before.answered_firing, moment)
             allowed = rose or ended or shown or completed or expired or grew
             expect(allowed, f"{message.id} pages although it was {before.status}")
+
+
+def nobody_is_paged_after_an_acknowledgement_was_answered(evidence: Evidence) -> None:
+    """By what really arrived, over all crashes: it is still in the journal, and until something took the incident out
+    of their hands no page about it was made. Whether that was allowed is for the checker above."""
+    pages: dict[str, list[Message]] = defaultdict(list)
+    for arrival in evidence.history.arrived:
+        if arrival.message.kind in PAGES:
+            pages[arrival.message.incident].append(arrival.message)
+    moments: dict[str, list[Moment]] = defaultdict(list)
+    for moment in evidence.moments:
+        for identifier in moment.after:
+            moments[identifier].append(moment)
+    for act, position in evidence.history.answered:
+        taken = [
+            moment.entry.position
+            for moment in evidence.moments
+            if moment.entry.fact == act and moment.entry.position <= position and moment.decision.refused is None
+        ]
+        expect(bool(taken), f"{act} was answered, and is not in the journal up to {position}")
+        first, last = _steps_in_hand(moments[act.incident], act.incident, taken[-1])
+        made = [message.id for message in pages[act.incident] if first < _step_of(message) <= last]
+        expect(not made, f"{made} page although {act.by} was told to have it")
+
+
+def _steps_in_hand(moments: Iterable[Moment], identifier: str, taken: int) -> tuple[int, float]:
+    """From the step at which somebody had it to the last one before it was out of their hands."""
+    first = 0
+    for moment in moments:
+        before, after = moment.before.get(identifier), moment.after[identifier]
+        if moment.entry.position <= taken:
+            first = after.steps
+        elif before is not None and before.status is Status.ACKNOWLEDGED and after.status is not Status.ACKNOWLEDGED:
+            return first, before.steps
+    return first, math.inf
+
+
+def _step_of(message: Message) -> int:
+    return int(message.id.removesuffix(f"-{message.channel}").rpartition("-")[2])
 
 
 def nobody_is_paged_twice_for_one_stage(evidence: Evidence) -> None:
@@ -812,6 +852,7 @@ CHECKERS: tuple[Callable[[Evidence], None], ...] = (
     nothing_is_sent_twice_without_a_reason,
     messages_of_an_incident_keep_their_order,
     nobody_is_paged_about_what_somebody_has_or_put_off,
+    nobody_is_paged_after_an_acknowledgement_was_answered,
     nobody_is_paged_twice_for_one_stage,
     what_grew_past_its_limit_is_paged_again_once,
     what_becomes_worse_begins_anew,

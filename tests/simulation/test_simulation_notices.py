@@ -30,7 +30,8 @@ from receiver.state import AlertChanged, Change, IncidentChanged, KnownChanged, 
 from receiver.store import Draft, StoreFailed
 from receiver.store.database import Commit, Database
 from receiver.store.sqlite import SqliteStore
-from tests.simulation.checkers import check_all
+from tests.simulation.checkers import check_all, nobody_is_paged_after_an_acknowledgement_was_answered
+from tests.simulation.evidence import Broken, Evidence
 from tests.simulation.world import Decide, Parts, World
 
 ROOT = Path(__file__).parents[2]
@@ -109,6 +110,15 @@ class SendsBeforeTheCommit(Runner):
     async def _commit_until_done(self, changes: Any, messages: Sequence[Message], position: int) -> None:
         self._on_decided(messages, {}, ())
         await super()._commit_until_done(changes, messages, position)
+
+
+class AnswersActsFirst(Runner):
+    """Who acts is answered at once, and what they did is written afterwards."""
+
+    async def perform(self, act: Any) -> str | None:
+        self.append(act).add_done_callback(lambda each: each.cancelled() or each.exception())
+        await asyncio.sleep(0)
+        return None
 
 
 class DropsWhatCouldNotBeCommitted(Runner):
@@ -391,6 +401,24 @@ DECIDES_WRONGLY: dict[str, tuple[str, Decide]] = {
     "tells people in a maintenance window": ("maintenance", other_policy(maintenance=())),
     "tells people of what cools down": ("maintenance", other_alert(lambda _, each: replace(each, quiet_until=None))),
 }
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [Parts(runner=AnswersActsFirst), Parts(decide=other_messages(pages_what_somebody_has))],
+    ids=["answers acts first", "pages what somebody has"],
+)
+def test_a_page_after_an_acknowledgement_was_answered_is_noticed_by_its_own_checker(
+    broken: Parts, tmp_path: Path
+) -> None:
+    for seed in range(SEEDS):
+        history = World(seed, tmp_path / str(seed), broken, workload="everyday").run()
+        evidence = Evidence(history, decide=broken.decide)
+        try:
+            nobody_is_paged_after_an_acknowledgement_was_answered(evidence)
+        except Broken:
+            return
+    pytest.fail(f"{SEEDS} seeds did not notice")
 
 
 @pytest.mark.parametrize("mistake", DECIDES_WRONGLY)

@@ -84,6 +84,7 @@ class History:
     script: Script
     accepted: list[tuple[int, bytes]] = field(default_factory=list)  # answered 200: position, body
     performed: list[tuple[Act, str | None]] = field(default_factory=list)  # what people did, and why it was refused
+    answered: list[tuple[Acknowledged, int]] = field(default_factory=list)  # 200, and what was decided by then
     arrived: list[Arrival] = field(default_factory=list)
     crashes: int = 0
     statements: int = 0
@@ -302,6 +303,8 @@ class World:
             except StoreFailed:
                 continue
             self.history.performed.append((act, refused))
+            if isinstance(act, Acknowledged) and refused is None:
+                self.history.answered.append((act, runner.position))
 
     def _wanted(self, incident: Incident, among: Sequence[Incident], state: State) -> Act:
         by = self._people.choice(["ana", "ben"])

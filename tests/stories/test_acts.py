@@ -41,6 +41,23 @@ def test_nobody_is_paged_once_somebody_has_acknowledged():
     """)
 
 
+def test_no_page_follows_an_acknowledgement_whatever_joins_or_goes_until_it_is_over():
+    check("""
+        00:00  fires    Down@db{severity=critical}
+               -> chat   opened     Down  1 firing, 0 resolved
+        00:04  acks     Down ana
+               -> chat   acknowledged Down  1 firing, 0 resolved
+        00:10  fires    Slow@db{severity=critical}
+               -> chat   updated    Down and 1 more kind of alert  2 firing, 0 resolved
+        00:20  resolves Slow@db
+               -> chat   updated    Down and 1 more kind of alert  1 firing, 1 resolved
+        08:00  repeats  db
+        09:00  waits
+        09:01  resolves Down@db
+               -> chat   resolved   Down and 1 more kind of alert  0 firing, 2 resolved
+    """)
+
+
 def test_acknowledging_twice_tells_nobody_and_the_first_one_has_it():
     story = story_of("00:00  fires Down", "00:01  acks Down ana")
     told = len(story.transcript)
