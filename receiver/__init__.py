@@ -20,6 +20,7 @@ escalation.py  which stage comes next, and when
 telling.py   whom to tell now: stages, and updates to those who know
 quiet.py     when nobody is told yet: maintenance, cooldown
 storm.py     telling channels, and holding back what would be too much: digests
+fallback.py  who is told instead when a channel does not take a page
 ledger.py    a decision while it is made
 state.py     what is known, and the only way it moves
 texts.py     the texts of alerts that come together, each kept in memory once
@@ -38,6 +39,7 @@ chaincheck.py  walks the whole chain of the journal, in the background
 outbox.py    sends until it is taken or refused, and reports through the front door
 channelqueue.py  what one channel is owed: its order, pauses and breaker
 links.py     what messages link to, and the signed links by which people answer
+lateness.py  which pages a channel has not taken in time
 receipts.py  by what the other side knows our messages again
 channels/    ways to people
 alertmanager.py  what Alertmanager's API is asked, and what it answers

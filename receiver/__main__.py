@@ -245,7 +245,10 @@ class _Receiver:
             else (file, channel_of(file, links=self._links))
             for name, file in fresh.channels.items()
         }
-        self._outbox.replace_channels({name: channel for name, (_, channel) in self._channels.items()})
+        self._outbox.replace_channels(
+            {name: channel for name, (_, channel) in self._channels.items()},
+            {name: each.after.total_seconds() for name, each in fresh.policy.fallbacks.items()},
+        )
         self._door.sources = Sources(fresh.sources)
         self._slack.replace_channels(fresh.channels)
         self._pagerduty.replace_channels(fresh.channels)

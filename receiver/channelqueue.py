@@ -19,7 +19,8 @@ from msgspec.structs import replace
 
 from receiver.channels import Channel, Refused, Unreachable
 from receiver.clock import Clock
-from receiver.entry import Delivered, Undeliverable
+from receiver.entry import Delivered, NotTaken, Undeliverable
+from receiver.lateness import Lateness
 from receiver.message import PAGES, Message
 from receiver.receipts import Receipts
 from receiver.store import StoreFailed, StoreRefused
@@ -37,7 +38,7 @@ DOWN_INCIDENTS = 5
 PROBE_SECONDS_MAX = 15.0
 NOT_WRITTEN = "what it said cannot be written down"
 
-Report = Callable[[Delivered | Undeliverable], Awaitable[object]]
+Report = Callable[[Delivered | Undeliverable | NotTaken], Awaitable[object]]
 Chance = Callable[[], float]
 
 
@@ -51,6 +52,7 @@ class Watcher(msgspec.Struct):
     refused: int = 0
     not_written: int = 0
     last_error: str | None = None
+    down: bool = False
 
 
 class ChannelQueue:
@@ -89,9 +91,11 @@ class ChannelQueue:
         self._probing: str | None = None  # the lane that tries for all
         self.owed = 0
         self.watcher = Watcher()
+        self.lateness = Lateness(report=report, clock=clock, why=lambda: self.watcher.last_error or "no answer yet")
 
     def add(self, message: Message) -> None:
         self.owed += 1
+        self.lateness.add(message)
         lane = self._lanes.get(message.incident)
         if lane is None:
             self._lanes[message.incident] = deque([message])
@@ -111,6 +115,7 @@ class ChannelQueue:
 
     async def stop(self, *, grace_seconds: float) -> None:
         self._stopping = True
+        await self.lateness.stop()
         for timer in (*self._timers.values(), *([self._probe] if self._probe else [])):
             timer.cancel()
         for task in self._workers:
@@ -145,6 +150,7 @@ class ChannelQueue:
             loop = asyncio.get_running_loop()
             self._timers[incident] = loop.call_later(answer, self._ready_again, incident)
             return
+        self.lateness.answered(message)
         await self._report_until_settled(answer)
         self._attempts.pop(message.id, None)
         lane.popleft()
@@ -180,7 +186,8 @@ class ChannelQueue:
             self._failing.add(incident)
             if len(self._failing) < DOWN_INCIDENTS:
                 return
-            self._down = True
+            self._down = self.watcher.down = True
+            self.lateness.went_down()
         elif self._probing != incident:
             return  # it was on its way when the channel went down
         self._probing = None
@@ -210,6 +217,8 @@ class ChannelQueue:
         if self._probe is not None:
             self._probe.cancel()
         self._down, self._probes, self._probe, self._probe_due, self._probing = False, 0, None, False, None
+        self.watcher.down = False
+        self.lateness.came_back()
         self._failing.clear()
         for incident, timer in self._timers.items():
             timer.cancel()

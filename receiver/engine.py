@@ -48,6 +48,7 @@ from receiver.entry import (
     Looked,
     Merged,
     Noted,
+    NotTaken,
     PolicyLoaded,
     ResolvedByHand,
     Snoozed,
@@ -57,6 +58,7 @@ from receiver.entry import (
     Unreadable,
 )
 from receiver.episode import DOUBTED, begun, bounded, compare, ended
+from receiver.fallback import fall_back, not_taken
 from receiver.incident import KEYS_MAX, AlertRecord, Group, Incident, Status, Trigger, receipts_with
 from receiver.joining import Moves, named, stale_at
 from receiver.known import Cut
@@ -93,6 +95,8 @@ def decide(state: State, entry: Entry, policy: Policy) -> Decision:
             _settle(ledger, entry.fact, "delivered", f"{entry.fact.channel} took it: {answer}", seconds=seconds)
         case Undeliverable(reason=reason):
             _settle(ledger, entry.fact, "not delivered", f"{entry.fact.channel} will not take it: {reason}")
+        case NotTaken():
+            not_taken(ledger, entry.fact)
         case Acknowledged() | ResolvedByHand() | Snoozed() | Noted() | Assigned() | Merged() | Split():
             act(ledger, entry.fact)
         case AlertsFetched():
@@ -358,5 +362,10 @@ def _settle(
         owed = {message: name for message, name in each.owed.items() if message != fact.message}
         receipts = receipts_with(each, fact.channel, receipt) if receipt else each.receipts
         incident = ledger.step(replace(each, owed=owed, receipts=receipts), what, f"{why}{attempts}", seconds=seconds)
+        if isinstance(fact, Undeliverable):
+            incident = fall_back(ledger, incident, fact, why)
+        if fact.message in incident.pages:
+            pages = {message: position for message, position in incident.pages.items() if message != fact.message}
+            incident = ledger.put(replace(incident, pages=pages))
         tell_stale(ledger, incident, fact.channel)
     settled(ledger, fact.channel)

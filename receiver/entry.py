@@ -56,6 +56,16 @@ class Undeliverable(msgspec.Struct, frozen=True, tag="undeliverable"):
     reason: str
 
 
+class NotTaken(msgspec.Struct, frozen=True, tag="not_taken"):
+    """A channel with a fallback has not taken this message in the time that the policy gives it. It is still owed."""
+
+    message: str
+    incident: str
+    channel: str
+    since: datetime
+    why: str
+
+
 class Acknowledged(msgspec.Struct, frozen=True, tag="acknowledged"):
     """A person has it in hand."""
 
@@ -206,6 +216,7 @@ _Tagged = (
     | PolicyLoaded
     | Delivered
     | Undeliverable
+    | NotTaken
     | EntriesSetAside
     | Act
     | AlertsFetched

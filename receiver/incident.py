@@ -151,6 +151,7 @@ class Held(msgspec.Struct, frozen=True):
 
     since: datetime
     kind: str
+    position: int = 0  # of the entry by which it was held back last
 
 
 class Spell(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -223,6 +224,8 @@ class Incident(msgspec.Struct, frozen=True):
     answered_firing: int | None = None  # how many fired when somebody acknowledged it, or put it off
     receipts: dict[str, str] = {}  # by channel: by what the other side knows the latest message about it again
     spell: Spell | None = None  # the latest; None: it was over before an older version was replaced by this one
+    paged: dict[str, int] = {}  # by channel: the position of the entry by which it was paged last
+    pages: dict[str, int] = {}  # likewise of each page that is owed, and that nobody was told instead
 
     @property
     def deadline(self) -> datetime | None:

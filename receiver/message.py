@@ -30,7 +30,8 @@ class Kind(enum.StrEnum):
     DIGEST = "digest"
 
 
-PAGES = (Kind.OPENED, Kind.ESCALATED)  # what interrupts somebody
+# By these somebody is called, not only informed.
+PAGES = (Kind.OPENED, Kind.ESCALATED)
 
 
 class Message(msgspec.Struct, frozen=True):

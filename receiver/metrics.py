@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 
@@ -173,6 +174,7 @@ class Metrics:
         for histogram in self.timed.values():
             for severity in (*_OF_RANK.values(), "other"):
                 histogram.labels(severity)
+        self._fallbacks: Tally[str] = Tally()
         self.chain_intact = Gauge(
             "tocsin_receiver_journal_chain_intact",
             "1 if the journal's chain holds: its end is checked at the start, the whole after it.",
@@ -196,7 +198,11 @@ class Metrics:
         self, messages: Sequence[Message], counts: Mapping[str, int], timed: Sequence[Timed] = ()
     ) -> None:
         for word, count in counts.items():
-            (self.counted[word] if word in COUNTED else self.alerts.labels(word)).inc(count)
+            kind, _, name = word.partition(" ")
+            if kind == "fallback":
+                self._fallbacks[name] += count
+            else:
+                (self.counted[word] if word in COUNTED else self.alerts.labels(word)).inc(count)
         for message in messages:
             self.messages.labels(message.kind).inc()
         for each in timed:
@@ -211,7 +217,7 @@ class Metrics:
             self.reload_timestamp.set(self._clock.now().timestamp())
 
     def observe(self, runner: Runner, outbox: Outbox) -> None:
-        self.registry.register(_Running(lambda: _families(runner, outbox, self._clock)))
+        self.registry.register(_Running(lambda: _families(runner, outbox, self._clock, self._fallbacks)))
 
     def observe_reconciliation(self, reconciliation: Reconciliation) -> None:
         self.registry.register(_Running(lambda: _reconciliation_families(reconciliation)))
@@ -234,7 +240,7 @@ class _Running(Collector):
         return self._families()
 
 
-def _families(runner: Runner, outbox: Outbox, clock: Clock) -> Iterator[Metric]:
+def _families(runner: Runner, outbox: Outbox, clock: Clock, fallbacks: Mapping[str, int]) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "tocsin_receiver_journal_position",
         "The entry up to which is decided and committed.",
@@ -276,7 +282,7 @@ def _families(runner: Runner, outbox: Outbox, clock: Clock) -> Iterator[Metric]:
         source = runner.state.sources.get(name)
         silent.add_metric([name], 1 if source is not None and source.silent_since is not None else 0)
     yield silent
-    yield from _channel_families(outbox, clock)
+    yield from _channel_families(outbox, clock, fallbacks)
     yield from _held_families(runner.state, outbox, clock)
 
 
@@ -303,7 +309,7 @@ def _audit_families(audit: Audit) -> Iterator[Metric]:
     )
 
 
-def _channel_families(outbox: Outbox, clock: Clock) -> Iterator[Metric]:
+def _channel_families(outbox: Outbox, clock: Clock, fallbacks: Mapping[str, int]) -> Iterator[Metric]:
     owed = GaugeMetricFamily("tocsin_receiver_messages_owed", "Messages neither taken nor refused.", labels=["channel"])
     age = GaugeMetricFamily(
         "tocsin_receiver_oldest_message_age_seconds",
@@ -323,6 +329,16 @@ def _channel_families(outbox: Outbox, clock: Clock) -> Iterator[Metric]:
         "Messages refused or given up: somebody was not told.",
         labels=["channel"],
     )
+    up = GaugeMetricFamily(
+        "tocsin_receiver_channel_up",
+        "0 while attempts for several incidents fail in a row, and one is tried for all.",
+        labels=["channel"],
+    )
+    fallen_back = CounterMetricFamily(
+        "tocsin_receiver_fallbacks",
+        "Times that its fallback was told what the channel did not take.",
+        labels=["channel"],
+    )
     not_written = CounterMetricFamily(
         "tocsin_receiver_answers_not_written",
         "Times that the journal refused what a channel answered.",
@@ -337,7 +353,9 @@ def _channel_families(outbox: Outbox, clock: Clock) -> Iterator[Metric]:
         pages.add_metric([name], watcher.pages)
         refused.add_metric([name], watcher.refused)
         not_written.add_metric([name], watcher.not_written)
-    yield from (owed, age, attempts, failures, delivered, pages, refused, not_written)
+        up.add_metric([name], 0 if watcher.down else 1)
+        fallen_back.add_metric([name], fallbacks.get(name, 0))
+    yield from (owed, age, attempts, failures, delivered, pages, refused, not_written, up, fallen_back)
 
 
 def _held_families(state: State, outbox: Outbox, clock: Clock) -> Iterator[Metric]:

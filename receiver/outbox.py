@@ -48,8 +48,11 @@ class Outbox:
         for queue in self._queues.values():
             queue.start()
 
-    def replace_channels(self, channels: Mapping[str, Channel]) -> None:
-        """From the next attempt on. A message to a channel that is gone is refused, and that is said."""
+    def replace_channels(
+        self, channels: Mapping[str, Channel], fallback_after: Mapping[str, float] | None = None
+    ) -> None:
+        """From the next attempt on. A message to a channel that is gone is refused, and that is said.
+        `fallback_after`: in how many seconds a channel that has a fallback must take a page."""
         kept = set(map(id, channels.values()))
         changed = [name for name, channel in channels.items() if self._channels.get(name) is not channel]
         gone = [name for name in self._channels if name not in channels]
@@ -65,6 +68,8 @@ class Outbox:
                 queue.start()
         for name in (*changed, *gone):
             self._queue(name).try_all()
+        for name, queue in self._queues.items():
+            queue.lateness.allow((fallback_after or {}).get(name))
 
     async def _retire(self, channel: Channel) -> None:
         """Closes it when what it was sending has had its time."""

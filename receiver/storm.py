@@ -17,16 +17,19 @@ from msgspec.structs import replace
 from receiver.incident import Held, Incident, Status, severity_rank
 from receiver.known import ChannelKnown
 from receiver.ledger import Digest, Ledger, Telling
-from receiver.message import DIGEST_LANE, Kind, message_id
+from receiver.message import DIGEST_LANE, PAGES, Kind, message_id
 from receiver.policy.duration import format_duration
 from receiver.policy.matcher import Matcher
 
 DIGEST_INCIDENTS_MAX = 100
 
 
-def tell(ledger: Ledger, incident: Incident, kind: Kind, channels: Iterable[str]) -> Incident:
+def tell(
+    ledger: Ledger, incident: Incident, kind: Kind, channels: Iterable[str], *, stands_for: int | None = None
+) -> Incident:
     """Owes each channel one message of the incident's latest step, or holds it for the channel's digest. One decision
-    never tells a channel twice."""
+    never tells a channel twice. `stands_for`: the position of the entry of a page that another channel did not take."""
+    position = ledger.position if stands_for is None else stands_for
     for channel in channels:
         if (incident.id, channel) in ledger.told or channel not in ledger.policy.channels:
             continue
@@ -36,15 +39,26 @@ def tell(ledger: Ledger, incident: Incident, kind: Kind, channels: Iterable[str]
         known = ledger.channel(channel)
         lane = _lane(ledger, incident)
         if lane is None and not _within_limit(ledger, incident, known):
-            incident = _hold(ledger, incident, kind, known)
+            incident = _hold(ledger, incident, kind, known, position=position)
             continue
         held, now = incident.held.get(channel), kind
         if held is not None:
             why = f"it was held back {_ago(held.since, ledger.at)}; what has {lane} is not held"
             incident = ledger.step(incident, f"told {channel}", why)
             now = kind_now(incident, _stronger(Kind(held.kind), kind))
-        incident = _owe(ledger, incident, now, known)
+        incident = _owe(ledger, incident, now, known, position=position)
     return ledger.put(incident)
+
+
+def tell_in_digest(
+    ledger: Ledger, incident: Incident, kind: Kind, channel: str, *, stands_for: int, why: str
+) -> Incident:
+    """The same for what comes with many others: they share the channel's next digest, which is due when its limit
+    allows that."""
+    told = tuple(dict.fromkeys((*incident.told, channel)))
+    unaware = tuple(name for name in incident.unaware if name != channel)
+    incident = replace(incident, told=told, unaware=unaware)
+    return _hold(ledger, incident, kind, ledger.channel(channel), position=stands_for, why=why)
 
 
 def tell_held(ledger: Ledger, name: str) -> None:
@@ -57,10 +71,11 @@ def tell_held(ledger: Ledger, name: str) -> None:
     held = [each for each in ledger.held_on(name) if name not in each.owed.values()]
     if len(held) == 1:
         incident = held[0]
-        kind, since = incident.held[name].kind, incident.held[name].since
+        waited = incident.held[name]
         incident = _released(ledger, incident, name)
-        why = f"it was held back {_ago(since, ledger.at)}, and the channel may be told again"
-        _owe(ledger, ledger.step(incident, f"told {name}", why), kind_now(incident, Kind(kind)), known)
+        why = f"it was held back {_ago(waited.since, ledger.at)}, and the channel may be told again"
+        incident = ledger.step(incident, f"told {name}", why)
+        _owe(ledger, incident, kind_now(incident, Kind(waited.kind)), known, position=waited.position)
     elif held:
         held.sort(key=lambda each: (-severity_rank(each.severity), each.position, len(each.id), each.id))
         left_out = max(0, len(held) - DIGEST_INCIDENTS_MAX)
@@ -95,6 +110,7 @@ def let_go(ledger: Ledger, incident: Incident) -> Incident:
         stale=tuple(name for name in incident.stale if name in channels),
         unaware=tuple(name for name in incident.unaware if name in channels),
         held={name: held for name, held in incident.held.items() if name in channels},
+        paged={name: position for name, position in incident.paged.items() if name in channels},
     )
     if lost:
         why = "this was held back from there, and the policy has no such channel any more"
@@ -132,7 +148,7 @@ def _within_limit(ledger: Ledger, incident: Incident, known: ChannelKnown) -> bo
     return limit == 0 or len(_recent(ledger, known)) < limit
 
 
-def _owe(ledger: Ledger, incident: Incident, kind: Kind, known: ChannelKnown) -> Incident:
+def _owe(ledger: Ledger, incident: Incident, kind: Kind, known: ChannelKnown, *, position: int) -> Incident:
     ledger.told[incident.id, known.name] = Telling(incident.steps, kind)
     identifier = message_id(journal=ledger.state.journal, incident=incident.id, step=incident.steps, channel=known.name)
     now = _sent_now(ledger, known)
@@ -142,10 +158,20 @@ def _owe(ledger: Ledger, incident: Incident, kind: Kind, known: ChannelKnown) ->
     stale = tuple(name for name in incident.stale if name != known.name)
     if any(message in known.digests for message in incident.owed):
         stale = tuple(sorted({*stale, known.name}))  # the digest that is under way may come last, and tells less
+    if kind in PAGES:
+        incident = _paged(incident, known.name, identifier, position)
     return ledger.put(replace(incident, owed={**incident.owed, identifier: known.name}, held=held, stale=stale))
 
 
-def _hold(ledger: Ledger, incident: Incident, kind: Kind, known: ChannelKnown) -> Incident:
+def _paged(incident: Incident, channel: str, message: str, position: int) -> Incident:
+    paged = {**incident.paged, channel: max(position, incident.paged.get(channel, 0))}
+    return replace(incident, paged=paged, pages={**incident.pages, message: position})
+
+
+def _hold(
+    ledger: Ledger, incident: Incident, kind: Kind, known: ChannelKnown, *, position: int, why: str = ""
+) -> Incident:
+    """Until the channel's digest; the limit is the reason, unless there is another one."""
     before = incident.held.get(known.name)
     if before is None:
         ledger.counts["held"] += 1
@@ -153,13 +179,16 @@ def _hold(ledger: Ledger, incident: Incident, kind: Kind, known: ChannelKnown) -
         limit = f"{known.name} takes {storms.limit} messages in {format_duration(storms.per)}"
         if any(message in known.digests for message in incident.owed):
             limit = f"{known.name} has not taken yet the digest that it is in"
-        incident = ledger.step(incident, f"held back from {known.name}", f"{limit}: this comes in its next digest")
+        incident = ledger.step(
+            incident, f"held back from {known.name}", f"{why or limit}: this comes in its next digest"
+        )
         due = _free_at(ledger, known)
         if known.due_at is None or due < known.due_at:  # earlier: the clock was put back
             ledger.put_known(replace(known, due_at=due))
-        held = Held(since=ledger.at, kind=kind)
+        held = Held(since=ledger.at, kind=kind, position=position)
     else:
-        held = replace(before, kind=_stronger(Kind(before.kind), kind))
+        kind = _stronger(Kind(before.kind), kind)
+        held = replace(before, kind=kind, position=max(before.position, position))
     return ledger.put(replace(incident, held={**incident.held, known.name: held}))
 
 
@@ -173,10 +202,12 @@ def _digest(ledger: Ledger, known: ChannelKnown, incidents: list[Incident], *, l
         journal=ledger.state.journal, incident=DIGEST_LANE, step=ledger.position, channel=known.name
     )
     for incident in incidents:
-        since = incident.held[known.name].since
+        waited = incident.held[known.name]
         released = _released(ledger, incident, known.name)
-        why = f"in a digest of {len(incidents)} incidents; it was held back {_ago(since, ledger.at)}"
+        why = f"in a digest of {len(incidents)} incidents; it was held back {_ago(waited.since, ledger.at)}"
         released = ledger.step(released, f"told {known.name}", why)
+        if kind_now(released, Kind(waited.kind)) in PAGES:
+            released = _paged(released, known.name, identifier, waited.position)
         ledger.put(replace(released, owed={**released.owed, identifier: known.name}))
     names = tuple(incident.id for incident in incidents)
     ledger.digests[known.name] = Digest(names, left_out)

@@ -56,6 +56,7 @@ CORE = (
         "acting",
         "lifecycle",
         "escalation",
+        "fallback",
     ),
     *(
         "audit",

@@ -132,6 +132,7 @@ class Api:
                         "delivered": watcher.delivered,
                         "failed_attempts": watcher.failures,
                         "refused": watcher.refused,
+                        "up": not watcher.down,
                         "error": watcher.last_error,
                     }
                     for name, (owed, oldest, watcher) in self._outbox.by_channel().items()

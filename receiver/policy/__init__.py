@@ -8,6 +8,7 @@ topology.py  which service needs which
 fields.py    kinds of text that stand in the files at many places
 channelfile.py  channels as people write them
 channelchecks.py  what is wrong with them
+fallbacks.py  which channel is told what another one does not take
 shapes.py    looking into a document of any shape
 file.py      the files as people write them
 freeze.py    the policy that they become

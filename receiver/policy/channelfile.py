@@ -20,11 +20,22 @@ MailboxText = Annotated[
 ]
 
 
-class TerminalFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="terminal"):
+class AnyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What every channel may have, whatever its type is."""
+
+    fallback: Annotated[
+        str | None, Meta(description="the channel that is told what this one refuses, or does not take in time")
+    ] = None
+    fallback_after: Annotated[
+        Duration, Meta(description="how long a page may wait for this channel before the fallback is told")
+    ] = "1m"
+
+
+class TerminalFile(AnyFile, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="terminal"):
     """Prints each message on standard output."""
 
 
-class WebhookFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="webhook"):
+class WebhookFile(AnyFile, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="webhook"):
     """Posts each message as JSON."""
 
     url: Annotated[str, Meta(description="http or https", extra_json_schema={"format": "url"})]
@@ -38,7 +49,7 @@ class WebhookFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_f
     retry_for: Annotated[Duration, Meta(description="how long a message is tried before it is given up")] = "24h"
 
 
-class EmailFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="email"):
+class EmailFile(AnyFile, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="email"):
     """Sends each message as a mail."""
 
     smarthost: Annotated[str, Meta(description="the server's host and port", extra_json_schema={"format": "smarthost"})]
@@ -59,7 +70,7 @@ class EmailFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fie
     retry_for: Annotated[Duration, Meta(description="how long a message is tried before it is given up")] = "24h"
 
 
-class SlackFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="slack"):
+class SlackFile(AnyFile, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="slack"):
     """One message for each incident, kept up to date (with a bot's token); or each by itself (with a webhook)."""
 
     token_file: Annotated[str | None, Meta(description="file with the bot's token")] = None
@@ -84,7 +95,7 @@ class SlackFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fie
     retry_for: Annotated[Duration, Meta(description="how long a message is tried before it is given up")] = "24h"
 
 
-class PagerDutyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="pagerduty"):
+class PagerDutyFile(AnyFile, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="pagerduty"):
     """One PagerDuty incident for each of ours."""
 
     routing_key_file: Annotated[str, Meta(description="file with the integration key of the service")]

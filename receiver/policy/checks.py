@@ -13,6 +13,7 @@ from receiver.incident import SEVERITIES
 from receiver.policy.channelchecks import channel_faults
 from receiver.policy.channelfile import SlackFile
 from receiver.policy.duration import format_duration, parse_duration
+from receiver.policy.fallbacks import fallback_faults
 from receiver.policy.file import ReceiverFile
 from receiver.policy.lints import lints
 from receiver.policy.redaction import redact_faults
@@ -37,6 +38,7 @@ DURATIONS = (
     Bounds("correlate[].window", "1s", "1d"),
     Bounds("escalations.NAME.repeat.every", "1m", "7d"),
     Bounds("escalations.NAME.acknowledged_for", "1m", "30d"),
+    Bounds("channels.NAME.fallback_after", "0s", "1h"),
     Bounds("storms.per_channel.per", "1s", "1h"),
     Bounds("cooldowns[].duration", "1s", "7d"),
     Bounds("flapping.calm", "1s", "1d"),
@@ -90,6 +92,8 @@ def problems(document: object) -> Iterator[Problem]:
     yield from _topology(document)
     yield from _maintenance(document.get("maintenance"))
     for told in channel_faults(document.get("channels")):
+        yield Problem(*told)
+    for told in fallback_faults(document.get("channels")):
         yield Problem(*told)
     for told in schedule_faults(document.get("schedules"), document.get("people"), document.get("channels")):
         yield Problem(*told)

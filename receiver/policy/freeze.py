@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from receiver.policy.duration import parse_duration
+from receiver.policy.fallbacks import fallbacks_of
 from receiver.policy.file import (
     CallFile,
     CorrelateFile,
@@ -100,6 +101,7 @@ def policy_of(file: ReceiverFile, *, digest: str, topology: TopologyFile | None 
         people=people,
         reach=reach.by_person,
         redact=redact_of(file.redact),
+        fallbacks=fallbacks_of({**file.channels, **reach.made}),
     )
 
 

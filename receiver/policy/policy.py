@@ -194,6 +194,13 @@ class Contact(msgspec.Struct, frozen=True):
     to: str
 
 
+class Fallback(msgspec.Struct, frozen=True):
+    """The channel that is told what another one refuses, or has not taken so long after it was decided."""
+
+    channel: str
+    after: timedelta
+
+
 class Policy(msgspec.Struct, frozen=True):
     """`digest` is that of the whole file, so that a change of a channel's address is a new policy as well. What came
     later has a default: the journal keeps policies that older versions wrote."""
@@ -217,6 +224,7 @@ class Policy(msgspec.Struct, frozen=True):
     people: dict[str, tuple[Contact, ...]] = {}  # all ways are used
     reach: dict[str, tuple[str, ...]] = {}  # the channels of each person
     redact: tuple[Redact, ...] = ()
+    fallbacks: dict[str, Fallback] = {}  # by channel
 
     def route(self, labels: Mapping[str, str]) -> Route | None:
         """The first route whose matchers all hold."""

@@ -13,7 +13,7 @@ import pytest
 
 from receiver.channelqueue import ANSWER_CHARACTERS_MAX, JITTER_PART, NOT_WRITTEN, Chance
 from receiver.channels import Refused, Unreachable
-from receiver.entry import Delivered, Undeliverable
+from receiver.entry import Delivered, NotTaken, Undeliverable
 from receiver.message import Message
 from receiver.outbox import Outbox
 from receiver.store import StoreFailed, StoreRefused
@@ -79,14 +79,18 @@ class Journal:
     fails: int = 0
     refuses: tuple[str, ...] = ()
     reports: list[Delivered | Undeliverable] = field(default_factory=list)
+    late: list[tuple[float, NotTaken]] = field(default_factory=list)  # what was not taken in time, and when
     asked: int = 0
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def submit(self, fact: Delivered | Undeliverable) -> int:
+    async def submit(self, fact: Delivered | Undeliverable | NotTaken) -> int:
         self.asked += 1
         assert self.asked < 1000, "it is asked for ever"
         if self.asked <= self.fails:
             raise StoreFailed("database or disk is full")
+        if isinstance(fact, NotTaken):
+            self.late.append((asyncio.get_running_loop().time(), fact))
+            return len(self.late)
         said = fact.answer if isinstance(fact, Delivered) else fact.reason
         if said in self.refuses:
             raise StoreRefused(f"ValueError: {said}")

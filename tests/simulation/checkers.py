@@ -24,6 +24,7 @@ from receiver.entry import (
     Delivered,
     EntriesSetAside,
     Merged,
+    NotTaken,
     PolicyLoaded,
     ResolvedByHand,
     Snoozed,
@@ -43,6 +44,7 @@ from receiver.state import IncidentForgotten, State, StepTaken
 from receiver.storm import DIGEST_INCIDENTS_MAX
 from receiver.view import AlertCounts
 from tests.simulation.evidence import PAGES, Broken, Evidence, Moment, expect
+from tests.simulation.fallbacks import FALLBACK_CHECKERS
 from tests.simulation.world import Decide, History, encoded
 
 WATCHDOG = fingerprint_of({"alertname": "Watchdog", "severity": "none"})
@@ -444,7 +446,7 @@ def nobody_is_paged_in_a_maintenance_window(evidence: Evidence) -> None:
             before = moment.before.get(message.incident)
             held = before is not None and message.channel in before.held
             firing = moment.firing_after.get(message.incident, ())
-            if message.kind not in PAGES or held or not firing:
+            if message.kind not in PAGES or held or not firing or _was_paged_before(moment):
                 continue
             quiet = all(
                 any(_in_window(each, moment.entry.at) and matches_all(each.matchers, alert.labels)
@@ -476,13 +478,18 @@ def nobody_is_paged_about_what_only_cools_down(evidence: Evidence) -> None:
             known = moment.before.get(message.incident)
             held = known is not None and message.channel in known.held
             firing = moment.firing_after.get(message.incident, ())
-            if message.kind not in PAGES or held or not firing:
+            if message.kind not in PAGES or held or not firing or _was_paged_before(moment):
                 continue
             ends = [quiet.get((alert.source, alert.fingerprint)) for alert in firing]
             expect(
                 not all(end is not None and end > at for end in ends),
                 f"{message.id} pages about alerts that all cool down",
             )
+
+
+def _was_paged_before(moment: Moment) -> bool:
+    """Another channel was, when that was allowed, and did not take it."""
+    return isinstance(moment.entry.fact, NotTaken | Undeliverable)
 
 
 def _in_window(maintenance: Maintenance, at: datetime) -> bool:
@@ -503,6 +510,7 @@ def nobody_is_paged_off_duty(evidence: Evidence) -> None:
             before = moment.before.get(message.incident)
             duty = {person for each in moment.policy.schedules.values() for person in on_call(each, moment.entry.at)}
             known = before is not None and message.channel in before.told
+            known = known or _was_paged_before(moment)
             expect(known or owners[0] in duty, f"{message.id} pages {owners[0]}, and {sorted(duty)} has the duty")
 
 
@@ -877,6 +885,7 @@ CHECKERS: tuple[Callable[[Evidence], None], ...] = (
     nothing_is_overdue,
     everything_that_is_left_adds_up,
     every_message_follows_the_last_one_that_was_answered,
+    *FALLBACK_CHECKERS,
 )
 
 

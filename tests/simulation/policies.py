@@ -15,13 +15,16 @@ routes:
 escalations:
   page: {stages: [{notify: [chat, hook]}, {delay: 5m, notify: [pager]}, {delay: 2h, notify: [chat, pager]}]}
   chat: {stages: [{notify: [chat]}]}
-channels: {chat: {type: terminal}, pager: {type: terminal}, hook: {type: terminal}}
+channels:
+  chat: {type: terminal, fallback: pager, fallback_after: 2m}
+  pager: {type: terminal, fallback: hook, fallback_after: 10s}
+  hook: {type: terminal}
 """
 
 _CHAT = """chat: {repeat: {every: 20m, times: 3}, acknowledged_for: 30m,
          stages: [{notify: [chat]}, {delay: 3m, notify: [{schedule: primary}]}]}"""
 _TEXTS = {
-    "plain": _ROUTES,
+    "plain": _ROUTES.replace(", fallback: hook, fallback_after: 10s", ""),
     # Another route for everything, and a channel less.
     "other": """
 escalations:
@@ -68,7 +71,9 @@ storms: {per_channel: {limit: 3, per: 1m}}
     .replace("{delay: 5m, notify: [pager]}", "{delay: 5m, notify: [pager], when: {firing_min: 2}}")
     .replace("chat: {stages: [{notify: [chat]}]}", _CHAT)
     .replace("{delay: 2h, notify: [chat, pager]}", "{delay: 2h, notify: [chat, {schedule: primary}]}")
-    .replace("hook: {type: terminal}}", "hook: {type: terminal}, phone1: {type: terminal}, phone2: {type: terminal}}")
+    .replace(
+        "  hook:", "  phone1: {type: terminal, fallback: phone2}\n  phone2: {type: terminal, fallback: pager}\n  hook:"
+    )
     + """
 schedules:
   primary:

@@ -10,6 +10,7 @@ from receiver.entry import (
     Delivered,
     Fact,
     Looked,
+    NotTaken,
     PolicyLoaded,
     Undeliverable,
 )
@@ -44,6 +45,8 @@ def _in_words(fact: Fact) -> str:
             return f"the policy {policy.digest!r} is loaded"
         case Delivered() | Undeliverable():
             return f"{fact.channel} {'took' if isinstance(fact, Delivered) else 'refused'} {fact.message}"
+        case NotTaken():
+            return f"{fact.channel} has not taken {fact.message} since {fact.since:%H:%M:%S}: {fact.why}"
         case AlertsFetched():
             return f"{fact.source} has {len(fact.alerts)} alerts in {fact.group_key}"
         case Looked():

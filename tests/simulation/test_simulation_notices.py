@@ -17,7 +17,7 @@ import pytest
 from msgspec.structs import replace
 
 from receiver.engine import decide
-from receiver.entry import AlertsReceived, Delivered, Entry, Looked, Merged
+from receiver.entry import AlertsReceived, Delivered, Entry, Looked, Merged, NotTaken
 from receiver.incident import AlertRecord, Incident, Status
 from receiver.known import ChannelKnown, Known, SourceKnown
 from receiver.ledger import Decision
@@ -190,6 +190,13 @@ class ReportsNothing(Outbox):
         super().__init__(report=nobody, **more)
 
 
+class NeverSaysThatAPageIsLate(Outbox):
+    """Whoever waits for a channel that is down waits."""
+
+    def replace_channels(self, channels: Any, fallback_after: Any = None) -> None:
+        super().replace_channels(channels)
+
+
 BROKEN = {
     "answers before the disk": Parts(store=AnswersBeforeTheDisk),
     "writes messages later": Parts(database=WritesMessagesLater),
@@ -205,6 +212,7 @@ BROKEN = {
     "forgets the time": Parts(runner=ForgetsTheTime),
     "asks again instead of writing": Parts(outbox=AsksAgainInsteadOfWriting),
     "reports nothing": Parts(outbox=ReportsNothing),
+    "never says that a page is late": Parts(outbox=NeverSaysThatAPageIsLate),
 }
 
 # --- engines that decide wrongly -----------------------------------------------------------------------------
@@ -344,6 +352,14 @@ def forgets_a_stage(entry: Entry, incident: Incident) -> Incident:
     return replace(incident, due_at=None) if incident.status is Status.OPEN and incident.stage > 1 else incident
 
 
+def forgets_that_the_fallback_was_told(entry: Entry, state: State, change: Change) -> Change:
+    """So that it is told again when the page is refused after all."""
+    if not isinstance(change, IncidentChanged) or not isinstance(entry.fact, NotTaken):
+        return change
+    known = state.incidents[change.incident.id]
+    return IncidentChanged(replace(change.incident, pages=known.pages, paged=known.paged))
+
+
 def goes_by_hash(state: State, entry: Entry, policy: Policy) -> Decision:
     decision = decide(state, entry, policy)
     return replace(decision, messages=tuple(sorted(decision.messages, key=lambda each: hash(each.id))))
@@ -398,6 +414,10 @@ DECIDES_WRONGLY: dict[str, tuple[str, Decide]] = {
         "pairs",
         other_incident(lambda _, each: replace(each, receipts={})),
     ),
+    "tells no fallback": ("everyday", other_policy(fallbacks={})),
+    "forgets which pages are owed": ("everyday", other_incident(lambda _, each: replace(each, pages={}))),
+    "forgets whom it paged": ("storm", other_incident(lambda _, each: replace(each, paged={}))),
+    "tells a fallback twice": ("storm", other_changes(forgets_that_the_fallback_was_told)),
     "tells people in a maintenance window": ("maintenance", other_policy(maintenance=())),
     "tells people of what cools down": ("maintenance", other_alert(lambda _, each: replace(each, quiet_until=None))),
 }

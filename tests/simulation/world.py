@@ -212,12 +212,13 @@ class World:
         outbox = self._parts.outbox(
             report=runner.submit, clock=clock, chance=self._chance.random, receipts=Receipts(known)
         )
-        outbox.replace_channels(self._channels)
+        outbox.replace_channels(self._channels, _patience(self._policy))
         owed: Sequence[Message] = await _until_written(lambda: runner.start(self._policy))
         outbox.add(owed)
         deciding = asyncio.create_task(runner.run())
         outbox.start()
-        outside = [asyncio.create_task(each(runner)) for each in (self._post_all, self._reload, self._act, self._look)]
+        outside = [asyncio.create_task(each(runner)) for each in (self._post_all, self._act, self._look)]
+        outside.append(asyncio.create_task(self._reload(runner, outbox)))
         keep = self._parts.keep
         if keep is not None:
             retention = Retention(store, submit=runner.submit, clock=clock, keep=lambda: keep)
@@ -248,7 +249,7 @@ class World:
             self.history.accepted.append((position, post.body))
             self._posts.popleft()
 
-    async def _reload(self, runner: Runner) -> None:
+    async def _reload(self, runner: Runner, outbox: Outbox) -> None:
         loop = asyncio.get_running_loop()
         while self._reloads:
             at, name = self._reloads[0]
@@ -256,6 +257,7 @@ class World:
             fresh = policy_named(name)
             await _until_written(partial(runner.submit, PolicyLoaded(fresh)))
             self._policy = fresh
+            outbox.replace_channels(self._channels, _patience(fresh))
             self._reloads.popleft()
 
     async def _look(self, runner: Runner) -> None:
@@ -328,6 +330,10 @@ class World:
         error = context.get("exception")
         if not disk.crashed and not isinstance(error, Crash | asyncio.CancelledError):
             self.history.failures.append(f"{context.get('message')}: {error!r}")
+
+
+def _patience(policy: Policy) -> Mapping[str, float]:
+    return {name: each.after.total_seconds() for name, each in policy.fallbacks.items()}
 
 
 class _Clock:

@@ -18,6 +18,7 @@ the group's whole snapshot. `eu2/Down@db` comes from the source eu2. Channels an
     late A         an older firing arrives             overdue A     a resolve arrives that is older than everything
     breaks chat    the channel answers nothing         mends chat    and now it takes everything it is owed
     refuses chat   it refuses what it is sent next     loads NAME    another policy of the test
+    tires chat     pages and digests that it is owed are reported as not taken in time
     acks A ana     ana acknowledges A's incident      snoozes A 2h ana  and puts it off
     closes A ana   resolves it by hand                notes A ana       adds a line to its story
     assigns A ben ana  says that it is ben's           merges A B ana    A's incident goes into B's
@@ -61,6 +62,7 @@ from receiver.entry import (
     Fact,
     Merged,
     Noted,
+    NotTaken,
     PolicyLoaded,
     ResolvedByHand,
     Snoozed,
@@ -68,6 +70,7 @@ from receiver.entry import (
     TimePassed,
     Undeliverable,
 )
+from receiver.fallback import FALLS_BACK
 from receiver.incident import Incident, Step
 from receiver.ledger import Decision
 from receiver.message import Document, Kind, Message
@@ -222,6 +225,11 @@ class Story:
 
     def _refuses(self, names: list[str]) -> None:
         self._refusing.update(names)
+
+    def _tires(self, names: list[str]) -> None:
+        for message in [each for each in self.owed if each.channel in names and each.kind in FALLS_BACK]:
+            about = (message.id, message.incident, message.channel, message.created_at)
+            self._enter(NotTaken(*about, "nobody listens"))
 
     def _loads(self, names: list[str]) -> None:
         self._enter(PolicyLoaded(policy_from(self._others[names[0]], digest=names[0])))

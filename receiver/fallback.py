@@ -1,0 +1,52 @@
+"""What a channel does not take, another one is told: its fallback in the policy.
+
+A page, alone or in a digest, is told to the fallback when the channel refuses it or gave it up, and when the channel
+has not taken it in the time that the policy gives; then it stays owed, and whoever comes back reads it there as well.
+The fallback is told once for each of them, by a message of its own, about the incident as it is now. Where it was paged
+about the incident itself at the same time, or since, it is told nothing again. From then on it is among those who know.
+
+A page that a fallback gets stands for all pages that the channel was sent until then: a chain of fallbacks never comes
+back to whom one of these told as well.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from receiver.entry import NotTaken, Undeliverable
+from receiver.incident import Incident, Status
+from receiver.ledger import Ledger
+from receiver.message import DIGEST_LANE, PAGES, Kind
+from receiver.storm import kind_now, tell, tell_in_digest
+
+FALLS_BACK = (*PAGES, Kind.DIGEST)
+
+
+def not_taken(ledger: Ledger, fact: NotTaken) -> None:
+    """It is still owed. What is over by now can wait for that."""
+    why = f"{fact.channel} has not taken it since {fact.since:%H:%M:%S}Z ({fact.why}), and still gets it"
+    for identifier in ledger.channel(fact.channel).digests.get(fact.message, (fact.incident,)):
+        incident = ledger.state.incidents.get(identifier)
+        if incident is not None and incident.status is not Status.RESOLVED:
+            fall_back(ledger, incident, fact, why)
+
+
+def fall_back(ledger: Ledger, incident: Incident, fact: NotTaken | Undeliverable, why: str) -> Incident:
+    """Tells the fallback of it, if there is one and it does not know. `why` is what the channel did."""
+    fallback = ledger.policy.fallbacks.get(fact.channel)
+    if fallback is None or fact.message not in incident.pages:  # it was no page, or was told already
+        return incident
+    other, position = fallback.channel, incident.pages[fact.message]
+    pages = {message: each for message, each in incident.pages.items() if message != fact.message}
+    incident = replace(incident, pages=pages)
+    held = incident.held.get(other)
+    if incident.paged.get(other, -1) >= position or (held is not None and held.position >= position):
+        return ledger.step(incident, "no fallback needed", f"{why}; {other}, its fallback, was told as well")
+    ledger.counts[f"fallback {fact.channel}"] += 1
+    incident = ledger.step(incident, f"told {other} instead", f"{why}; {other} is its fallback")
+    latest = max(position, incident.paged.get(fact.channel, 0))
+    kind = kind_now(incident, Kind.ESCALATED if other in incident.told else Kind.OPENED)
+    if fact.incident == DIGEST_LANE:
+        digest = f"it was in a digest for {fact.channel}"
+        return tell_in_digest(ledger, incident, kind, other, stands_for=latest, why=digest)
+    return tell(ledger, incident, kind, (other,), stands_for=latest)
