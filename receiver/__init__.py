@@ -48,6 +48,7 @@ reconcile.py  asks each source's Alertmanager, and hands what is news to the jou
 icalendar.py  who is on call, for calendars
 clock.py     what time it is
 settings.py  receiver.yml on its way in
+standing.py  how things stand at the moment, as metrics
 metrics.py   what the receiver says about itself
 __main__.py  the only place that wires
 
