@@ -6,7 +6,7 @@ The page of a signed link (ack.py) shows the same, with buttons.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ from receiver.view import AlertView, IncidentView, alert_view, incident_view
 
 ALERTS_READ_MAX = 1_000
 ALERTS_SHOWN_MAX = 50
+ALERTS_CHARACTERS_MAX = 500_000
 STEPS_SHOWN_MAX = 50
 TEXTS_SHOWN_MAX = 30
 LABELS_CHARACTERS_MAX = 2_000
@@ -122,9 +123,10 @@ def body(known: Known) -> Iterator[str]:
     """What is known, the alerts, the story."""
     incident = known.incident
     yield "<h2>What is known</h2>" + table(_facts(incident))
-    left_out = incident.alerts.firing + incident.alerts.resolved - len(known.alerts)
+    shown = list(_within_bounds(map(_alert, known.alerts)))
+    left_out = incident.alerts.firing + incident.alerts.resolved - len(shown)
     yield "<h2>Alerts</h2>"
-    yield from (_alert(each) for each in known.alerts)
+    yield from shown
     if left_out > 0:
         yield f'<p class="muted">and {left_out} more</p>'
     yield "<h2>Story</h2><ol>"
@@ -132,6 +134,16 @@ def body(known: Known) -> Iterator[str]:
     yield "</ol>"
     if known.steps and known.steps[0].number > 1:
         yield f'<p class="muted">and {known.steps[0].number - 1} earlier steps</p>'
+
+
+def _within_bounds(alerts: Iterable[str]) -> Iterator[str]:
+    """The first, and as many more as somebody loads on a phone."""
+    characters = 0
+    for alert in alerts:
+        if characters and characters + len(alert) > ALERTS_CHARACTERS_MAX:
+            return
+        characters += len(alert)
+        yield alert
 
 
 def _facts(incident: IncidentView) -> Iterator[tuple[str, str]]:

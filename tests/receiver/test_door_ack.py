@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from receiver.channels.making import channel_of
 from receiver.clock import SystemClock
 from receiver.doors.ack import ADDRESSES_MAX, BAD_TOKENS_MAX, FORM_BYTES_MAX
-from receiver.doors.incidentpage import ALERTS_SHOWN_MAX, Known, body, head
+from receiver.doors.incidentpage import ALERTS_CHARACTERS_MAX, ALERTS_SHOWN_MAX, Known, body, head
 from receiver.doors.sheet import sheet
 from receiver.incident import Step
 from receiver.view import alert_view, incident_view
@@ -361,6 +361,23 @@ def test_a_link_shows_no_more_than_the_message_that_it_came_with(tmp_path: Path)
                 _, shown = await page(world, where)
                 assert "user=mallory" in shown.text
                 assert "I rang mallory at 555-0123" in shown.text
+
+    run(test())
+
+
+def test_alerts_with_very_long_texts_are_fewer_on_a_page(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with receiver(tmp_path, policy=POLICY) as world:
+            texts = {f"text{number}": "y" * 100_000 for number in range(12)}
+            many = [
+                alert(labels={"alertname": "Down", "instance": f"i{number}"}, annotations=texts) for number in range(20)
+            ]
+            identifier = await opened(world, webhook(many))
+            status, shown = await page(world, f"/incidents/{identifier}")
+            count = shown.elements.count("article")
+            assert (status, count) == (200, ALERTS_CHARACTERS_MAX // (12 * 8192))
+            assert f"and {20 - count} more" in shown.text
+            assert len(shown.text) < ALERTS_CHARACTERS_MAX
 
     run(test())
 
