@@ -29,7 +29,7 @@ from tests.receiver.mailserver import inbox
 from tests.receiver.world import World, receiver, run
 
 POLICY = """
-people: {ana: {notify: [{channel: anas}, {channel: both}]}, ben: {notify: [{channel: both}]}}
+people: {ana: {notify: [{channel: anas}, {channel: both}]}, ben: {notify: [{channel: both}, {channel: chat}]}}
 channels: {chat: {type: terminal}, anas: {type: terminal}, both: {type: terminal}}
 escalations: {one: {stages: [{notify: [chat, {person: ana}]}]}}
 """
