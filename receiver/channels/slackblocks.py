@@ -46,7 +46,7 @@ class Shown(NamedTuple):
 
 
 def render(message: Message, *, links: Links, place: str | None = None) -> Shown:
-    """With a `place`, the channel in which it is shown, it has buttons."""
+    """With a `place`, the channel in which it is shown, it has buttons, which know who presses them; else a link."""
     document = messages.read(message)
     if message.kind is Kind.DIGEST:
         return _digest(document, links)
@@ -58,7 +58,7 @@ def render(message: Message, *, links: Links, place: str | None = None) -> Shown
         {"type": "section", "fields": list(_fields(incident, counts))},
         *_plain(_alert_lines(document)),
         *([] if place is None else buttons(incident, Button(messages.journal_of(message), incident.id, place))),
-        _context(_links(message, document, links)),
+        _context(_links(document, links, links.answer(message, incident) if place is None else None)),
     ]
     text = _escaped(f"[{message.kind.upper()}] {incident.id} {head} ({counts})", TEXT_CHARACTERS_MAX)
     state = _state(incident)
@@ -141,13 +141,13 @@ def _alert_lines(document: Document) -> list[str]:
     return lines
 
 
-def _links(message: Message, document: Document, links: Links) -> list[str]:
+def _links(document: Document, links: Links, answer: str | None) -> list[str]:
     """Each is safe: its address is one, and its words are ours."""
     incident, alerts = document.incident, document.alerts
     address = links.incident(incident.id)
     shown = [f"<{_link(address)}|{incident.id} in Tocsin>" if address else _escaped(incident.id, FIELD_CHARACTERS_MAX)]
     for words, found in (
-        (ANSWER_WORDS, links.answer(message, incident)),
+        (ANSWER_WORDS, answer),
         ("graph", graph_address(alerts)),
         ("runbook", runbook_address(alerts)),
     ):

@@ -197,6 +197,12 @@ def test_without_buttons_a_link_leads_to_a_page_that_has_some(tmp_path: Path, ki
     run(test())
 
 
+def test_a_message_with_buttons_needs_no_such_link() -> None:
+    links = Links(external_url=EXTERNAL, key=bytes(32))
+    texts = [str(render(message(), links=links, place=place).blocks) for place in (None, "#ops")]
+    assert ["/ack/" in text for text in texts] == [True, False]
+
+
 @pytest.mark.parametrize(
     ("address", "is_one"),
     [
