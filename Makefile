@@ -2,7 +2,8 @@
 # except that root gets the servers that the tests need from Debian.
 PYTHON ?= python3
 BIN := .venv/bin
-SERVERS := prometheus prometheus-alertmanager prometheus-node-exporter openssl
+# Each is also the name of Debian's package.
+SERVERS := prometheus prometheus-alertmanager prometheus-node-exporter openssl chromium
 .DEFAULT_GOAL := help
 .PHONY: help setup servers run test check bench schemas constraints clean
 
@@ -26,8 +27,8 @@ setup: .venv/.complete ## the environment in .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-servers: ## Prometheus, Alertmanager, node_exporter and openssl for the tests (root only; others are told what is left out)
-	@missing=""; for each in prometheus prometheus-alertmanager prometheus-node-exporter; do \
+servers: ## Prometheus, Alertmanager, node_exporter, openssl and Chromium for the tests (root only; others are told what is left out)
+	@missing=""; for each in $(SERVERS); do \
 		command -v $$each >/dev/null || missing="$$missing $$each"; done; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
