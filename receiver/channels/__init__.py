@@ -10,6 +10,7 @@ slackblocks.py  what that message looks like
 slackbuttons.py  the buttons in it
 slackreply.py   a text for whoever pressed one
 pagerduty.py    one PagerDuty incident for each of ours: triggered, acknowledged, resolved
+apprise.py      whatever Apprise knows: Teams, Discord, Telegram, SMS
 addresses.py    what an alert links to
 posting.py      one POST, for those of them that need its answer
 making.py       makes each of what the policy file says

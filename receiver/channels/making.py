@@ -10,13 +10,22 @@ from typing import assert_never
 
 from guard.configfile import Fault
 from receiver.channels import Channel, Unreachable
+from receiver.channels.apprise import Apprise, NotInstalled, read_addresses, service_of
 from receiver.channels.email import Email, read_password, trust
 from receiver.channels.pagerduty import PagerDuty
 from receiver.channels.slack import Slack, SlackWebhook
 from receiver.channels.terminal import Terminal
 from receiver.channels.webhook import Webhook
 from receiver.links import NO_LINKS, Links
-from receiver.policy.channelfile import ChannelFile, EmailFile, PagerDutyFile, SlackFile, TerminalFile, WebhookFile
+from receiver.policy.channelfile import (
+    AppriseFile,
+    ChannelFile,
+    EmailFile,
+    PagerDutyFile,
+    SlackFile,
+    TerminalFile,
+    WebhookFile,
+)
 from receiver.policy.duration import parse_duration
 from receiver.policy.mail import parse_mailbox, parse_smarthost, tls_of
 
@@ -26,18 +35,41 @@ PAGERDUTY_URL = "https://events.pagerduty.com/v2/enqueue"
 def unusable_files(name: str, channels: Mapping[str, ChannelFile]) -> Iterator[Fault]:
     """What a channel needs of files and cannot use: that is said before the policy is in force."""
     for channel, file in channels.items():
-        if not isinstance(file, EmailFile):
-            continue
-        try:
-            if file.password_file is not None:
-                read_password(Path(file.password_file))
-        except Unreachable as error:
-            yield Fault(name, 0, f"channels.{channel}.password_file", str(error), "a file with a password in one line")
-        try:
-            if file.ca_file is not None:
-                trust(Path(file.ca_file))
-        except Unreachable as error:
-            yield Fault(name, 0, f"channels.{channel}.ca_file", str(error), "a file with certificates, in PEM")
+        path = f"channels.{channel}"
+        match file:
+            case EmailFile():
+                yield from _unusable_mail(name, path, file)
+            case AppriseFile():
+                yield from _unusable_addresses(name, path, file)
+
+
+def _unusable_mail(name: str, path: str, file: EmailFile) -> Iterator[Fault]:
+    try:
+        if file.password_file is not None:
+            read_password(Path(file.password_file))
+    except Unreachable as error:
+        yield Fault(name, 0, f"{path}.password_file", str(error), "a file with a password in one line")
+    try:
+        if file.ca_file is not None:
+            trust(Path(file.ca_file))
+    except Unreachable as error:
+        yield Fault(name, 0, f"{path}.ca_file", str(error), "a file with certificates, in PEM")
+
+
+def _unusable_addresses(name: str, path: str, file: AppriseFile) -> Iterator[Fault]:
+    """The addresses are secrets: only their numbers are told."""
+    expected = "a file with an address of Apprise's in each line, such as json://host/path"
+    try:
+        addresses = read_addresses(Path(file.url_file))
+        bad = [number for number, address in enumerate(addresses, start=1) if service_of(address) is None]
+    except Unreachable as error:
+        yield Fault(name, 0, f"{path}.url_file", str(error), expected)
+    except NotInstalled:
+        yield Fault(name, 0, f"{path}.type", "Apprise is not installed", "the extra: pip install 'tocsin[apprise]'")
+    else:
+        for number in bad:
+            found = f"address {number} of {len(addresses)}, which Apprise cannot use"
+            yield Fault(name, 0, f"{path}.url_file", found, expected)
 
 
 def channel_of(file: ChannelFile, *, links: Links = NO_LINKS) -> Channel:
@@ -92,6 +124,13 @@ def channel_of(file: ChannelFile, *, links: Links = NO_LINKS) -> Channel:
                 routing_key_file=Path(file.routing_key_file),
                 links=links,
                 timeout_seconds=_seconds(file.timeout),
+                retry_seconds_max=_seconds(file.retry_for),
+            )
+        case AppriseFile():
+            return Apprise(
+                addresses_file=Path(file.url_file),
+                links=links,
+                timeout_seconds=_seconds(file.timeout or "30s"),
                 retry_seconds_max=_seconds(file.retry_for),
             )
         case _:

@@ -100,16 +100,16 @@ def render(message: Message, *, color: bool = False) -> str:
         head = f"{_COLORS[message.kind]}{head}{_PLAIN}"
     when = f"{message.created_at:%H:%M:%S} {head}"
     if message.kind is Kind.DIGEST:
-        lines = [f"{when} {_digest_head(document)}"]
+        lines = [f"{when} {digest_head(document)}"]
         lines += [f"    {_safe(incident.status)} {_about(incident)}" for incident in document.incidents]
         if document.incidents_left_out:
             lines.append(f"    and {document.incidents_left_out} more, in the next digest")
     else:
-        lines = [f"{when} {_about(document.incident)}", *_alert_lines(document)]
+        lines = [f"{when} {_about(document.incident)}", *alert_lines(document)]
     return "\n".join(lines) + "\n"
 
 
-def _digest_head(document: Document) -> str:
+def digest_head(document: Document) -> str:
     count = len(document.incidents)
     incidents = "1 incident was" if count == 1 else f"{count} incidents were"
     return f"{incidents} held back; as of now:"
@@ -119,16 +119,16 @@ def _about(incident: IncidentView) -> str:
     firing, resolved = incident.alerts.firing, incident.alerts.resolved
     counts = f"{firing} firing, {resolved} resolved; source {_safe(incident.source)}"
     title = f"{incident.id} {_safe(incident.severity)}: {_safe(incident.title)}"
-    return f"{title}  ({counts}{_again(incident)}{_safe(_in_hand(incident))})"
+    return f"{title}  ({counts}{again(incident)}{_safe(in_hand(incident))})"
 
 
-def _again(incident: IncidentView) -> str:
+def again(incident: IncidentView) -> str:
     if incident.flaps == 0:
         return ""
     return f"; opened again {'once' if incident.flaps == 1 else f'{incident.flaps} times'}"
 
 
-def _in_hand(incident: IncidentView) -> str:
+def in_hand(incident: IncidentView) -> str:
     """Who has it, so that nobody else gets up for it; or where it went."""
     if incident.merged_into is not None:
         return f"; merged into {incident.merged_into}"
@@ -141,7 +141,8 @@ def _in_hand(incident: IncidentView) -> str:
     return f"; assigned to {incident.assigned_to}" if incident.assigned_to is not None else ""
 
 
-def _alert_lines(document: Document) -> list[str]:
+def alert_lines(document: Document) -> list[str]:
+    """One for each of the first alerts, and how many more there are."""
     lines = []
     for alert in document.alerts[:ALERTS_SHOWN]:
         labels = ", ".join(f"{name}={value}" for name, value in sorted(alert.labels.items()))

@@ -113,4 +113,14 @@ class PagerDutyFile(AnyFile, frozen=True, forbid_unknown_fields=True, tag_field=
     retry_for: Annotated[Duration, Meta(description="how long a message is tried before it is given up")] = "24h"
 
 
-ChannelFile = TerminalFile | WebhookFile | EmailFile | SlackFile | PagerDutyFile
+class AppriseFile(AnyFile, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="apprise"):
+    """Sends each message by itself, through the services that Apprise knows."""
+
+    url_file: Annotated[
+        str, Meta(description="file with the address of a service as Apprise writes it; of several, one a line")
+    ]
+    timeout: Annotated[Duration | None, Meta(description="for one attempt; then it is let go (default: 30s)")] = None
+    retry_for: Annotated[Duration, Meta(description="how long a message is tried before it is given up")] = "24h"
+
+
+ChannelFile = TerminalFile | WebhookFile | EmailFile | SlackFile | PagerDutyFile | AppriseFile

@@ -7,20 +7,26 @@ import io
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from aiohttp import web
 
 from guard.listen import listening, parse_address
 from receiver.channels import Channel, Unreachable
+from receiver.channels.apprise import Apprise
 from receiver.channels.email import Email
 from receiver.channels.terminal import Terminal
 from receiver.channels.webhook import Webhook
+from receiver.links import NO_LINKS
 from receiver.message import Kind, Message, compose_digest
 from receiver.policy.mail import Smarthost, Tls, parse_mailbox
 from tests.contract.values import incident
+from tests.receiver.apprisesink import AppriseSink
 from tests.receiver.builders import AT, SURELY, message
 from tests.receiver.mailserver import inbox
+from tests.receiver.provider import serving
 
 NASTY = "\x1b[2J\r\nBcc: eve@example.org\r\n\r\n<script> \u202e\u2028\0"
 
@@ -54,6 +60,14 @@ async def mail() -> AsyncIterator[tuple[Channel, Taken]]:
         yield _mail(box.port), lambda: len(box.came)
 
 
+@asynccontextmanager
+async def apprise() -> AsyncIterator[tuple[Channel, Taken]]:
+    sink = AppriseSink()
+    with serving(sink), TemporaryDirectory() as folder:
+        yield _apprise(sink.address("json"), Path(folder)), lambda: len(sink.got)
+    assert sink.faults == []
+
+
 def _webhook(url: str) -> Webhook:
     return Webhook(url=url, headers={}, timeout_seconds=SURELY, retry_seconds_max=60.0, secret_file=None)
 
@@ -69,6 +83,16 @@ def _mail(port: int) -> Email:
     )
 
 
+def _apprise(address: str, folder: Path) -> Apprise:
+    file = folder / "service.url"
+    file.write_text(address)
+    return _apprise_of(file)
+
+
+def _apprise_of(file: Path) -> Apprise:
+    return Apprise(addresses_file=file, links=NO_LINKS, timeout_seconds=SURELY, retry_seconds_max=60.0)
+
+
 def _closed_terminal() -> Terminal:
     stream = io.StringIO()
     terminal = Terminal(stream)
@@ -81,11 +105,12 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-THERE: dict[str, Callable[[], Side]] = {"terminal": terminal, "webhook": webhook, "email": mail}
+THERE: dict[str, Callable[[], Side]] = {"terminal": terminal, "webhook": webhook, "email": mail, "apprise": apprise}
 GONE: dict[str, Callable[[], Channel]] = {
     "terminal": _closed_terminal,
     "webhook": lambda: _webhook(f"http://127.0.0.1:{_free_port()}/"),
     "email": lambda: _mail(_free_port()),
+    "apprise": lambda: _apprise_of(Path("nowhere.url")),
 }
 
 
