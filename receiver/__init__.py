@@ -17,6 +17,7 @@ acting.py    what people do to incidents
 lifecycle.py  what happens to an incident as a whole: it is snoozed or muted, is heard again, is over, rests
 own.py       incidents of Tocsin's own: what it has to say of itself
 escalation.py  which stage comes next, and when
+actions.py   what a stage runs besides: owed like a message, told to nobody
 telling.py   whom to tell now: stages, and updates to those who know
 quiet.py     when nobody is told yet: maintenance, cooldown
 storm.py     telling channels, and holding back what would be too much: digests

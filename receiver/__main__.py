@@ -9,6 +9,7 @@ import logging
 import os
 import random
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -21,7 +22,8 @@ from guard.configfile import InvalidConfig
 from receiver import settings
 from receiver.chaincheck import ChainCheck
 from receiver.channels import Channel
-from receiver.channels.making import channel_of
+from receiver.channels.action import Tally
+from receiver.channels.making import action_of, channel_of
 from receiver.channels.slackreply import SlackReplies
 from receiver.clock import SystemClock
 from receiver.doors.ack import AckDoor
@@ -44,6 +46,8 @@ from receiver.links import NO_LINKS, Links, external_url
 from receiver.message import Message
 from receiver.metrics import Metrics, program_version
 from receiver.outbox import Outbox
+from receiver.policy.actionfile import ActionFile
+from receiver.policy.actionnames import action_named, channel_named
 from receiver.policy.channelfile import ChannelFile
 from receiver.policy.duration import parse_duration
 from receiver.policy.file import RetentionFile
@@ -166,7 +170,8 @@ class _Receiver:
             metrics=self._metrics,
             clock=self._clock,
         )
-        self._channels: dict[str, tuple[ChannelFile, Channel]] = {}
+        self._channels: dict[str, tuple[ChannelFile | ActionFile, Channel]] = {}
+        self._tally: Tally = Counter()
         self._links = NO_LINKS  # until the store has said what they are signed with
         self._reloading: asyncio.Task[None] | None = None
 
@@ -239,12 +244,12 @@ class _Receiver:
     def _put_in_force(self, fresh: Settings) -> None:
         """What acts. What decides is put in force by the journal's entry. A channel that did not change stays."""
         before, self._links.valid_for = self._channels, parse_duration(fresh.links.valid_for)
+        acting = {channel_named(name): file for name, file in fresh.actions.items()}
         self._channels = {
-            name: before[name]
-            if name in before and before[name][0] == file
-            else (file, channel_of(file, links=self._links))
-            for name, file in fresh.channels.items()
+            name: before[name] if name in before and before[name][0] == file else (file, self._made(name, file))
+            for name, file in {**fresh.channels, **acting}.items()
         }
+        self._metrics.observe_actions(fresh.actions, self._tally)
         self._outbox.replace_channels(
             {name: channel for name, (_, channel) in self._channels.items()},
             {name: each.after.total_seconds() for name, each in fresh.policy.fallbacks.items()},
@@ -254,6 +259,12 @@ class _Receiver:
         self._pagerduty.replace_channels(fresh.channels)
         self._reconciliation.replace_sources(fresh.sources or {})
         self._keep = Keep.of(fresh.retention)
+
+    def _made(self, name: str, file: ChannelFile | ActionFile) -> Channel:
+        if not isinstance(file, ActionFile):
+            return channel_of(file, links=self._links)
+        home = self._environ.get("HOME", "/")
+        return action_of(action_named(name) or "", file, incident=self._incident, tally=self._tally, home=home)
 
     def _incident(self, identifier: str) -> Incident | None:
         return self._runner.state.incidents.get(identifier)

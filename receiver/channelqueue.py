@@ -17,7 +17,7 @@ from typing import assert_never
 import msgspec
 from msgspec.structs import replace
 
-from receiver.channels import Channel, Refused, Unreachable
+from receiver.channels import Channel, Quotable, Refused, Unreachable
 from receiver.clock import Clock
 from receiver.entry import Delivered, NotTaken, Undeliverable
 from receiver.lateness import Lateness
@@ -259,7 +259,7 @@ class ChannelQueue:
             channel=self._name,
             attempts=attempt,
             seconds=round(seconds, 6),
-            answer=_harmless(taken.answer),
+            answer=_harmless(taken.answer, self._characters_max()),
             receipt=taken.receipt,
         )
 
@@ -290,9 +290,9 @@ class ChannelQueue:
 
     def _undeliverable(self, message: Message, attempt: int, reason: str) -> Undeliverable:
         self.watcher.refused += 1
-        reason = _harmless(reason)
-        self.watcher.last_error = reason
-        log.error("a message is refused", extra={"channel": self._name, "message_id": message.id, "error": reason})
+        reason, shown = _harmless(reason, self._characters_max()), _harmless(reason)
+        self.watcher.last_error = shown
+        log.error("a message is refused", extra={"channel": self._name, "message_id": message.id, "error": shown})
         return Undeliverable(
             message=message.id,
             incident=message.incident,
@@ -300,6 +300,10 @@ class ChannelQueue:
             attempts=attempt,
             reason=reason,
         )
+
+    def _characters_max(self) -> int:
+        channel: object = self._channel()
+        return channel.answer_characters_max if isinstance(channel, Quotable) else ANSWER_CHARACTERS_MAX
 
     async def _report_until_settled(self, answer: Delivered | Undeliverable) -> None:
         """The answer is known and must not be asked for again: only the journal can be tried again."""
@@ -321,11 +325,11 @@ class ChannelQueue:
                 return
 
 
-def _harmless(text: str) -> str:
+def _harmless(text: str, characters_max: int = ANSWER_CHARACTERS_MAX) -> str:
     """What a channel said, as it can be written down anywhere: half a surrogate pair cannot be encoded, and a zero
     character ends a text for many a program."""
-    cut = text[:ANSWER_CHARACTERS_MAX]
-    return cut.encode(errors="backslashreplace").decode().replace("\0", "\\x00")[:ANSWER_CHARACTERS_MAX]
+    cut = text[:characters_max]
+    return cut.encode(errors="backslashreplace").decode().replace("\0", "\\x00")[:characters_max]
 
 
 def _without_words(answer: Delivered | Undeliverable) -> Delivered | Undeliverable:

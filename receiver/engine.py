@@ -34,6 +34,7 @@ from typing import assert_never
 from msgspec.structs import replace
 
 from receiver.acting import act
+from receiver.actions import in_story
 from receiver.alert import Alert
 from receiver.entry import (
     Acknowledged,
@@ -91,10 +92,10 @@ def decide(state: State, entry: Entry, policy: Policy) -> Decision:
             _pass_time(ledger)
         case PolicyLoaded():
             _load_policy(ledger, entry.fact)
-        case Delivered(answer=answer, seconds=seconds):
-            _settle(ledger, entry.fact, "delivered", f"{entry.fact.channel} took it: {answer}", seconds=seconds)
-        case Undeliverable(reason=reason):
-            _settle(ledger, entry.fact, "not delivered", f"{entry.fact.channel} will not take it: {reason}")
+        case Delivered(seconds=seconds):
+            _settle(ledger, entry.fact, seconds=seconds)
+        case Undeliverable():
+            _settle(ledger, entry.fact)
         case NotTaken():
             not_taken(ledger, entry.fact)
         case Acknowledged() | ResolvedByHand() | Snoozed() | Noted() | Assigned() | Merged() | Split():
@@ -341,10 +342,9 @@ def _stale_anew(ledger: Ledger, incident: Incident) -> datetime | None:
     return until if until is None or incident.stale_at is None else min(until, incident.stale_at)
 
 
-def _settle(
-    ledger: Ledger, fact: Delivered | Undeliverable, what: str, why: str, *, seconds: float | None = None
-) -> None:
+def _settle(ledger: Ledger, fact: Delivered | Undeliverable, *, seconds: float | None = None) -> None:
     """A channel answered about a message, which is about one incident or, a digest, about several."""
+    what, why = in_story(fact)
     channel = ledger.channel(fact.channel)
     identifiers = channel.digests.get(fact.message, (fact.incident,))
     incidents = [ledger.state.incidents.get(identifier) for identifier in identifiers]

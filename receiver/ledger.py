@@ -17,6 +17,7 @@ from receiver.entry import Act, Entry
 from receiver.incident import AlertRecord, Group, Incident, Status, Step
 from receiver.known import ChannelKnown, Cut, Known, SourceKnown, name_of
 from receiver.message import ALERTS_MAX, PAGES, Kind, Message, compose, compose_digest
+from receiver.policy.actionnames import action_named
 from receiver.policy.policy import Policy
 from receiver.policy.redaction import Redact, rules_for
 from receiver.redaction import Hiding
@@ -231,7 +232,10 @@ class Ledger:
 
     def _spells(self) -> tuple[list[SpellChanged], list[Timed]]:
         """What this decision means to the spells of the incidents that it changes; they are put into these."""
-        told = {identifier for (identifier, _), telling in self.told.items() if telling.kind in PAGES}
+        told = {
+            identifier for (identifier, channel), telling in self.told.items()
+            if telling.kind in PAGES and action_named(channel) is None
+        }  # fmt: skip
         told.update(identifier for digest in self.digests.values() for identifier in digest.incidents)
         changed: list[SpellChanged] = []
         timed: list[Timed] = []
@@ -263,7 +267,7 @@ class Ledger:
             incident = self.incident(identifier)
             if identifier not in shown:
                 shown[identifier] = self._shown(incident)
-            rules = rules_for(self.policy.redact, channel)
+            rules = self._rules(channel)
             if rules and (identifier, rules) not in hiding:
                 hiding[identifier, rules] = self._hiding(incident, rules)
             yield compose(
@@ -278,7 +282,7 @@ class Ledger:
             )
         for channel, digest in self.digests.items():
             incidents = [self.incident(identifier) for identifier in digest.incidents]
-            rules = rules_for(self.policy.redact, channel)
+            rules = self._rules(channel)
             yield compose_digest(
                 journal=self.state.journal,
                 channel=channel,
@@ -288,6 +292,10 @@ class Ledger:
                 at=self.at,
                 hiding=[self._hiding(incident, rules) for incident in incidents] if rules else (),
             )
+
+    def _rules(self, channel: str) -> tuple[Redact, ...]:
+        """Of what leaves. A program of ours is handed what is true, or it would do something to somebody else."""
+        return () if action_named(channel) in self.policy.commands else rules_for(self.policy.redact, channel)
 
     def _hiding(self, incident: Incident, rules: tuple[Redact, ...]) -> Hiding:
         """What its texts speak of are the alerts that it has, and those that it had."""

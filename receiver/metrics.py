@@ -26,7 +26,7 @@ from receiver.reconcile import Reconciliation
 from receiver.retention import Retention
 from receiver.runner import Runner
 from receiver.spell import ACKNOWLEDGED, RESOLVED, Timed
-from receiver.standing import families_of, reconciliation_families, retention_families
+from receiver.standing import action_families, families_of, reconciliation_families, retention_families
 
 # Every word that a decision may count, so that each series is there at zero from the start.
 ALERT_OUTCOMES = (
@@ -177,6 +177,8 @@ class Metrics:
             "1 if the journal's chain holds: its end is checked at the start, the whole after it.",
             registry=self.registry,
         )
+        self._actions: tuple[tuple[str, ...], Mapping[tuple[str, str], int]] = ((), {})
+        self.registry.register(_Running(lambda: action_families(*self._actions)))
         self.reload_successful = Gauge(
             "tocsin_config_last_reload_successful",
             "1 if the last reading of the policy file succeeded.",
@@ -221,6 +223,10 @@ class Metrics:
 
     def observe_retention(self, retention: Retention) -> None:
         self.registry.register(_Running(lambda: retention_families(retention.taken)))
+
+    def observe_actions(self, names: Iterable[str], tally: Mapping[tuple[str, str], int]) -> None:
+        """After each reading of the policy; what an action did that it does not have any more is still counted."""
+        self._actions = tuple(names), tally
 
     def _counter(self, name: str, text: str, label: str | None = None, values: Iterable[str] = ()) -> Counter:
         counter = Counter(name.removesuffix("_total"), text, [label] if label else [], registry=self.registry)

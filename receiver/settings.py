@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from guard import configfile
 from guard.configfile import Fault, InvalidConfig
 from guard.tokens import TokenFile, Unreadable, first_token
 from receiver.channels.making import unusable_files
+from receiver.policy.actionfile import ActionFile
 from receiver.policy.channelfile import ChannelFile
 from receiver.policy.checks import problems, topology_problems, warnings
 from receiver.policy.duration import parse_duration
@@ -82,6 +84,15 @@ def _others(file: ReceiverFile) -> Iterator[tuple[Path, configfile.Kind[Topology
         yield Path(file.topology_file), TOPOLOGY
 
 
+def _warnings(file: ReceiverFile) -> Iterator[configfile.Problem]:
+    yield from warnings(file)
+    for name, action in file.actions.items():
+        program = action.command[0] if action.command else None
+        if program is not None and not (Path(program).is_file() and os.access(program, os.X_OK)):
+            expected = "a program that is there where the receiver runs, and may be executed"
+            yield configfile.Problem(("actions", name, "command", 0), f"{program!r}, which is not one here", expected)
+
+
 KIND = configfile.Kind(
     name="receiver",
     struct=ReceiverFile,
@@ -89,7 +100,7 @@ KIND = configfile.Kind(
     description="Who may post webhooks, which incidents take which escalation, and the channels to people.",
     file_names=("receiver.yml", "receiver.yaml", "*.receiver.yml"),
     check=problems,
-    warn=warnings,
+    warn=_warnings,
     formats={
         "duration": _duration,
         "mailbox": _mailbox,
@@ -111,6 +122,7 @@ class Settings(msgspec.Struct, frozen=True):
     policy: Policy
     sources: dict[str, SourceFile] | None
     channels: dict[str, ChannelFile]
+    actions: dict[str, ActionFile]
     retention: RetentionFile
     links: LinksFile = LinksFile()
     warnings: tuple[Fault, ...] = ()  # what is no fault, and hardly meant
@@ -135,6 +147,7 @@ def load(path: Path, *, environ: Mapping[str, str]) -> Settings:
         policy=policy_of(file, digest=written.hexdigest()[:16], topology=topology),
         sources=file.sources,
         channels={**file.channels, **reach_of(file.channels, people_of(file.people)).made},
+        actions=file.actions,
         retention=file.retention,
         links=file.links,
         warnings=warned,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -16,6 +16,8 @@ from receiver.retention import Taken
 from receiver.runner import Runner
 from receiver.state import State
 from receiver.telling import flaps
+
+ACTION_OUTCOMES = ("done", "failed", "not_run", "dry_run")
 
 
 def families_of(runner: Runner, outbox: Outbox, clock: Clock, fallbacks: Mapping[str, int]) -> Iterator[Metric]:
@@ -190,3 +192,13 @@ def retention_families(taken: Taken) -> Iterator[Metric]:
         "When retention last took out everything that was too old; 0 if it never did.",
         value=taken.last_success.timestamp() if taken.last_success else 0.0,
     )
+
+
+def action_families(names: Iterable[str], tally: Mapping[tuple[str, str], int]) -> Iterator[Metric]:
+    actions = CounterMetricFamily(
+        "tocsin_receiver_actions", "Attempts to run an action, by what became of them.", labels=["action", "outcome"]
+    )
+    for name in sorted({*names, *(name for name, _ in tally)}):
+        for outcome in ACTION_OUTCOMES:
+            actions.add_metric([name, outcome], tally.get((name, outcome), 0))
+    yield actions

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from receiver.actions import run
 from receiver.escalation import in_words, next_stage, told_by, why_not
 from receiver.incident import Incident, Status
 from receiver.ledger import Ledger
@@ -71,10 +72,13 @@ def _take_stages(ledger: Ledger, incident: Incident) -> Incident:
             incident = ledger.step(incident, f"{name} left out", left_out)
             continue
         told = told_by(ledger.policy, stage, ledger.at)
-        if not told.channels:
+        if not told.channels and not stage.actions:
             ledger.counts["stages_unreached"] += 1
-        why = f"it was due: the escalation {incident.escalation!r} now tells {told.words}"
+        tells = [f"tells {told.words}"] if told.words else []
+        runs = [f"runs {', '.join(stage.actions)}"] if stage.actions else []
+        why = f"it was due: the escalation {incident.escalation!r} now {' and '.join(tells + runs)}"
         incident = ledger.step(replace(incident, announced=incident.announced or bool(told.channels)), name, why)
+        incident = run(ledger, incident, kind, stage.actions)
         incident = tell(ledger, incident, kind, told.channels)
     return ledger.put(replace(incident, due_at=None))
 

@@ -11,6 +11,9 @@ slackbuttons.py  the buttons in it
 slackreply.py   a text for whoever pressed one
 pagerduty.py    one PagerDuty incident for each of ours: triggered, acknowledged, resolved
 apprise.py      whatever Apprise knows: Teams, Discord, Telegram, SMS
+action.py       what a stage runs, as a channel of its own kind
+command.py      one program, run without a shell and ended with all that it started
+output.py       what it wrote, without what looks like a secret
 addresses.py    what an alert links to
 posting.py      one POST, for those of them that need its answer
 making.py       makes each of what the policy file says
@@ -60,6 +63,14 @@ class Taken(NamedTuple):
 
     answer: str
     receipt: str = ""
+
+
+@runtime_checkable
+class Quotable(Protocol):
+    """A channel whose answers are worth more room in the story than those of others."""
+
+    @property
+    def answer_characters_max(self) -> int: ...
 
 
 @runtime_checkable

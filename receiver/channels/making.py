@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import assert_never
 
+from yarl import URL
+
 from guard.configfile import Fault
 from receiver.channels import Channel, Unreachable
+from receiver.channels.action import Action, Deed, Post, Tally
 from receiver.channels.apprise import Apprise, NotInstalled, read_addresses, service_of
+from receiver.channels.command import Command
 from receiver.channels.email import Email, read_password, trust
 from receiver.channels.pagerduty import PagerDuty
 from receiver.channels.slack import Slack, SlackWebhook
 from receiver.channels.terminal import Terminal
 from receiver.channels.webhook import Webhook
+from receiver.incident import Incident
 from receiver.links import NO_LINKS, Links
+from receiver.policy.actionfile import ActionFile
 from receiver.policy.channelfile import (
     AppriseFile,
     ChannelFile,
@@ -135,6 +141,34 @@ def channel_of(file: ChannelFile, *, links: Links = NO_LINKS) -> Channel:
             )
         case _:
             assert_never(file)
+
+
+def action_of(
+    name: str, file: ActionFile, *, incident: Callable[[str], Incident | None], tally: Tally, home: str
+) -> Action:
+    """`incident` looks up what is decided; `home` is where programs find their own settings."""
+    deed: Deed
+    if file.webhook is not None:
+        webhook = Webhook(
+            url=file.webhook.url,
+            headers=file.webhook.headers,
+            timeout_seconds=_seconds(file.timeout),
+            retry_seconds_max=0.0,
+            secret_file=Path(file.webhook.secret_file) if file.webhook.secret_file else None,
+        )
+        deed = Post(webhook, host=URL(file.webhook.url).host or "")
+    else:
+        deed = Command(
+            command=file.command or (), patterns=file.arguments, timeout_seconds=_seconds(file.timeout), home=home
+        )
+    return Action(
+        name=name,
+        deed=deed,
+        dry_run=file.dry_run,
+        retry_seconds=_seconds(file.retry_for) if file.retry_for else None,
+        incident=incident,
+        tally=tally,
+    )
 
 
 def _seconds(duration: str) -> float:

@@ -12,6 +12,7 @@ from guard.peers import is_loopback
 from receiver.doors.answers import answer, refuse
 from receiver.metrics import Metrics
 from receiver.outbox import Outbox
+from receiver.policy.actionnames import action_named
 from receiver.runner import Overloaded, Runner
 from receiver.store import Store, StoreFailed
 
@@ -89,11 +90,13 @@ class Health:
         return response
 
     def _status(self) -> str:
-        """Unhealthy: webhooks are refused. Degraded: they are taken, and somebody is not told."""
+        """Unhealthy: webhooks are refused. Degraded: they are taken, and somebody is not told. What an action says of
+        itself is about the world outside."""
         if self._runner.failing:
             return "unhealthy"
         if not self._runner.audit.goes_on:
             return "degraded"
-        if any(watcher.last_error for _, _, watcher in self._outbox.by_channel().values()):
+        channels = self._outbox.by_channel().items()
+        if any(watcher.last_error for name, (_, _, watcher) in channels if action_named(name) is None):
             return "degraded"
         return "healthy"

@@ -9,6 +9,10 @@ fields.py    kinds of text that stand in the files at many places
 channelfile.py  channels as people write them
 channelchecks.py  what is wrong with them
 fallbacks.py  which channel is told what another one does not take
+actionfile.py   actions as people write them
+actionnames.py  how the outbox names them
+actionchecks.py  what is wrong with them
+arguments.py    a command line with values of labels in it
 shapes.py    looking into a document of any shape
 file.py      the files as people write them
 freeze.py    the policy that they become

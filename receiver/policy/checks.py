@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from guard.configfile import Problem
 from receiver.incident import SEVERITIES
+from receiver.policy.actionchecks import action_faults
 from receiver.policy.channelchecks import channel_faults
 from receiver.policy.channelfile import SlackFile
 from receiver.policy.duration import format_duration, parse_duration
@@ -48,6 +49,8 @@ DURATIONS = (
     Bounds("retention.incidents", "1h", "100y", zero="for ever"),
     Bounds("schedules.NAME.rotations[].shift", "1h", "365d"),
     Bounds("links.valid_for", "5m", "30d"),
+    Bounds("actions.NAME.timeout", "1s", "10m"),
+    Bounds("actions.NAME.retry_for", "1s", "1d"),
 )
 
 
@@ -94,6 +97,8 @@ def problems(document: object) -> Iterator[Problem]:
     for told in channel_faults(document.get("channels")):
         yield Problem(*told)
     for told in fallback_faults(document.get("channels")):
+        yield Problem(*told)
+    for told in action_faults(document.get("actions")):
         yield Problem(*told)
     for told in schedule_faults(document.get("schedules"), document.get("people"), document.get("channels")):
         yield Problem(*told)
@@ -178,7 +183,11 @@ def _stages(path: Path, stages: object, channels: list[str]) -> Iterator[Problem
 
 
 def _calls(path: Path, stages: object, document: dict[object, object]) -> Iterator[Problem]:
-    known = {"schedule": names(document.get("schedules")), "person": names(document.get("people"))}
+    known = {
+        "schedule": names(document.get("schedules")),
+        "person": names(document.get("people")),
+        "action": names(document.get("actions")),
+    }
     for index, stage in enumerate(listed(stages)):
         for place, call in enumerate(listed(stage.get("notify")) if isinstance(stage, dict) else ()):
             if not isinstance(call, dict):
@@ -187,7 +196,9 @@ def _calls(path: Path, stages: object, document: dict[object, object]) -> Iterat
             told = [key for key in known if call.get(key) is not None]
             if len(told) != 1:
                 found = " and ".join(f"`{key}`" for key in told) or "nobody"
-                yield Problem(path=where, found=found, expected="a schedule or a person, exactly one of them")
+                yield Problem(
+                    path=where, found=found, expected="a schedule, a person or an action, exactly one of them"
+                )
             for key in told:
                 if isinstance(call[key], str) and call[key] not in known[key]:
                     yield Problem(path=(*where, key), found=f"{call[key]!r}", expected=one_of(known[key]))

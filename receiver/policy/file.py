@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from receiver.policy.actionfile import ACTIONS_MAX, ActionFile
 from receiver.policy.channelfile import ChannelFile
 from receiver.policy.fields import Duration, MatcherText, Moment, Name, TimeZone, Title, Weekly
 from receiver.policy.redaction import RULES_MAX as REDACT_RULES_MAX
@@ -164,16 +165,19 @@ class ConditionFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CallFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Whoever is on call in a schedule, or a person: exactly one of them."""
+    """Whoever is on call in a schedule, a person, or an action that is run: exactly one of them."""
 
     schedule: Annotated[str | None, Meta(description="its name: whoever is on call when the stage is due")] = None
     person: Annotated[str | None, Meta(description="a name of `people`")] = None
+    action: Annotated[str | None, Meta(description="a name of `actions`: it is run")] = None
 
 
 class StageFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One step of an escalation."""
 
-    notify: Annotated[list[str | CallFile], Meta(min_length=1, description="names of channels, schedules, people")]
+    notify: Annotated[
+        list[str | CallFile], Meta(min_length=1, description="names of channels, schedules, people, actions")
+    ]
     delay: Annotated[Duration, Meta(description="counted from the opening of the incident")] = "0s"
     when: ConditionFile | None = None
 
@@ -226,6 +230,9 @@ class ReceiverFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     routes: Annotated[list[RouteFile], Meta(description="first match wins")] = msgspec.field(default_factory=list)
     escalations: dict[Name, EscalationFile] = msgspec.field(default_factory=dict)
     channels: dict[Name, ChannelFile] = msgspec.field(default_factory=dict)
+    actions: Annotated[dict[Name, ActionFile], Meta(max_length=ACTIONS_MAX, description="what stages may run")] = (
+        msgspec.field(default_factory=dict)
+    )
     correlate: Annotated[list[CorrelateFile], Meta(description="which alerts belong together; first match wins")] = (
         msgspec.field(default_factory=list)
     )

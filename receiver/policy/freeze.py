@@ -102,15 +102,19 @@ def policy_of(file: ReceiverFile, *, digest: str, topology: TopologyFile | None 
         reach=reach.by_person,
         redact=redact_of(file.redact),
         fallbacks=fallbacks_of({**file.channels, **reach.made}),
+        actions=tuple(sorted(file.actions)),
+        commands=tuple(sorted(name for name, action in file.actions.items() if action.command is not None)),
     )
 
 
 def _stage(file: StageFile) -> Stage:
     when = file.when
+    calls = [each for each in file.notify if isinstance(each, CallFile)]
     return Stage(
         delay=parse_duration(file.delay),
         notify=tuple(dict.fromkeys(each for each in file.notify if isinstance(each, str))),
-        calls=tuple(Call(each.schedule, each.person) for each in file.notify if isinstance(each, CallFile)),
+        calls=tuple(Call(each.schedule, each.person) for each in calls if each.action is None),
+        actions=tuple(dict.fromkeys(each.action for each in calls if each.action is not None)),
         condition=None
         if when is None
         else Condition(

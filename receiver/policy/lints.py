@@ -161,6 +161,10 @@ def _unused(file: ReceiverFile, policy: Policy) -> Iterator[Told]:
     for channel in file.channels:
         if channel not in used:
             yield ("channels", channel), "a channel that no stage and nobody's `notify` uses", "a stage that tells it"
+    run = {action: None for stage in stages for action in stage.actions}
+    for action in file.actions:
+        if action not in run:
+            yield ("actions", action), "an action that no stage runs", f"a stage with {{action: {action}}}"
 
 
 def _ways(reach: Mapping[str, Sequence[str]]) -> Iterator[str]:

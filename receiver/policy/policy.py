@@ -28,12 +28,13 @@ class Call(msgspec.Struct, frozen=True):
 
 
 class Stage(msgspec.Struct, frozen=True):
-    """Whom to tell, so long after the opening of the incident: channels, and people by theirs."""
+    """Whom to tell, so long after the opening of the incident: channels, and people by theirs; and what to run."""
 
     delay: timedelta
     notify: tuple[str, ...]
     condition: Condition | None = None
     calls: tuple[Call, ...] = ()
+    actions: tuple[str, ...] = ()
 
 
 class Repeat(msgspec.Struct, frozen=True):
@@ -225,6 +226,8 @@ class Policy(msgspec.Struct, frozen=True):
     reach: dict[str, tuple[str, ...]] = {}  # the channels of each person
     redact: tuple[Redact, ...] = ()
     fallbacks: dict[str, Fallback] = {}  # by channel
+    actions: tuple[str, ...] = ()  # what stages may run
+    commands: tuple[str, ...] = ()  # those of them that run here: what they are handed does not leave
 
     def route(self, labels: Mapping[str, str]) -> Route | None:
         """The first route whose matchers all hold."""

@@ -9,6 +9,7 @@ import asyncio
 import io
 import json
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from guard.listen import listening, parse_address
 from receiver import settings
 from receiver.chaincheck import ChainCheck
 from receiver.channels import Channel
+from receiver.channels.action import Tally
+from receiver.channels.making import action_of
 from receiver.channels.slackreply import SlackReplies
 from receiver.clock import SystemClock
 from receiver.doors.ack import AckDoor
@@ -41,10 +44,12 @@ from receiver.doors.slack import SlackDoor
 from receiver.doors.statistics import StatisticsDoor
 from receiver.doors.webhook import WebhookDoor
 from receiver.entry import Entry, Fact
+from receiver.incident import Incident
 from receiver.links import Links
 from receiver.message import Message
 from receiver.metrics import Metrics
 from receiver.outbox import Outbox
+from receiver.policy.actionnames import channel_named
 from receiver.policy.channelfile import ChannelFile
 from receiver.policy.duration import parse_duration
 from receiver.reconcile import Reconciliation
@@ -265,7 +270,17 @@ async def _running(
         doing=doing, store=store, known=lambda: runner.state, metrics=metrics, clock=clock, **acts
     )
     pagerduty.replace_channels(loaded.channels)
-    outbox.replace_channels(known)
+    tally: Tally = Counter()
+
+    def incident(identifier: str) -> Incident | None:
+        return runner.state.incidents.get(identifier)  # of the state that there is then
+
+    acting = {
+        channel_named(name): action_of(name, file, incident=incident, tally=tally, home="/")
+        for name, file in loaded.actions.items()
+    }
+    outbox.replace_channels({**acting, **known})
+    metrics.observe_actions(loaded.actions, tally)
     outbox.add(await runner.start(loaded.policy))
     metrics.chain_checked(intact=True)
     metrics.policy_read(successful=True)

@@ -21,8 +21,11 @@ channels:
   hook: {type: terminal}
 """
 
+_ACTIONS = """
+actions: {fix: {command: [/bin/fix]}, restart: {webhook: {url: 'http://x/'}}}
+"""
 _CHAT = """chat: {repeat: {every: 20m, times: 3}, acknowledged_for: 30m,
-         stages: [{notify: [chat]}, {delay: 3m, notify: [{schedule: primary}]}]}"""
+         stages: [{notify: [chat]}, {delay: 3m, notify: [{schedule: primary}, {action: restart}]}]}"""
 _TEXTS = {
     "plain": _ROUTES.replace(", fallback: hook, fallback_after: 10s", ""),
     # Another route for everything, and a channel less.
@@ -31,7 +34,10 @@ escalations:
   all: {stages: [{notify: [hook]}, {delay: 20m, notify: [chat]}]}
 channels: {chat: {type: terminal}, hook: {type: terminal}}
 """,
-    "storms": _ROUTES
+    "storms": _ROUTES.replace("[chat, hook]", "[chat, hook, {action: fix}]").replace(
+        "chat: {stages: [{notify: [chat]}]}", "chat: {stages: [{notify: [{action: restart}, chat]}]}"
+    )
+    + _ACTIONS
     + """
 storms: {per_channel: {limit: 3, per: 1m}}
 flapping: {after: 2, calm: 5m}
@@ -71,6 +77,7 @@ storms: {per_channel: {limit: 3, per: 1m}}
     .replace("{delay: 5m, notify: [pager]}", "{delay: 5m, notify: [pager], when: {firing_min: 2}}")
     .replace("chat: {stages: [{notify: [chat]}]}", _CHAT)
     .replace("{delay: 2h, notify: [chat, pager]}", "{delay: 2h, notify: [chat, {schedule: primary}]}")
+    .replace("[chat, hook]", "[chat, hook, {action: fix}]")
     .replace(
         "  hook:", "  phone1: {type: terminal, fallback: phone2}\n  phone2: {type: terminal, fallback: pager}\n  hook:"
     )
@@ -81,7 +88,8 @@ schedules:
     rotations: [{people: [ana, ben], shift: 1h, starts: '2026-03-01T00:00'}]
     overrides: [{person: ben, from: '2026-03-28T22:10', to: '2026-03-28T23:40'}]
 people: {ana: {notify: [{channel: phone1}]}, ben: {notify: [{channel: phone2}]}}
-""",
+"""
+    + _ACTIONS,
     "night": _ROUTES
     + """
 maintenance:

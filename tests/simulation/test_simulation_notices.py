@@ -16,6 +16,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from receiver.channels.action import Action
 from receiver.engine import decide
 from receiver.entry import AlertsReceived, Delivered, Entry, Looked, Merged, NotTaken
 from receiver.incident import AlertRecord, Incident, Status
@@ -197,6 +198,13 @@ class NeverSaysThatAPageIsLate(Outbox):
         super().replace_channels(channels)
 
 
+class RunsAnyway(Action):
+    """What somebody has, or what is over, does not keep it from running."""
+
+    def _demand_open(self, message: Message) -> None:
+        pass
+
+
 BROKEN = {
     "answers before the disk": Parts(store=AnswersBeforeTheDisk),
     "writes messages later": Parts(database=WritesMessagesLater),
@@ -213,6 +221,7 @@ BROKEN = {
     "asks again instead of writing": Parts(outbox=AsksAgainInsteadOfWriting),
     "reports nothing": Parts(outbox=ReportsNothing),
     "never says that a page is late": Parts(outbox=NeverSaysThatAPageIsLate),
+    "runs an action whatever somebody did meanwhile": Parts(action=RunsAnyway),
 }
 
 # --- engines that decide wrongly -----------------------------------------------------------------------------
@@ -410,6 +419,11 @@ DECIDES_WRONGLY: dict[str, tuple[str, Decide]] = {
         other_escalations(lambda each: replace(each, again=replace(each.again, severity_rises=False))),
     ),
     "is open again and pages nobody": ("growing", opens_it_in_silence),
+    "leaves an action out": ("storm", other_messages(lambda each: None if each.channel == "action:fix" else each)),
+    "takes an action for a person": (
+        "storm",
+        other_incident(lambda _, each: replace(each, told=tuple(dict.fromkeys((*each.told, *each.owed.values()))))),
+    ),
     "forgets by what a provider knows its message": (
         "pairs",
         other_incident(lambda _, each: replace(each, receipts={})),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import shutil
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -24,6 +24,8 @@ import msgspec
 from receiver import engine
 from receiver.alert import parse
 from receiver.chaincheck import ChainCheck
+from receiver.channels import Channel
+from receiver.channels.action import Action
 from receiver.entry import (
     Acknowledged,
     Act,
@@ -41,6 +43,7 @@ from receiver.incident import Incident, Status
 from receiver.ledger import Decision
 from receiver.message import Message
 from receiver.outbox import Outbox
+from receiver.policy.actionnames import channel_named
 from receiver.policy.policy import Policy
 from receiver.receipts import Receipts
 from receiver.retention import Keep, Retention
@@ -50,6 +53,7 @@ from receiver.store import Store, StoreFailed, Walked
 from receiver.store.database import Database
 from receiver.store.sqlite import SqliteStore
 from tests.simulation.alertmanager import BEGIN, Alertmanager
+from tests.simulation.deeds import Ran, SimulatedDeed
 from tests.simulation.faults import Arrival, Crash, Disk, SimulatedChannel
 from tests.simulation.loop import SimulatedLoop
 from tests.simulation.policies import policy_named
@@ -69,6 +73,7 @@ class Parts:
     store: type[SqliteStore] = SqliteStore
     runner: type[Runner] = Runner
     outbox: type[Outbox] = Outbox
+    action: type[Action] = Action
     decide: Decide = engine.decide
     keep: Keep | None = None  # how long; None: nothing is taken out
     check: type[ChainCheck] = ChainCheck
@@ -86,6 +91,7 @@ class History:
     performed: list[tuple[Act, str | None]] = field(default_factory=list)  # what people did, and why it was refused
     answered: list[tuple[Acknowledged, int]] = field(default_factory=list)  # 200, and what was decided by then
     arrived: list[Arrival] = field(default_factory=list)
+    ran: list[Ran] = field(default_factory=list)  # what actions did
     crashes: int = 0
     statements: int = 0
     looks: int = 0  # facts from Alertmanager's API
@@ -108,6 +114,7 @@ class World:
         name = workload or name_for(seed)
         self._script = script = WORKLOADS[name](self._chance)
         self._posts = deque(script.posts())
+        self._deeds = random.Random(f"deeds {seed}")
         self._people = random.Random(f"people {seed}")  # their own dice: they do not change what Alertmanager does
         self._reloads = deque(
             zip(
@@ -212,7 +219,7 @@ class World:
         outbox = self._parts.outbox(
             report=runner.submit, clock=clock, chance=self._chance.random, receipts=Receipts(known)
         )
-        outbox.replace_channels(self._channels, _patience(self._policy))
+        outbox.replace_channels({**self._channels, **self._actions(known)}, _patience(self._policy))
         owed: Sequence[Message] = await _until_written(lambda: runner.start(self._policy))
         outbox.add(owed)
         deciding = asyncio.create_task(runner.run())
@@ -234,6 +241,15 @@ class World:
         deciding.cancel()
         self.history.live = runner.state
         await store.close()
+
+    def _actions(self, known: Callable[[str], Incident | None]) -> dict[str, Channel]:
+        deed = SimulatedDeed(self._deeds, self.history.ran, life=self._lives, known=known)
+        return {
+            channel_named(name): self._parts.action(
+                name=name, deed=deed, dry_run=False, retry_seconds=None, incident=known, tally=Counter()
+            )
+            for name in ("fix", "restart")
+        }
 
     async def _post_all(self, runner: Runner) -> None:
         """Alertmanager: in order, again and again until it is answered 200. A crash leaves it without an answer."""
