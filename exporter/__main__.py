@@ -22,7 +22,10 @@ from exporter.registry import Registry
 from exporter.roles import Itself, System
 from exporter.settings import KIND, Settings, is_enabled, parse_timeout
 from guard import configfile, flags, listen
+from guard.access import Access
+from guard.callers import Role
 from guard.log import FORMATS, LEVELS, set_up
+from guard.webconfig import WebConfig
 
 log = logging.getLogger("tocsin.exporter")
 
@@ -35,9 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = command_line(Settings(), os.environ).parse_args(argv)
     load = partial(load_plan, argv, os.environ)
     try:
-        plan = load()
+        plan, web_config = load(), _web_config(arguments, os.environ)
         set_up(format=arguments.log_format, level=arguments.log_level)
-        listen.run(serve(arguments, plan, load))
+        listen.run(serve(arguments, plan, load, web_config))
     except Refused as refused:
         print("\n".join(refused.faults), file=sys.stderr)  # noqa: T201 - a fault is said, not logged
         return 1
@@ -47,9 +50,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-async def serve(arguments: argparse.Namespace, plan: Plan, load: Callable[[], Plan]) -> None:
+async def serve(
+    arguments: argparse.Namespace, plan: Plan, load: Callable[[], Plan], web_config: WebConfig | None
+) -> None:
     paths = Paths(arguments.path_procfs, arguments.path_sysfs, arguments.path_rootfs)
-    tally = Tally(started_at=time.time())
+    tally = Tally(
+        started_at=time.time(),
+        web_config_successful=lambda: web_config is None or web_config.successful,
+    )
+    access = Access(web_config, strangers=Role.VIEWER)
     registry = Registry((), failed=tally.failed, quarantined=tally.quarantine)
     control = Control(
         plan,
@@ -65,19 +74,31 @@ async def serve(arguments: argparse.Namespace, plan: Plan, load: Callable[[], Pl
         tally=tally,
         requests_max=arguments.web_max_requests,
         timeout_offset_seconds=arguments.timeout_offset,
+        access=access,
     )
 
     def on_reload() -> None:
         control.reload()
 
     stop = await listen.signals(on_reload=on_reload)
+    tls = None if web_config is None else web_config.server_context()
     async with listen.listening(
-        doors.application(), arguments.web_listen_address, grace_seconds=GRACE_SECONDS
+        doors.application(), arguments.web_listen_address, grace_seconds=GRACE_SECONDS, tls=tls
     ) as addresses:
         for address in addresses:
             print(f"tocsin exporter: listening on {address}", flush=True)  # noqa: T201 - for people and scripts alike
         await stop.wait()
         log.info("stopping")
+    access.close()
+
+
+def _web_config(arguments: argparse.Namespace, environ: Mapping[str, str]) -> WebConfig | None:
+    if arguments.web_config_file is None:
+        return None
+    try:
+        return WebConfig(Path(arguments.web_config_file), environ=environ)
+    except configfile.InvalidConfig as invalid:
+        raise Refused(tuple(str(fault) for fault in invalid.faults)) from None
 
 
 def load_plan(argv: Sequence[str] | None, environ: Mapping[str, str]) -> Plan:
@@ -108,6 +129,7 @@ def command_line(settings: Settings, environ: Mapping[str, str]) -> argparse.Arg
         repeated=True,
         help="where to listen; :29100 is every interface; may be given several times",
     )
+    declare("--web.config.file", metavar="FILE", help="web.yml: TLS, users, tokens and roles")
     declare(
         "--web.max-requests",
         default=40,

@@ -5,7 +5,7 @@ Nothing is collected, parsed or decided here. Errors are JSON `{"error": …}`; 
 
 import gzip
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from aiohttp import web
 
@@ -17,12 +17,27 @@ from exporter.metrics import Tally, version
 from exporter.negotiation import accepts_gzip, choose_format, scrape_seconds
 from exporter.registry import Registry
 from exporter.roles import Role
-from guard.peers import is_loopback
+from guard.access import Access
+from guard.callers import Need
+from guard.callers import Role as CallerRole
+from guard.doorkeeper import Doorkeeper
 
 # What may stand in a target's address: a name, an IPv4 or a bracketed IPv6 address, perhaps with a port.
 HOST = re.compile(r"(?:[a-zA-Z0-9]([a-zA-Z0-9._-]{0,252})|\[[0-9a-fA-F:.]{2,45}\])(?::[0-9]{1,5})?")
 # The smallest page is mostly repetition: the fastest level takes away nine tenths of it already.
 GZIP_LEVEL = 1
+# A door that is not here is for admins; docs/access.md has the same table for people.
+NEEDS: Mapping[str, Need] = {
+    "GET /": Need.VIEWER,
+    "GET /metrics": Need.VIEWER,
+    "GET /metrics/{role}": Need.VIEWER,
+    "GET /sd": Need.VIEWER,
+    "GET /health": Need.NOTHING,
+    "GET /health/detailed": Need.VIEWER,
+    "GET /-/healthy": Need.NOTHING,
+    "GET /-/ready": Need.NOTHING,
+    "POST /-/reload": Need.ADMIN,
+}
 START_PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
@@ -36,6 +51,7 @@ class Doors:
         tally: Tally,
         requests_max: int,
         timeout_offset_seconds: float,
+        access: Access | None = None,
     ) -> None:
         self._roles = {role.name: role for role in roles}
         self._registry = registry
@@ -43,6 +59,8 @@ class Doors:
         self._tally = tally
         self._requests_max = requests_max
         self._timeout_offset_seconds = timeout_offset_seconds
+        # Whoever reaches an exporter may scrape it, as with others of its kind, until a web configuration asks them.
+        self._access = access or Access(None, strangers=CallerRole.VIEWER)
         self._scrapes = 0
 
     def application(self) -> web.Application:
@@ -60,6 +78,7 @@ class Doors:
                 web.post("/-/reload", self.reload),
             ]
         )
+        Doorkeeper(self._access, NEEDS, on_refused=self._tally.refuse_request).guard(app)
         return app
 
     async def metrics(self, request: web.Request) -> web.Response:
@@ -96,12 +115,13 @@ class Doors:
         return families
 
     async def service_discovery(self, request: web.Request) -> web.Response:
-        """One target for each role, at the address under which we were asked."""
+        """One target for each role, at the address under which we were asked, over TLS if we were."""
+        scheme = {"__scheme__": "https"} if request.secure else {}
         target = request.host if HOST.fullmatch(request.host) else _local_address(request)
         groups = [
             {
                 "targets": [target],
-                "labels": {"__metrics_path__": f"/metrics/{name}", "__meta_tocsin_role": name},
+                "labels": {"__metrics_path__": f"/metrics/{name}", "__meta_tocsin_role": name, **scheme},
             }
             for name in sorted(self._roles)
         ]
@@ -121,9 +141,7 @@ class Doors:
     async def ready(self, request: web.Request) -> web.Response:  # noqa: ARG002
         return web.Response(text="The Tocsin exporter is ready.\n")
 
-    async def reload(self, request: web.Request) -> web.Response:
-        if not is_loopback(request.remote):
-            return web.json_response({"error": "only this machine may reload (SIGHUP does the same)"}, status=403)
+    async def reload(self, request: web.Request) -> web.Response:  # noqa: ARG002
         faults = self._control.reload()
         if faults:
             refused = "the configuration was refused, the one before stays in force"

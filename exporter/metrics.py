@@ -6,7 +6,7 @@ Each of these metrics is described in docs/metrics-exporter.md.
 """
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import metadata
 
 from prometheus_client.metrics_core import Metric
@@ -14,20 +14,26 @@ from prometheus_client.process_collector import ProcessCollector
 
 from exporter.family import Family, single
 from exporter.outcome import Reason
+from guard.doorkeeper import REASONS
 
 
 class Tally:
     """What has been counted since the process started, and how the last reading of the configuration went."""
 
-    def __init__(self, *, started_at: float) -> None:
+    def __init__(self, *, started_at: float, web_config_successful: Callable[[], bool] = lambda: True) -> None:
+        self.web_config_successful = web_config_successful
         self.failures: dict[tuple[str, Reason], int] = {}
         self.quarantined: dict[str, int] = {}
         self.scrapes_rejected = 0
+        self.requests_refused = dict.fromkeys(REASONS, 0)
         self.reload_successful = True
         self.reload_success_at = started_at
 
     def failed(self, collector: str, reason: Reason) -> None:
         self.failures[collector, reason] = self.failures.get((collector, reason), 0) + 1
+
+    def refuse_request(self, reason: str) -> None:
+        self.requests_refused[reason] += 1
 
     def quarantine(self, collector: str) -> None:
         self.quarantined[collector] = self.quarantined.get(collector, 0) + 1
@@ -93,6 +99,19 @@ def _about_the_doors(tally: Tally) -> list[Family]:
             type="counter",
             help="Scrapes answered with 503 because --web.max-requests were being served already.",
             samples=single(tally.scrapes_rejected),
+        ),
+        Family(
+            name="tocsin_exporter_requests_refused_total",
+            type="counter",
+            help="Requests refused for who asked, or how often, by reason.",
+            labels=("reason",),
+            samples=tuple(((reason,), count) for reason, count in tally.requests_refused.items()),
+        ),
+        Family(
+            name="tocsin_exporter_web_config_last_reload_successful",
+            type="gauge",
+            help="1 if the web configuration and its certificates were without a fault when last read.",
+            samples=single(float(tally.web_config_successful())),
         ),
         Family(
             name="tocsin_exporter_config_last_reload_successful",

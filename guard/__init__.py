@@ -13,6 +13,14 @@ Its files, in the order in which a starting program meets them:
     configfile  all of the above: a file in, a frozen typed value out
     tokens      bearer tokens from files
     secretfile  one secret from a file
+    callers     roles, and what doors need
+    passwords   bcrypt, in a thread, and what was right before
+    webfile     web.yml as people write it
+    tls         its certificates and versions
+    webconfig   web.yml in force, read again when it changes
+    limits      how often somebody may do something
+    access      who a caller is
+    doorkeeper  before every door: may they, and not too often
     printable   text from anywhere, fit for somebody's terminal
     peers       who is on the other end of a connection
     listen      doors, signals and the event loop

@@ -74,7 +74,8 @@ class Kind(Generic[T]):
     """One kind of configuration file.
 
     `check` says what the schema cannot: it is given the plain document, with references replaced, and must
-    bear any shape. `warn` says of a value what is no fault, and hardly meant; its paths are the file's.
+    bear any shape. `prove` says of a value what only the files that it names can tell. `warn` says of a value what is
+    no fault, and hardly meant; its paths are the file's.
     `formats` are the schema's formats; each raises `ValueError` with what was expected.
     `others` are configuration files that a value names, each with its kind; who reads the value reads them too.
     """
@@ -85,6 +86,7 @@ class Kind(Generic[T]):
     description: str = ""
     file_names: tuple[str, ...] = ()
     check: Callable[[object], Iterable[Problem]] = _nothing_to_add
+    prove: Callable[[T], Iterable[Problem]] = _nothing_to_add
     warn: Callable[[T], Iterable[Problem]] = _nothing_to_add
     formats: Mapping[str, Format] = field(default_factory=dict)
     others: "Callable[[T], Iterable[tuple[Path, Kind[Any]]]]" = _no_others
@@ -118,9 +120,12 @@ def _value(text: str, name: str, kind: Kind[T], *, environ: Mapping[str, str]) -
     if found:
         raise InvalidConfig(say.faults(found))
     try:
-        return msgspec.convert(_with_files(expanded.value, files), kind.struct), say
+        value = msgspec.convert(_with_files(expanded.value, files), kind.struct)
     except msgspec.ValidationError as error:
         raise InvalidConfig(say.faults([say.hidden(_late(error))])) from None
+    if unproven := [say.hidden(problem) for problem in kind.prove(value)]:
+        raise InvalidConfig(say.faults(unproven))
+    return value, say
 
 
 def syntax(path: Path) -> tuple[Fault, ...]:
@@ -212,7 +217,7 @@ class _Teller:
         return checked
 
     def _fault(self, problem: Problem) -> Fault:
-        quotes = problem.found.startswith("'")
+        quotes = problem.found.startswith(("'", "the number "))
         found = (self._as_written(problem.path) if quotes else None) or problem.found
         line = self._parsed.line(problem.path)
         return Fault(self._name, line, place(problem.path), found, problem.expected)

@@ -12,6 +12,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ KEEPALIVE_SECONDS = 360.0
 GRACE_SECONDS_MIN = 0.1
 # Connections that the kernel holds for us: after a restart Alertmanager flushes every group at once.
 BACKLOG = 1024
+# Whoever begins to speak TLS and does not go on is cut off.
+HANDSHAKE_SECONDS_MAX = 10.0
 
 # Not HTTP at all, or a body that breaks off or is not encoded as its headers say.
 _SENDERS_MISTAKES = (HttpProcessingError, web.RequestPayloadError)
@@ -83,7 +86,12 @@ class Front(Protocol):
 
 @asynccontextmanager
 async def listening(
-    app: web.Application, addresses: Sequence[Address], *, grace_seconds: float, front: Front | None = None
+    app: web.Application,
+    addresses: Sequence[Address],
+    *,
+    grace_seconds: float,
+    front: Front | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[tuple[str, ...]]:
     """Serves `app` at every address, or at none of them; yields the base URLs that are really bound."""
     if json_errors not in app.middlewares:
@@ -105,10 +113,10 @@ async def listening(
         behind = cast("Callable[[], asyncio.Protocol]", runner.server)
         connection = behind if front is None else partial(front.connection, behind)
         for address in addresses:
-            server = await _open(connection, address)
+            server = await _open(connection, address, tls)
             servers.append(server)
         bound = [each.getsockname() for server in servers for each in server.sockets]
-        yield tuple(dict.fromkeys(map(_base_url, bound)))
+        yield tuple(dict.fromkeys(_base_url(each, "http" if tls is None else "https") for each in bound))
     finally:
         for server in servers:
             server.close()
@@ -178,12 +186,20 @@ def _refused(refusal: web.HTTPException) -> web.Response:
     return response
 
 
-async def _open(connection: Callable[[], asyncio.Protocol], address: Address) -> asyncio.Server:
-    loop = asyncio.get_running_loop()
+async def _open(
+    connection: Callable[[], asyncio.Protocol], address: Address, tls: ssl.SSLContext | None
+) -> asyncio.Server:
+    open_ = partial(
+        asyncio.get_running_loop().create_server,
+        connection,
+        backlog=BACKLOG,
+        ssl=tls,
+        ssl_handshake_timeout=None if tls is None else HANDSHAKE_SECONDS_MAX,
+    )
     try:
         if address.host is None:
-            return await loop.create_server(connection, sock=_every_interface(address.port), backlog=BACKLOG)
-        return await loop.create_server(connection, address.host, address.port, backlog=BACKLOG)
+            return await open_(sock=_every_interface(address.port))
+        return await open_(host=address.host, port=address.port)
     except socket.gaierror:
         raise CannotListen(f"cannot listen on {address}: {address.host!r} is not a known host") from None
     except OSError as error:
@@ -204,8 +220,8 @@ def _every_interface(port: int) -> socket.socket:
     return socket.create_server(("", port))
 
 
-def _base_url(bound: tuple[Any, ...]) -> str:
+def _base_url(bound: tuple[Any, ...], scheme: str) -> str:
     host, port = str(bound[0]), bound[1]
     if host in ("::", "0.0.0.0"):  # noqa: S104 - only recognised here, never asked for
         host = "127.0.0.1"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

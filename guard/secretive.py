@@ -2,7 +2,8 @@
 
 A secret comes from the environment or from a file of its own; one that is written out is a fault, because a
 configuration file is reviewed, copied and committed. The schema marks secrets with `x-secret`. On a mapping
-of headers the mark covers only those headers that carry credentials. Secret files are never read here.
+of headers the mark covers only those headers that carry credentials. What is marked `x-hidden`, as hashes of
+passwords are, may be written out and is never shown. Secret files are never read here.
 """
 
 import os
@@ -25,6 +26,7 @@ class Mark(Enum):
     SECRET = "secret"  # noqa: S105 - the word, not the thing
     HEADER = "header"
     FILE = "file"
+    HIDDEN = "hidden"
 
 
 def marks(value: object, schema: Schema) -> dict[Path, Mark]:
@@ -35,7 +37,7 @@ def marks(value: object, schema: Schema) -> dict[Path, Mark]:
 def secret_problems(expanded: Expanded, marked: Mapping[Path, Mark]) -> Iterator[Problem]:
     """Secrets that are written out, or that come from a variable which is empty."""
     for path, mark in marked.items():
-        if mark is Mark.FILE:
+        if mark in (Mark.FILE, Mark.HIDDEN):
             continue
         written = expanded.written.get(path)
         if written is None or (mark is Mark.SECRET and not only_references(written)):
@@ -74,6 +76,8 @@ def _marked(value: object, schema: Schema, path: Path, named: Mapping[str, Schem
     schema = resolved(schema, named)
     if schema.get("x-secret"):
         yield from _secrets(value, path)
+    if schema.get("x-hidden"):
+        yield from _hidden(value, path)
     if "anyOf" in schema:
         for branch in meant(schema, value, named):
             yield from _marked(value, branch, path, named)
@@ -109,3 +113,13 @@ def _secrets(value: object, path: Path) -> Iterator[tuple[Path, Mark]]:
             for key, inner in value.items():
                 if isinstance(inner, str) and str(key).lower() in SECRET_HEADERS:
                     yield (*path, key), Mark.HEADER
+
+
+def _hidden(value: object, path: Path) -> Iterator[tuple[Path, Mark]]:
+    """A password that somebody wrote in place of its hash may be a number."""
+    match value:
+        case str() | int() | float():
+            yield path, Mark.HIDDEN
+        case dict():
+            for key, inner in value.items():
+                yield from _hidden(inner, (*path, key))

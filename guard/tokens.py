@@ -37,7 +37,7 @@ class TokenFile:
         """Whether `Authorization: Bearer …` carries one of the tokens. Raises `Unreadable`."""
         known = self._current()
         scheme, _, token = (authorization_header or "").partition(" ")
-        offered = _digest(token.strip().encode("utf-8", "surrogateescape"))
+        offered = digest_of(token.strip().encode("utf-8", "surrogateescape"))
         matches = [hmac.compare_digest(offered, each) for each in known]
         return scheme.lower() == "bearer" and any(matches)
 
@@ -47,7 +47,7 @@ class TokenFile:
             seen = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
             if seen == self._seen:
                 return self._digests
-            digests = tuple(_digest(token) for token in _read(self._path, status))
+            digests = tuple(digest_of(token) for token in _read(self._path, status))
         except OSError as error:
             raise Unreadable(f"{self._path}: {error.strerror or error}") from None
         settled = self._clock() - max(status.st_mtime, status.st_ctime) > SETTLED_SECONDS
@@ -83,5 +83,5 @@ def _read(path: Path, status: os.stat_result) -> list[bytes]:
     return tokens
 
 
-def _digest(token: bytes) -> bytes:
+def digest_of(token: bytes) -> bytes:
     return hashlib.sha256(token).digest()

@@ -2,6 +2,7 @@
 
 doors/       check, parse, answer; decide nothing
 sources.py   who may post
+accesses.py  who used the API, gathered for the journal
 alert.py     Alertmanager's webhook, version 4, as typed values
 entry.py     what the journal holds
 store/       the journal, the state and the outbox on disk: one transaction moves all three

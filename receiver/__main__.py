@@ -18,8 +18,11 @@ from aiohttp import web
 
 from guard import flags, listen
 from guard import log as logs
-from guard.configfile import InvalidConfig
+from guard.access import Access
+from guard.configfile import Fault, InvalidConfig
+from guard.webconfig import WebConfig
 from receiver import settings
+from receiver.accesses import Accesses
 from receiver.chaincheck import ChainCheck
 from receiver.channels import Channel
 from receiver.channels.action import Tally
@@ -93,6 +96,9 @@ def parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
         repeated=True,
         metavar="HOST:PORT",
     )
+    flag(
+        "--web.config.file", help="web.yml: TLS, users, tokens and roles; without one, for this machine", metavar="FILE"
+    )
     flag("--web.external-url", help="how people reach this receiver, for links", parse=external_url, metavar="URL")
     flag("--log.format", help="auto, text or json", default="auto", parse=flags.one_of(*logs.FORMATS))
     flag("--log.level", help="debug, info, warning or error", default="info", parse=flags.one_of(*logs.LEVELS))
@@ -106,7 +112,8 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os
     try:
         return listen.run(_serve(chosen, environ))
     except InvalidConfig as error:
-        return _said(f"the policy has {len(error.faults)} {'fault' if len(error.faults) == 1 else 'faults'}:\n{error}")
+        count = f"{len(error.faults)} {'fault' if len(error.faults) == 1 else 'faults'}"
+        return _said(f"the configuration has {count}:\n{error}")
     except (StoreUnusable, StoreFailed, listen.CannotListen) as error:
         return _said(str(error))
 
@@ -118,20 +125,46 @@ def _said(text: str) -> int:
 
 async def _serve(chosen: argparse.Namespace, environ: Mapping[str, str]) -> int:
     path = Path(chosen.config_file) if chosen.config_file else settings.EXAMPLE
-    first = settings.load(path, environ=environ)
+    first, web_config = _read(chosen, path, environ)
     store = open_sqlite(chosen.storage_url)
     try:
-        receiver = _Receiver(chosen, path=path, environ=environ, store=store)
+        receiver = _Receiver(chosen, path=path, environ=environ, store=store, web_config=web_config)
         await receiver.start(first)
         return await receiver.run()
     finally:
         await store.close()
 
 
+def _read(chosen: argparse.Namespace, path: Path, environ: Mapping[str, str]) -> tuple[Settings, WebConfig | None]:
+    """Raises InvalidConfig with the faults of both files."""
+    faults: list[Fault] = []
+    first: Settings | None = None
+    web_config: WebConfig | None = None
+    try:
+        first = settings.load(path, environ=environ)
+    except InvalidConfig as invalid:
+        faults += invalid.faults
+    try:
+        web_config = WebConfig(Path(chosen.web_config_file), environ=environ) if chosen.web_config_file else None
+    except InvalidConfig as invalid:
+        faults += invalid.faults
+    if faults or first is None:
+        raise InvalidConfig(faults)
+    return first, web_config
+
+
 class _Receiver:
     """The parts, and who knows whom."""
 
-    def __init__(self, chosen: argparse.Namespace, *, path: Path, environ: Mapping[str, str], store: Store) -> None:
+    def __init__(
+        self,
+        chosen: argparse.Namespace,
+        *,
+        path: Path,
+        environ: Mapping[str, str],
+        store: Store,
+        web_config: WebConfig | None,
+    ) -> None:
         self._chosen = chosen
         self._path = path
         self._environ = environ
@@ -154,7 +187,16 @@ class _Receiver:
             submit=self._runner.submit,
             known=lambda: self._runner.state,
         )
-        self._door = WebhookDoor(runner=self._runner, store=store, metrics=self._metrics, clock=self._clock)
+        self._web_config = web_config
+        self._access = Access(web_config)
+        self._accesses = Accesses(submit=self._runner.submit)
+        self._door = WebhookDoor(
+            runner=self._runner,
+            store=store,
+            metrics=self._metrics,
+            clock=self._clock,
+            on_use=self._accesses.note,
+        )
         self._slack_replies = SlackReplies(on_untold=self._metrics.untold.inc)
         self._slack = SlackDoor(
             doing=Doing(store=store, runner=self._runner),
@@ -191,6 +233,7 @@ class _Receiver:
         self._metrics.observe(self._runner, self._outbox)
         self._metrics.observe_reconciliation(self._reconciliation)
         self._metrics.observe_retention(self._retention)
+        self._metrics.observe_web_config(self._web_config)
         gc.freeze()
         gc.enable()
 
@@ -199,11 +242,14 @@ class _Receiver:
         deciding = asyncio.create_task(self._runner.run())
         self._outbox.start()
         self._reconciliation.start()
-        behind = [asyncio.create_task(each) for each in (self._retention.run(), self._chain.run())]
+        running = (self._retention.run(), self._chain.run(), self._accesses.run())
+        behind = [asyncio.create_task(each) for each in running]
         try:
             addresses = self._chosen.web_listen_address
             app, front = self._application(), Quick(self._door)
-            async with listen.listening(app, addresses, grace_seconds=DOORS_GRACE_SECONDS, front=front) as urls:
+            tls = None if self._web_config is None else self._web_config.server_context()
+            grace = DOORS_GRACE_SECONDS
+            async with listen.listening(app, addresses, grace_seconds=grace, front=front, tls=tls) as urls:
                 print(f"tocsin receiver: listening on {', '.join(urls)}", flush=True)  # noqa: T201
                 log.info(
                     "listening",
@@ -216,6 +262,9 @@ class _Receiver:
                 each.cancel()
             await self._slack_replies.close()
             await self._outbox.stop(grace_seconds=OUTBOX_GRACE_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._accesses.flush(), RUNNER_GRACE_SECONDS)
+            self._access.close()
             self._runner.stop()
             await asyncio.wait([deciding], timeout=RUNNER_GRACE_SECONDS)
             deciding.cancel()
@@ -254,7 +303,7 @@ class _Receiver:
             {name: channel for name, (_, channel) in self._channels.items()},
             {name: each.after.total_seconds() for name, each in fresh.policy.fallbacks.items()},
         )
-        self._door.sources = Sources(fresh.sources)
+        self._door.sources = Sources(fresh.sources, access=self._access)
         self._slack.replace_channels(fresh.channels)
         self._pagerduty.replace_channels(fresh.channels)
         self._reconciliation.replace_sources(fresh.sources or {})
@@ -333,6 +382,8 @@ class _Receiver:
             incident=IncidentPage(store=store, clock=clock),
             ack=AckDoor(store=store, runner=runner, doing=doing, links=self._links, clock=clock, metrics=self._metrics),
             metrics=self._metrics,
+            access=self._access,
+            on_use=self._accesses.note,
         )
 
 

@@ -37,6 +37,7 @@ from receiver.acting import act
 from receiver.actions import in_story
 from receiver.alert import Alert
 from receiver.entry import (
+    Accessed,
     Acknowledged,
     AlertsFetched,
     AlertsReceived,
@@ -108,8 +109,8 @@ def decide(state: State, entry: Entry, policy: Policy) -> Decision:
             tell_set_aside(ledger, entry.fact)
         case ChainBroken():
             tell_broken(ledger, entry.fact)
-        case JournalTrimmed():
-            pass  # a fact for who reads the journal
+        case JournalTrimmed() | Accessed():
+            pass  # facts for who reads the journal
         case Unreadable():
             raise Undecidable(entry.fact.problem)
         case _:

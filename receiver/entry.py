@@ -202,6 +202,24 @@ class ChainBroken(msgspec.Struct, frozen=True, tag="chain_broken"):
     problem: str
 
 
+class Access(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How often somebody used a door. Without a name: a login failed, of nobody whom we know."""
+
+    name: str
+    role: str
+    address: str
+    door: str
+    count: int
+    refused: int = 0  # of these
+
+
+class Accessed(msgspec.Struct, frozen=True, tag="accessed", omit_defaults=True):
+    """Who used the API, gathered for a while. It decides nothing; it is for whoever reads the journal."""
+
+    uses: tuple[Access, ...]
+    left_out: int = 0  # uses by others: there were too many to name
+
+
 class Unreadable(msgspec.Struct, frozen=True):
     """What the journal holds and this version cannot read. It has a place; nothing can be decided about it."""
 
@@ -223,6 +241,7 @@ _Tagged = (
     | Looked
     | JournalTrimmed
     | ChainBroken
+    | Accessed
 )
 Fact = AlertsReceived | _Tagged | Unreadable
 

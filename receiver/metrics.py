@@ -18,6 +18,8 @@ from prometheus_client import (
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from guard.doorkeeper import REASONS
+from guard.webconfig import WebConfig
 from receiver.clock import Clock
 from receiver.incident import SEVERITIES
 from receiver.message import Kind, Message
@@ -26,7 +28,13 @@ from receiver.reconcile import Reconciliation
 from receiver.retention import Retention
 from receiver.runner import Runner
 from receiver.spell import ACKNOWLEDGED, RESOLVED, Timed
-from receiver.standing import action_families, families_of, reconciliation_families, retention_families
+from receiver.standing import (
+    action_families,
+    families_of,
+    reconciliation_families,
+    retention_families,
+    web_config_families,
+)
 
 # Every word that a decision may count, so that each series is there at zero from the start.
 ALERT_OUTCOMES = (
@@ -68,7 +76,7 @@ COUNTED: Mapping[str, tuple[str, str]] = {
 }
 REFUSALS = (
     "not_json", "not_version_4", "wrong_type", "too_many_alerts", "too_large", "arriving", "slow", "unreadable",
-    "source", "not_loopback", "token_file", "unauthorized", "origin",
+    "source", "not_loopback", "token_file", "unauthorized", "role", "logins", "busy", "origin",
     "undecided", "alerts", "messages_owed", "store",
 )  # fmt: skip
 # What became of a use of a signed link.
@@ -131,6 +139,12 @@ class Metrics:
             "Webhooks that were not answered 200, by reason.",
             "reason",
             REFUSALS,
+        )
+        self.requests_refused = self._counter(
+            "tocsin_receiver_requests_refused_total",
+            "Requests at other doors that were refused for who asked, or how often, by reason.",
+            "reason",
+            REASONS,
         )
         self.webhook_seconds = Histogram(
             "tocsin_receiver_webhook_duration_seconds",
@@ -207,6 +221,9 @@ class Metrics:
         for each in timed:
             self.timed[each.what].labels(known_severity(each.severity)).observe(each.seconds)
 
+    def request_refused(self, reason: str) -> None:
+        self.requests_refused.labels(reason).inc()
+
     def chain_checked(self, *, intact: bool) -> None:
         self.chain_intact.set(1 if intact else 0)
 
@@ -220,6 +237,9 @@ class Metrics:
 
     def observe_reconciliation(self, reconciliation: Reconciliation) -> None:
         self.registry.register(_Running(lambda: reconciliation_families(reconciliation)))
+
+    def observe_web_config(self, web: WebConfig | None) -> None:
+        self.registry.register(_Running(lambda: web_config_families(web)))
 
     def observe_retention(self, retention: Retention) -> None:
         self.registry.register(_Running(lambda: retention_families(retention.taken)))

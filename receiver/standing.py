@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
+from guard.webconfig import WebConfig
 from receiver.audit import Audit
 from receiver.clock import Clock
 from receiver.incident import Status
@@ -176,6 +177,14 @@ def reconciliation_families(reconciliation: Reconciliation) -> Iterator[Metric]:
         news.add_metric([name], watcher.news)
         success.add_metric([name], watcher.last_success.timestamp() if watcher.last_success else 0.0)
     yield from (looks, failures, news, success)
+
+
+def web_config_families(web: WebConfig | None) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "tocsin_receiver_web_config_last_reload_successful",
+        "1 if the web configuration and its certificates were without a fault when they were last read.",
+        value=0 if web is not None and not web.successful else 1,
+    )
 
 
 def retention_families(taken: Taken) -> Iterator[Metric]:

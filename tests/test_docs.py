@@ -23,16 +23,19 @@ import pytest
 import yaml
 from aiohttp import web
 
+from exporter import doors as exporter_doors
 from exporter.collectors import COLLECTORS
 from exporter.control import Control, Plan
 from exporter.doors import Doors
 from exporter.metrics import Tally
 from exporter.registry import Registry
 from guard import configfile
+from guard.callers import Need
 from guard.configfile import Kind, schema
 from receiver.__main__ import parser as receiver_parser
 from receiver.chaincheck import ChainCheck
 from receiver.clock import SystemClock
+from receiver.doors import app as receiver_doors
 from receiver.doors.ack import AckDoor
 from receiver.doors.acts import Acts
 from receiver.doors.api import Api
@@ -55,6 +58,7 @@ from receiver.reconcile import Reconciliation
 from receiver.runner import Runner
 from receiver.store.sqlite import open_sqlite
 from tests import tidy
+from tests.guard.certificates import authority, signed
 from tests.pages import DOCS, PAGES, ROOT, anchors, broken_links, fenced, links, rows, section, text_of
 from tests.real.servers import receiver, until
 from tocsin import schemas
@@ -73,6 +77,7 @@ FLAGS_OF = {
     "audit list": "commands.md",
     "oncall": "commands.md",
     "statistics": "commands.md",
+    "token": "commands.md",
     "incident": "commands.md",
     **{f"incident {verb}": "commands.md" for verb in ("list", "show", *INCIDENT_ACTS)},
     "exporter": "exporter.md",
@@ -129,7 +134,7 @@ def test_every_flag_is_documented_with_its_default(command: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["up", "check", "fire", "incident", "audit", "oncall", "statistics", "exporter", "receiver"]
+    "command", ["up", "check", "fire", "incident", "audit", "oncall", "statistics", "token", "exporter", "receiver"]
 )
 def test_no_flag_is_documented_that_does_not_exist(command: str) -> None:
     page = FLAGS_OF.get(command, "commands.md")
@@ -171,6 +176,7 @@ def keys(form: Mapping[str, Any], definitions: Mapping[str, Any], path: str = ""
         ("receiver", "policy.md", "Every key"),
         ("topology", "policy.md", "topology.yml"),
         ("exporter", "exporter.md", "exporter.yml"),
+        ("web", "access.md", "Every key"),
     ],
 )
 def test_exactly_the_keys_of_a_configuration_file_are_documented(kind: str, page: str, heading: str) -> None:
@@ -329,6 +335,15 @@ def test_exactly_the_doors_of_the_exporter_are_documented() -> None:
     assert documented_doors("exporter.md") == doors_of(doors.application())
 
 
+@pytest.mark.parametrize(
+    ("heading", "needs"),
+    [("The receiver's doors", receiver_doors.NEEDS), ("The exporter's doors", exporter_doors.NEEDS)],
+)
+def test_what_each_door_needs_is_documented(heading: str, needs: Mapping[str, Need]) -> None:
+    documented = {door: row.strip(" |") for door, row in rows("access.md", heading).items()}
+    assert documented == {door: need.value for door, need in needs.items()}
+
+
 def test_exactly_the_collectors_that_there_are_are_documented() -> None:
     assert set(rows("exporter.md", "Collectors")) == {collector.name for collector in COLLECTORS}
 
@@ -391,10 +406,14 @@ EXAMPLES = list(configurations())
     ("kind", "block"), [(kind, block) for _, kind, block in EXAMPLES], ids=[e[0] for e in EXAMPLES]
 )
 def test_every_example_of_a_configuration_is_valid(kind: Kind[Any], block: str, tmp_path: Path) -> None:
-    for file in re.findall(r"_file: ([\w./-]+)", block):
+    real = {}
+    if "tls_server_config" in block:  # its files are looked into
+        pair = signed(tmp_path, authority(tmp_path), "localhost")
+        real = {"cert_file": pair.certificate.read_text(), "key_file": pair.key.read_text()}
+    for key, file in re.findall(r"(\w+_file): ([\w./-]+)", block):
         path = tmp_path / file
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("something")
+        path.write_text(real.get(key, "something"))
     environ = dict.fromkeys(re.findall(r"\$\{(\w+)\}", block), "something")
     configfile.read_text(block, str(tmp_path / f"{kind.name}.yml"), kind, environ=environ)
 

@@ -11,6 +11,7 @@ story.py      what people read about incidents: the list, and the whole path of 
 oncall.py     who is on call, and when
 statistics.py  how long people take, who is paged when, which alerts are noise
 layout.py     text on a terminal: cut, wrapped, times as people read them
+token.py      a new bearer token, and the line of web.yml that lets it in
 audit.py      what the journal holds, and whether its chain holds
 export.py     the journal as a file that anybody can check
 client.py     one request to a receiver

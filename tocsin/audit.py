@@ -25,6 +25,7 @@ from guard.printable import printable
 from receiver.alert import Alert
 from receiver.entry import (
     KINDS,
+    Accessed,
     AlertsFetched,
     AlertsReceived,
     ChainBroken,
@@ -216,8 +217,9 @@ def _list(journal: Journal, chosen: argparse.Namespace, *, out: TextIO) -> int:
 def _wanted(entry: Entry, chosen: argparse.Namespace) -> bool:
     fact = entry.fact
     about = {getattr(fact, name, None) for name in ("incident", "into", "merged")}
+    doers = {each.name for each in fact.uses} if isinstance(fact, Accessed) else {getattr(fact, "by", "")}
     return (
-        chosen.by in (None, getattr(fact, "by", ""))
+        (chosen.by is None or chosen.by in doers)
         and (chosen.incident is None or chosen.incident in about)
         and chosen.text.lower() in _line(fact).lower()
     )
@@ -273,10 +275,22 @@ def _what(fact: Fact) -> str:
         case JournalTrimmed():
             gone = f"took out the oldest {_entries(fact.entries)}, up to {fact.position}"
             return f"{gone}; the chain goes on from {fact.hash}"
+        case Accessed():
+            return _used(fact)
         case Unreadable():
             return f"{fact.kind}, {len(fact.body)} bytes, {fact.problem}"
         case _:
             return _deed(fact)
+
+
+def _used(fact: Accessed) -> str:
+    """Who used the API. All of them: whoever looks for a name must find it."""
+    told = [
+        f"{each.name or 'somebody'}{f' ({each.role})' if each.role else ''} from {each.address}: {each.door}"
+        f" {each.count}x" + (f", {each.refused} refused" if each.refused else "")
+        for each in fact.uses
+    ]
+    return "uses: " + "; ".join([*told, *([f"and {fact.left_out} by others"] if fact.left_out else [])])
 
 
 def _posted(fact: AlertsReceived) -> str:

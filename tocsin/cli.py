@@ -20,6 +20,7 @@ Tocsin goes behind Prometheus and Alertmanager: what they say becomes incidents 
   incident    list | show ID | ack ID | resolve ID | snooze ID 2h | note ID TEXT | assign | merge | split
   oncall      who is on call, who is next, and who is when; as a calendar too
   statistics  how long people take to answer, who is paged and when, which alerts are noise
+  token       a new token for a program or a person:  tocsin token deploy-bot --role=responder
   audit       verify | list: the journal's chain, and what the journal holds
 
   tocsin COMMAND --help tells more. Every flag is also an environment variable: TOCSIN_...
@@ -84,6 +85,10 @@ def _command(name: str, rest: Sequence[str], environ: Mapping[str, str]) -> int:
             from tocsin import statistics
 
             return statistics.main(rest, environ)
+        case "token":
+            from tocsin import token
+
+            return token.main(rest)
         case "audit":
             from tocsin import audit
 

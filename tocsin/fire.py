@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from guard import flags
 from receiver.alert import fingerprint_of
-from tocsin.client import DEFAULT_URL, Failed, ask
+from tocsin.client import DEFAULT_URL, Failed, ask, declare_login, login_of
 
 SOURCE = "fire"
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         default=DEFAULT_URL,
         environ=environ,
     )
-    flags.flag(command, "--token-file", help="file with the source's bearer token", metavar="FILE", environ=environ)
+    declare_login(command, environ)
     command.add_argument("--resolve", action="store_true", help="say that the alert is over")
     command.add_argument(
         "--annotation",
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     body = webhook(labels, dict(chosen.annotation), resolved=chosen.resolve, now=datetime.now(UTC))
     url = _door(chosen.url)
     try:
-        answer = ask(url, body=body, token_file=chosen.token_file)
+        answer = ask(url, body=body, login=login_of(chosen, command))
     except Failed as error:
         sys.stderr.write(f"tocsin fire: {error}\n")
         return 1

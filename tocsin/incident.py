@@ -20,7 +20,7 @@ from guard import flags
 from guard.printable import printable
 from receiver.incident import Status
 from receiver.policy.duration import parse_duration
-from tocsin.client import DEFAULT_URL, Failed, Refused, ask
+from tocsin.client import DEFAULT_URL, LOGIN_FLAGS, Failed, Refused, ask, declare_login, login_of
 from tocsin.layout import columns_of, moment, written
 from tocsin.story import list_of, story_of
 
@@ -44,11 +44,11 @@ def main(
     try:
         match chosen.verb:
             case "list":
-                document = ask(f"{base}?{_query(chosen)}")
+                document = ask(f"{base}?{_query(chosen)}", login=chosen.login)
                 text = list_of(document["incidents"], now=now, columns=columns)
                 text = text if document["incidents"] else _nothing(chosen)
             case "show":
-                document = ask(f"{base}/{quote(chosen.id, safe='')}")
+                document = ask(f"{base}/{quote(chosen.id, safe='')}", login=chosen.login)
                 text = story_of(document, now=now, columns=columns)
             case _:
                 return _act_on_all(base, chosen, out=out, err=err)
@@ -68,6 +68,7 @@ def main(
 def _chosen(arguments: Sequence[str], environ: Mapping[str, str]) -> Namespace:
     command = flags.command("tocsin incident", "What is open, and why; and what people do about it.")
     flags.flag(command, "--url", help="the receiver", default=DEFAULT_URL, environ=environ)
+    declare_login(command, environ)
     flags.flag(
         command, "--output", help="text or json", default="text", parse=flags.one_of("text", "json"), environ=environ
     )
@@ -78,6 +79,8 @@ def _chosen(arguments: Sequence[str], environ: Mapping[str, str]) -> Namespace:
         # People write these where they think of them.
         parser.add_argument("--output", choices=("text", "json"), default=SUPPRESS, help="text or json")
         parser.add_argument("--url", default=SUPPRESS, help="the receiver")
+        for login_flag, told in LOGIN_FLAGS.items():
+            parser.add_argument(login_flag, default=SUPPRESS, help=told)
         return parser
 
     listing = verb("list", "incidents, newest first")
@@ -98,7 +101,13 @@ def _chosen(arguments: Sequence[str], environ: Mapping[str, str]) -> Namespace:
         "split": verb("split", "take alerts out into an incident of their own"),
     }
     for name, parser in acts.items():
-        flags.flag(parser, "--by", help="who does it; absent: your login name", metavar="NAME", environ=environ)
+        flags.flag(
+            parser,
+            "--by",
+            help="who does it; absent: who --token-file or --user says, or your login name",
+            metavar="NAME",
+            environ=environ,
+        )
         if name in ("note", "split"):
             parser.add_argument("id", metavar="ID")
         else:
@@ -113,7 +122,8 @@ def _chosen(arguments: Sequence[str], environ: Mapping[str, str]) -> Namespace:
     chosen = command.parse_args(_sorted(arguments))
     if chosen.verb == "split" and bool(chosen.alerts) == (chosen.merged is not None):
         acts["split"].error("name either fingerprints of alerts or --merged=ID")
-    if chosen.verb in acts and chosen.by is None:
+    chosen.login = login_of(chosen, command)
+    if chosen.verb in acts and chosen.by is None and not chosen.login.says_who:
         chosen.by = _login_name(environ)
         if chosen.by is None:
             acts[chosen.verb].error("who are you? say --by=NAME, or set TOCSIN_BY")
@@ -190,7 +200,7 @@ def _act_on_all(base: str, chosen: Namespace, *, out: TextIO, err: TextIO) -> in
         identifier = identifiers.pop(0)
         url = f"{base}/{quote(identifier, safe='')}/{_DOORS.get(chosen.verb, chosen.verb)}"
         try:
-            incident = ask(url, body=_body(chosen), headers=_HEADERS)
+            incident = ask(url, body=_body(chosen), headers=_HEADERS, login=chosen.login)
             line = f"{incident['id']}: {_outcome(chosen, incident)}"
         except Refused as error:
             fail(identifier, f"answered {error.status}: {error.said.removeprefix(f'{identifier}: ')}")
@@ -224,13 +234,15 @@ def _body(chosen: Namespace) -> dict[str, object]:
             more = {"alerts": chosen.alerts}
         case _:
             more = {}
-    return {"by": chosen.by, **more}
+    return more if chosen.by is None else {"by": chosen.by, **more}
 
 
 def _outcome(chosen: Namespace, incident: Mapping[str, Any]) -> str:
     """What the receiver made of it, in a few words."""
     match chosen.verb:
-        case "ack" if incident["acknowledged_by"] not in (None, chosen.by):
+        case "ack" if chosen.by is None:
+            return f"{incident['acknowledged_by']} has it"
+        case "ack" if not _is(chosen.by, incident["acknowledged_by"] or chosen.by):
             return f"{incident['acknowledged_by']} has it already"
         case "ack":
             return f"{chosen.by} has it"
@@ -245,8 +257,14 @@ def _outcome(chosen: Namespace, incident: Mapping[str, Any]) -> str:
         case "merge":
             return f"merged into {chosen.into}"
         case _:
-            mine = (step["why"] for step in reversed(incident["timeline"]) if step["by"] == chosen.by)
+            steps = reversed(incident["timeline"])
+            mine = (step["why"] for step in steps if step["by"] != "tocsin" and _is(chosen.by, step["by"]))
             return f"split: {next(mine, 'done')}"  # which incident it opened, the receiver says
+
+
+def _is(by: str | None, who: str) -> bool:
+    """Whoever proved another name has it in brackets behind the one that was said."""
+    return by is None or who == by or who.startswith(f"{by} (")
 
 
 def _json(document: object) -> str:

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from guard import flags
 from guard.printable import printable
 from receiver.policy.windows import parse_moment, zone
-from tocsin.client import DEFAULT_URL, Failed, ask, ask_text
+from tocsin.client import DEFAULT_URL, Failed, ask, ask_text, declare_login, login_of
 from tocsin.layout import columns_of, moment, table
 
 OUTPUTS = ("text", "json", "ical")
@@ -35,11 +35,11 @@ def main(
     query = _query(chosen, now)
     try:
         if chosen.output == "ical":
-            text = ask_text(f"{base}/{quote(chosen.schedule, safe='')}.ics?{urlencode(query)}")
+            text = ask_text(f"{base}/{quote(chosen.schedule, safe='')}.ics?{urlencode(query)}", login=chosen.login)
         else:
             if chosen.schedule is not None:
                 query["schedule"] = chosen.schedule
-            document = ask(f"{base}?{urlencode(query)}")
+            document = ask(f"{base}?{urlencode(query)}", login=chosen.login)
             if chosen.output == "json":
                 text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
             else:
@@ -62,6 +62,7 @@ def _chosen(arguments: Sequence[str], environ: Mapping[str, str]) -> Namespace:
     ends.add_argument("--until", type=_moment, metavar="TIME", help="the shifts up to then")
     ends.add_argument("--days", type=_days, metavar="DAYS", help="the shifts of so many days")
     flags.flag(command, "--url", help="the receiver", default=DEFAULT_URL, environ=environ)
+    declare_login(command, environ)
     flags.flag(
         command,
         "--output",
@@ -74,6 +75,7 @@ def _chosen(arguments: Sequence[str], environ: Mapping[str, str]) -> Namespace:
     chosen = command.parse_args(arguments)
     if chosen.output == "ical" and chosen.schedule is None:
         command.error("a calendar is of one schedule: say which")
+    chosen.login = login_of(chosen, command)
     return chosen
 
 

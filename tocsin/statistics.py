@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from guard import flags
 from guard.printable import printable
-from tocsin.client import DEFAULT_URL, Failed, ask
+from tocsin.client import DEFAULT_URL, Failed, ask, declare_login, login_of
 from tocsin.layout import columns_of, lasting, moment, table, written
 
 OUTPUTS = ("text", "json")
@@ -28,7 +28,8 @@ def main(
     told = {"from": chosen.since, "to": chosen.until, "time_zone": chosen.time_zone}
     base = chosen.url.rstrip("/") + "/api/v1/statistics"
     try:
-        document = ask(f"{base}?{urlencode({key: value for key, value in told.items() if value is not None})}")
+        query = urlencode({key: value for key, value in told.items() if value is not None})
+        document = ask(f"{base}?{query}", login=chosen.login)
         if chosen.output == "json":
             text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
         else:
@@ -51,6 +52,7 @@ def _chosen(arguments: Sequence[str], environ: Mapping[str, str]) -> Namespace:
     command.add_argument("--to", dest="until", metavar="TIME", help="likewise; absent: now")
     command.add_argument("--time-zone", metavar="ZONE", help="whose hours of the day; absent: UTC")
     flags.flag(command, "--url", help="the receiver", default=DEFAULT_URL, environ=environ)
+    declare_login(command, environ)
     flags.flag(
         command,
         "--output",
@@ -60,7 +62,9 @@ def _chosen(arguments: Sequence[str], environ: Mapping[str, str]) -> Namespace:
         scope="statistics",
         environ=environ,
     )
-    return command.parse_args(arguments)
+    chosen = command.parse_args(arguments)
+    chosen.login = login_of(chosen, command)
+    return chosen
 
 
 # --- what people read --------------------------------------------------------------------------------------

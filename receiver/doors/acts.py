@@ -1,7 +1,8 @@
 """POST /api/v1/incidents/ID/...: what people do to an incident. 200 means: decided, on disk; this is the incident now.
 
 The door only appends, like every other; it learns the outcome by waiting until its own entry is decided and committed.
-409 means that the state of the incident does not allow it. It is only for this machine until there are roles.
+409 means that the state of the incident does not allow it. Who has proved who they are acts under that name: `by` may
+say another one, as a program does that acts for people, and then both are kept.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from guard.peers import is_loopback
+from guard.doorkeeper import caller_of
 from receiver.doors.answers import RETRY, answer, refuse
 from receiver.doors.doing import ACT_SECONDS_MAX, Doing, NotDone
 from receiver.entry import VIAS, Acknowledged, Act, Assigned, Merged, Noted, ResolvedByHand, Snoozed, Split
@@ -37,41 +38,41 @@ _NOT_BLANK = r"`str` matching regex '\\S'"  # as msgspec says it
 class Plain(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who acknowledges or resolves."""
 
-    by: _By
+    by: _By | None = None
 
 
 class Putting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who snoozes, and for how long. `for` is no name in Python."""
 
-    by: _By
     duration: str = msgspec.field(name="for")
+    by: _By | None = None
 
 
 class Writing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who notes what."""
 
-    by: _By
     text: _Text
+    by: _By | None = None
 
 
 class Giving(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who gives it to whom."""
 
-    by: _By
     to: _By
+    by: _By | None = None
 
 
 class Joining(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who says that it is the same trouble as which other incident."""
 
-    by: _By
     into: _Identifier
+    by: _By | None = None
 
 
 class Parting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who takes out which alerts, or what was once merged from which incident."""
 
-    by: _By
+    by: _By | None = None
     alerts: Annotated[list[_Identifier], Meta(min_length=1, max_length=SPLIT_ALERTS_MAX)] | None = None
     merged: _Identifier | None = None
 
@@ -86,11 +87,11 @@ class Acts:
 
     async def acknowledge(self, request: web.Request) -> web.Response:
         wanted = await self._read(request, Plain)
-        return await self._do(Acknowledged(_incident(request), wanted.by, _via(request)))
+        return await self._do(Acknowledged(_incident(request), _by(request, wanted), _via(request)))
 
     async def resolve(self, request: web.Request) -> web.Response:
         wanted = await self._read(request, Plain)
-        return await self._do(ResolvedByHand(_incident(request), wanted.by, _via(request)))
+        return await self._do(ResolvedByHand(_incident(request), _by(request, wanted), _via(request)))
 
     async def snooze(self, request: web.Request) -> web.Response:
         wanted = await self._read(request, Putting)
@@ -100,31 +101,31 @@ class Acts:
             refuse(400, f"for: found {wanted.duration!r:.80}, expected {error}")
         if not 1 <= duration.total_seconds() <= SNOOZE_SECONDS_MAX:
             refuse(400, f"for: found {wanted.duration!r:.80}, expected a duration from 1s to 30d")
-        return await self._do(Snoozed(_incident(request), wanted.by, duration, _via(request)))
+        return await self._do(Snoozed(_incident(request), _by(request, wanted), duration, _via(request)))
 
     async def note(self, request: web.Request) -> web.Response:
         wanted = await self._read(request, Writing)
-        return await self._do(Noted(_incident(request), wanted.by, wanted.text, _via(request)))
+        return await self._do(Noted(_incident(request), _by(request, wanted), wanted.text, _via(request)))
 
     async def assign(self, request: web.Request) -> web.Response:
         wanted = await self._read(request, Giving)
-        return await self._do(Assigned(_incident(request), wanted.by, wanted.to, _via(request)))
+        return await self._do(Assigned(_incident(request), _by(request, wanted), wanted.to, _via(request)))
 
     async def merge(self, request: web.Request) -> web.Response:
         wanted = await self._read(request, Joining)
-        return await self._do(Merged(_incident(request), wanted.by, wanted.into, _via(request)), other=wanted.into)
+        return await self._do(
+            Merged(_incident(request), _by(request, wanted), wanted.into, _via(request)), other=wanted.into
+        )
 
     async def split(self, request: web.Request) -> web.Response:
         wanted = await self._read(request, Parting)
         if (wanted.alerts is None) == (wanted.merged is None):
             refuse(400, "body: expected either `alerts` or `merged`")
         alerts = tuple(dict.fromkeys(wanted.alerts or ()))
-        act = Split(_incident(request), wanted.by, alerts, wanted.merged, _via(request))
+        act = Split(_incident(request), _by(request, wanted), alerts, wanted.merged, _via(request))
         return await self._do(act, other=wanted.merged)
 
     async def _read(self, request: web.Request, form: type[T]) -> T:
-        if not is_loopback(request.remote):
-            refuse(403, "only this machine may do this, until Tocsin knows roles")
         body = bytearray()
         try:
             async with asyncio.timeout(self._seconds_max):
@@ -153,6 +154,13 @@ class Acts:
 
 def _incident(request: web.Request) -> str:
     return request.match_info["id"]
+
+
+def _by(request: web.Request, wanted: T) -> str:
+    who = caller_of(request).as_who(wanted.by)
+    if not who:
+        refuse(400, "body: found no `by`, expected who does this: a token or a login would tell")
+    return who
 
 
 def _via(request: web.Request) -> str:

@@ -1,12 +1,16 @@
-"""The table of doors, and what holds for all of them."""
+"""The table of doors, what each needs of a caller, and what holds for all of them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from guard.access import Access
+from guard.callers import Need
+from guard.doorkeeper import Doorkeeper, Use, ignore_use
 from receiver.doors.ack import AckDoor
 from receiver.doors.acts import Acts
 from receiver.doors.answers import refuse
@@ -20,6 +24,38 @@ from receiver.doors.slack import SlackDoor
 from receiver.doors.statistics import StatisticsDoor
 from receiver.doors.webhook import BODY_BYTES_MAX, WebhookDoor
 from receiver.metrics import Metrics
+
+# A door that is not here is for admins; docs/access.md has the same table for people.
+NEEDS: Mapping[str, Need] = {
+    "POST /webhook/{source}": Need.SOURCE,
+    "GET /": Need.VIEWER,
+    "GET /api/v1/incidents": Need.VIEWER,
+    "GET /api/v1/incidents/{id}": Need.VIEWER,
+    "POST /api/v1/incidents/{id}/acknowledge": Need.RESPONDER,
+    "POST /api/v1/incidents/{id}/resolve": Need.RESPONDER,
+    "POST /api/v1/incidents/{id}/snooze": Need.RESPONDER,
+    "POST /api/v1/incidents/{id}/note": Need.RESPONDER,
+    "POST /api/v1/incidents/{id}/assign": Need.RESPONDER,
+    "POST /api/v1/incidents/{id}/merge": Need.RESPONDER,
+    "POST /api/v1/incidents/{id}/split": Need.RESPONDER,
+    "GET /api/v1/alerts": Need.VIEWER,
+    "GET /api/v1/deliveries": Need.VIEWER,
+    "GET /api/v1/oncall": Need.VIEWER,
+    "GET /api/v1/oncall/{schedule}.ics": Need.VIEWER,
+    "GET /api/v1/statistics": Need.VIEWER,
+    "GET /api/v1/status": Need.VIEWER,
+    "GET /metrics": Need.VIEWER,
+    "GET /health/detailed": Need.VIEWER,
+    "GET /health": Need.NOTHING,
+    "GET /-/healthy": Need.NOTHING,
+    "GET /-/ready": Need.NOTHING,
+    "POST /-/reload": Need.ADMIN,
+    "GET /incidents/{id}": Need.VIEWER,
+    "GET /ack/{token}": Need.SIGNATURE,
+    "POST /ack/{token}": Need.SIGNATURE,
+    "POST /slack/interactions": Need.SIGNATURE,
+    "POST /pagerduty/webhook": Need.SIGNATURE,
+}
 
 
 def application(
@@ -36,7 +72,10 @@ def application(
     ack: AckDoor,
     statistics: StatisticsDoor,
     metrics: Metrics,
+    access: Access | None = None,
+    on_use: Callable[[Use], None] = ignore_use,
 ) -> web.Application:
+    """Without `access` only this machine is served."""
     app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[_only_own_origin(metrics)])
     app.add_routes(
         [
@@ -70,6 +109,8 @@ def application(
             web.post("/ack/{token}", ack.post),
         ]
     )
+    keeper = Doorkeeper(access or Access(None), NEEDS, on_refused=metrics.request_refused, on_use=on_use)
+    keeper.guard(app)
     return app
 
 

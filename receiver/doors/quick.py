@@ -16,7 +16,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
@@ -24,6 +24,7 @@ from typing import cast
 
 import msgspec
 
+from guard.access import Approach, Unverified
 from guard.listen import KEEPALIVE_SECONDS
 from receiver.doors.webhook import BODY_BYTES_MAX, Accepted, Outcome, Refused, WebhookDoor
 
@@ -145,6 +146,8 @@ class _Connection(asyncio.Protocol):
         self._left = left
         self._loop = asyncio.get_running_loop()
         self._remote: str | None = None
+        self._certificate: Mapping[str, object] | None = None  # that TLS has verified
+        self._speaks_tls = False
         self._unread = b""
         self._arriving: _Arriving | None = None  # the body of the request in progress
         self._waiting = False  # for the outcome of the request in progress
@@ -161,6 +164,8 @@ class _Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but its class
         peer = transport.get_extra_info("peername")
         self._remote = str(peer[0]) if peer else None
+        self._certificate = transport.get_extra_info("peercert") or None
+        self._speaks_tls = transport.get_extra_info("sslcontext") is not None
         self._idle_since = self._loop.time()
         self._made(self)
 
@@ -178,9 +183,9 @@ class _Connection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def eof_received(self) -> bool:
-        """What was asked is still answered."""
+        """What was asked is still answered; TLS knows no half of a connection."""
         self._half_closed = True
-        return self._waiting or self._writing_paused
+        return (self._waiting or self._writing_paused) and not self._speaks_tls
 
     def pause_writing(self) -> None:
         self._writing_paused = True
@@ -242,8 +247,11 @@ class _Connection(asyncio.Protocol):
         size = head.body_bytes
         whole = len(unread) >= end + size
         try:
-            self._door.admit(head.source, remote=self._remote, authorization=head.authorization)
+            self._door.admit(head.source, Approach(self._remote, head.authorization, self._certificate))
             self._door.reserve(size)
+        except Unverified:  # a password that comes for the first time
+            self._hand_over()
+            return False
         except Refused as refusal:
             if not whole:
                 self._hand_over()

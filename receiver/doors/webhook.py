@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from asyncio import Future
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import perf_counter
 
 import msgspec
 from aiohttp import web
 
+from guard.access import Approach
+from guard.doorkeeper import Use, approach_of, ignore_use
 from receiver.alert import InvalidPayload, parse
 from receiver.clock import Clock
 from receiver.doors.answers import answer, refuse
@@ -27,13 +29,14 @@ from receiver.store import SetAside, Store, StoreFailed
 
 log = logging.getLogger("tocsin.receiver")
 
+DOOR = "POST /webhook/{source}"
 # 20,000 alerts are about 15 MB.
 BODY_BYTES_MAX = 64 * 1024 * 1024
 SET_ASIDE_BYTES_MAX = 64 * 1024
 ARRIVING_BYTES_MAX = 512 * 1024 * 1024
 # Alertmanager's next peer begins to send after 15 seconds; a sender that needs longer for a body is in trouble.
 BODY_SECONDS_MAX = 15.0
-_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "5"}}
+_RETRY = {503: {"Retry-After": "5"}}
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -46,10 +49,10 @@ class Accepted(msgspec.Struct, frozen=True):
 class Refused(Exception):
     """It is not taken. `reason` is a bounded word for the metric; the text is for the sender."""
 
-    def __init__(self, status: int, reason: str, text: str) -> None:
+    def __init__(self, status: int, reason: str, text: str, headers: Mapping[str, str] | None = None) -> None:
         self.status = status
         self.reason = reason
-        self.headers = _HEADERS.get(status, {})
+        self.headers = headers or _RETRY.get(status, {})
         super().__init__(text)
 
 
@@ -69,12 +72,14 @@ class WebhookDoor:
         clock: Clock,
         body_seconds_max: float = BODY_SECONDS_MAX,
         arriving_bytes_max: int = ARRIVING_BYTES_MAX,
+        on_use: Callable[[Use], None] = ignore_use,
     ) -> None:
         self._runner = runner
         self._store = store
         self.sources = Sources({})  # nobody, until a policy says who
         self._metrics = metrics
         self._clock = clock
+        self._on_use = on_use
         self.body_seconds_max = body_seconds_max
         self._arriving_bytes_max = arriving_bytes_max
         self.arriving_bytes = 0  # of bodies that are not whole yet
@@ -90,13 +95,27 @@ class WebhookDoor:
         """It is answered with this refusal."""
         self._metrics.webhooks_refused.labels(refusal.reason).inc()
 
-    def admit(self, source: str, *, remote: str | None, authorization: str | None) -> None:
-        """Before a byte of the body is read. Raises Refused."""
+    def admit(self, source: str, approach: Approach) -> None:
+        """Before a byte of the body is read. Raises Refused; and Unverified where a password comes for the first time:
+        that takes longer, and `admit_slowly` answers."""
         try:
-            self.sources.admit(source, remote=remote, authorization=authorization)
+            self.sources.admit(source, approach)
         except Unwelcome as error:
-            raise Refused(error.status, error.reason, str(error)) from None
+            raise self._turned_away(error, approach) from None
         self.check_load()
+
+    async def admit_slowly(self, source: str, approach: Approach) -> None:
+        """The same. Raises Refused."""
+        try:
+            await self.sources.admit_slowly(source, approach)
+        except Unwelcome as error:
+            raise self._turned_away(error, approach) from None
+        self.check_load()
+
+    def _turned_away(self, error: Unwelcome, approach: Approach) -> Refused:
+        if error.login:
+            self._on_use(Use(error.name, None, approach.remote or "", DOOR, refused=True))
+        return Refused(error.status, error.reason, str(error), error.headers)
 
     def check_load(self) -> None:
         """Again when a body that came in pieces is whole: those that came at the same time may have been too much.
@@ -161,7 +180,7 @@ class WebhookDoor:
         self.came()
         source = request.match_info["source"]
         try:
-            self.admit(source, remote=request.remote, authorization=request.headers.get("Authorization"))
+            await self.admit_slowly(source, approach_of(request))
             body = await self._body(request)
             self.check_load()
             outcome = await self._taken(source, body, began)

@@ -41,7 +41,7 @@ class SourceFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who may post webhooks, at a door of its own: /webhook/NAME."""
 
     token_file: Annotated[
-        str | None, Meta(description="file with the bearer token; without one only loopback may post")
+        str | None, Meta(description="file with the bearer token; without one loopback, or a token of web.yml")
     ] = None
     alertmanager_url: Annotated[
         str | None,
@@ -225,7 +225,8 @@ class ReceiverFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The policy of Tocsin's receiver: who may post, who is told, and when."""
 
     sources: Annotated[
-        dict[Name, SourceFile] | None, Meta(description="absent: any name may post, from loopback only")
+        dict[Name, SourceFile] | None,
+        Meta(description="absent: any name, from loopback or with a token of web.yml"),
     ] = None
     routes: Annotated[list[RouteFile], Meta(description="first match wins")] = msgspec.field(default_factory=list)
     escalations: dict[Name, EscalationFile] = msgspec.field(default_factory=dict)

@@ -22,6 +22,7 @@ from exporter.metrics import Tally
 from exporter.outcome import Reason
 from exporter.registry import Registry
 from exporter.roles import Itself, System
+from guard.access import Access
 from guard.listen import listening, parse_address
 
 T = TypeVar("T")
@@ -111,6 +112,7 @@ async def running(
     load: Callable[[], Plan] | None = None,
     requests_max: int = 40,
     timeout_seconds: float = PATIENT,
+    access: Access | None = None,
 ) -> AsyncIterator[Running]:
     tally = Tally(started_at=0.0)
     registry = Registry((), failed=tally.failed, quarantined=tally.quarantine)
@@ -129,6 +131,7 @@ async def running(
         tally=tally,
         requests_max=requests_max,
         timeout_offset_seconds=0.0,
+        access=access,
     )
     addresses = [parse_address("127.0.0.1:0")]
     async with (

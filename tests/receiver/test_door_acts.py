@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import make_mocked_request
 
-from receiver.doors.acts import ACT_BYTES_MAX, SPLIT_ALERTS_MAX, Acts
-from receiver.doors.doing import Doing
+from receiver.doors.acts import ACT_BYTES_MAX, SPLIT_ALERTS_MAX
 from receiver.entry import VIAS
 from tests.receiver.builders import webhook
+from tests.receiver.elsewhere import elsewhere
 from tests.receiver.world import World, receiver, run
 
 
@@ -147,44 +143,16 @@ def test_a_header_that_is_there_twice_hides_nothing(tmp_path: Path) -> None:
     run(test())
 
 
-class From(asyncio.Transport):
-    """A connection from there."""
-
-    def __init__(self, address: str) -> None:
-        super().__init__({"peername": (address, 50_000)})
-
-
-class Body:
-    """What arrives on it, all at once."""
-
-    def __init__(self, **body: object) -> None:
-        self._body = json.dumps(body).encode()
-
-    async def iter_chunked(self, _: int) -> AsyncIterator[bytes]:
-        yield self._body
-
-
 VERBS = ("acknowledge", "resolve", "snooze", "note", "assign", "merge", "split")
-
-
-async def noted_from(world: World, address: str, verb: str) -> int:
-    """The status of a request with the body of a note; with any other act its refusal would be a 400."""
-    acts = Acts(doing=Doing(store=world.disk, runner=world.runner))  # type: ignore[arg-type]
-    note = Body(by="ana", text="a disk")
-    match = {"id": await opened(world)}
-    request = make_mocked_request("POST", "/", match_info=match, transport=From(address), payload=note)
-    try:
-        return int((await getattr(acts, verb)(request)).status)
-    except web.HTTPException as refused:
-        return refused.status
 
 
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("address", ["192.0.2.7", "2001:db8::7", "::ffff:192.0.2.7"])
 def test_another_machine_may_do_nothing(tmp_path: Path, verb: str, address: str) -> None:
     async def test() -> None:
-        async with receiver(tmp_path) as world:
-            assert await noted_from(world, address, verb) == 403
+        async with receiver(tmp_path) as world, elsewhere(world, address) as ask:
+            found = await ask("POST", f"/api/v1/incidents/{await opened(world)}/{verb}", body=b'{"by": "ana"}')
+            assert found.status == 403
             assert world.runner.position == 3  # the policy, the webhook, its delivery
 
     run(test())
@@ -193,7 +161,9 @@ def test_another_machine_may_do_nothing(tmp_path: Path, verb: str, address: str)
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"])
 def test_this_machine_may(tmp_path: Path, address: str) -> None:
     async def test() -> None:
-        async with receiver(tmp_path) as world:
-            assert await noted_from(world, address, "note") == 200
+        async with receiver(tmp_path) as world, elsewhere(world, address) as ask:
+            note = b'{"by": "ana", "text": "a disk"}'
+            found = await ask("POST", f"/api/v1/incidents/{await opened(world)}/note", body=note)
+            assert found.status == 200
 
     run(test())

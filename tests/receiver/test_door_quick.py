@@ -16,6 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from guard import listen
+from guard.access import Approach
 from receiver.doors.quick import AHEAD_BYTES_MAX, HEAD_BYTES_MAX, Quick, read_head
 from receiver.sources import Sources
 from tests.receiver.builders import SURELY, named, webhook
@@ -348,7 +349,7 @@ def test_a_sender_that_vanishes_loses_nothing_that_was_whole_and_holds_no_room(t
 class Mistaken(Sources):
     """A door-keeper with a fault."""
 
-    def admit(self, name: str, *, remote: str | None, authorization: str | None) -> None:
+    def _has_own_token(self, name: str, approach: Approach) -> bool:
         raise ZeroDivisionError("secret")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from guard.doorkeeper import REASONS
 from receiver.metrics import ALERT_OUTCOMES, COUNTED, LINK_OUTCOMES, REFUSALS
 from tests.receiver.builders import named, webhook
 from tests.receiver.world import POLICY, receiver, run
@@ -39,7 +40,9 @@ def test_every_metric_is_documented_with_its_type_and_labels_and_nothing_else_is
 
 
 def test_every_reason_and_every_outcome_is_documented() -> None:
-    assert sorted(name for name, _ in REASON.findall(PAGE)) == sorted(REFUSALS)
+    webhooks, _, requests = PAGE.partition("## What an alert")[0].partition("## Why a request was refused")
+    assert sorted(name for name, _ in REASON.findall(webhooks)) == sorted(REFUSALS)
+    assert sorted(name for name, _ in REASON.findall(requests)) == sorted(REASONS)
     assert sorted(OUTCOME.findall(PAGE.partition("## What an alert")[2])) == sorted(ALERT_OUTCOMES)
 
 

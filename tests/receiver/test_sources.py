@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from guard.access import Approach
 from guard.peers import is_loopback
 from receiver.policy.file import SourceFile
 from receiver.sources import Sources, Unwelcome
@@ -14,7 +15,7 @@ from receiver.sources import Sources, Unwelcome
 
 def turned_away(sources: Sources, name: str, *, remote: str = "127.0.0.1", authorization: str | None = None) -> str:
     with pytest.raises(Unwelcome) as raised:
-        sources.admit(name, remote=remote, authorization=authorization)
+        sources.admit(name, Approach(remote, authorization))
     return f"{raised.value.status} {raised.value.reason}"
 
 
@@ -55,8 +56,8 @@ def test_only_this_machine_is_loopback(remote: str | None, loopback: bool) -> No
 
 def test_without_sources_any_name_may_post_from_this_machine() -> None:
     sources = Sources(None)
-    sources.admit("anything.at-all_1", remote="127.0.0.1", authorization=None)
-    sources.admit("x", remote="::ffff:127.0.0.1", authorization=None)
+    sources.admit("anything.at-all_1", Approach("127.0.0.1", None))
+    sources.admit("x", Approach("::ffff:127.0.0.1", None))
     assert turned_away(sources, "x", remote="10.0.0.1") == "403 not_loopback"
     assert turned_away(sources, "x", remote="::ffff:10.0.0.1") == "403 not_loopback"
 
@@ -71,7 +72,7 @@ def test_an_empty_list_of_sources_lets_nobody_in() -> None:
 
 
 def test_a_token_lets_in_from_anywhere_and_nothing_else_does(sources: Sources) -> None:
-    sources.admit("eu1", remote="10.0.0.1", authorization="Bearer one")
+    sources.admit("eu1", Approach("10.0.0.1", "Bearer one"))
     assert turned_away(sources, "eu1") == "401 unauthorized"
     assert turned_away(sources, "eu1", authorization="Bearer two") == "401 unauthorized"
     assert turned_away(sources, "eu1", authorization="Basic one") == "401 unauthorized"
@@ -79,13 +80,13 @@ def test_a_token_lets_in_from_anywhere_and_nothing_else_does(sources: Sources) -
 
 
 def test_a_source_without_a_token_is_for_this_machine_whatever_it_brings(sources: Sources) -> None:
-    sources.admit("here", remote="127.0.0.1", authorization=None)
+    sources.admit("here", Approach("127.0.0.1", None))
     assert turned_away(sources, "here", remote="10.0.0.1", authorization="Bearer one") == "403 not_loopback"
 
 
 def test_a_token_is_changed_without_a_restart(sources: Sources, token: Path) -> None:
     token.write_text("new-token\n")
-    sources.admit("eu1", remote="10.0.0.1", authorization="Bearer new-token")
+    sources.admit("eu1", Approach("10.0.0.1", "Bearer new-token"))
     assert turned_away(sources, "eu1", authorization="Bearer one") == "401 unauthorized"
 
 

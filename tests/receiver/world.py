@@ -20,8 +20,11 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from guard.access import Access
 from guard.listen import listening, parse_address
+from guard.webconfig import WebConfig
 from receiver import settings
+from receiver.accesses import Accesses
 from receiver.chaincheck import ChainCheck
 from receiver.channels import Channel
 from receiver.channels.action import Tally
@@ -136,6 +139,7 @@ class World:
     chain: ChainCheck
     retention: Retention
     links: Links
+    accesses: Accesses
 
     async def post(self, body: bytes, *, source: str = "am", **headers: str) -> tuple[int, Any]:
         return await self.ask("POST", f"/webhook/{source}", data=io.BytesIO(body), headers=headers)
@@ -185,8 +189,14 @@ async def receiver(
     acts: Mapping[str, Any] = MappingProxyType({}),
     decider: Mapping[str, Any] = MappingProxyType({}),
     arriving: Mapping[str, Any] = MappingProxyType({}),
+    web_config: str | None = None,
 ) -> AsyncIterator[World]:
+    """`web_config` is the text of a web.yml."""
     (folder / "receiver.yml").write_text(policy)
+    guarded: WebConfig | None = None
+    if web_config is not None:
+        (folder / "web.yml").write_text(web_config)
+        guarded = WebConfig(folder / "web.yml", environ={})
     loaded = settings.load(folder / "receiver.yml", environ={})
     store = open_sqlite(folder / "data" / "receiver.db")
     disk = FullDisk(store)
@@ -202,6 +212,7 @@ async def receiver(
             acts=acts,
             decider=decider,
             arriving=arriving,
+            web_config=guarded,
         ) as world:
             yield world
     finally:
@@ -221,6 +232,7 @@ async def _running(
     acts: Mapping[str, Any],
     decider: Mapping[str, Any],
     arriving: Mapping[str, Any],
+    web_config: WebConfig | None,
 ) -> AsyncIterator[World]:
     clock = SystemClock()
     metrics = Metrics(clock=clock)
@@ -252,8 +264,10 @@ async def _running(
         known=lambda: runner.state,
     )
     retention = Retention(store, submit=report, clock=clock, keep=lambda: Keep.of(loaded.retention))
-    door = WebhookDoor(runner=runner, store=store, metrics=metrics, clock=clock, **limits)
-    door.sources = Sources(loaded.sources)
+    access = Access(web_config)
+    accesses = Accesses(submit=report)
+    door = WebhookDoor(runner=runner, store=store, metrics=metrics, clock=clock, on_use=accesses.note, **limits)
+    door.sources = Sources(loaded.sources, access=access)
     doing = Doing(store=store, runner=runner, **acts)
     replies = SlackReplies(on_untold=metrics.untold.inc)
     slack = SlackDoor(
@@ -288,6 +302,7 @@ async def _running(
     metrics.observe_reconciliation(reconciliation)
     metrics.observe_retention(retention)
     doing = Doing(store=store, runner=runner, **acts)
+    metrics.observe_web_config(web_config)
     app = application(
         webhook=door,
         api=Api(
@@ -309,22 +324,26 @@ async def _running(
         incident=IncidentPage(store=store, clock=clock),
         ack=AckDoor(store=store, runner=runner, doing=doing, links=links, clock=clock, metrics=metrics),
         metrics=metrics,
+        access=access,
+        on_use=accesses.note,
     )
+    tls = None if web_config is None else web_config.server_context()
     deciding = asyncio.create_task(runner.run())
     outbox.start()
     reconciliation.start()
     try:
         async with (
-            listening(app, [parse_address("127.0.0.1:0")], grace_seconds=1.0, front=Quick(door)) as (url,),
+            listening(app, [parse_address("127.0.0.1:0")], grace_seconds=1.0, front=Quick(door), tls=tls) as (url,),
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=SURELY)) as client,
         ):
-            yield World(url, client, disk, runner, outbox, metrics, known, door, app, chain, retention, links)
+            yield World(url, client, disk, runner, outbox, metrics, known, door, app, chain, retention, links, accesses)
     finally:
         disk.full = False
         disk.committing.set()
         await replies.close()
         await reconciliation.stop()
         await outbox.stop(grace_seconds=1.0)
+        access.close()
         runner.stop()
         await deciding
 

@@ -17,6 +17,8 @@ import pytest
 
 from receiver.alert import Alert
 from receiver.entry import (
+    Access,
+    Accessed,
     AlertsFetched,
     ChainBroken,
     EntriesSetAside,
@@ -71,6 +73,19 @@ ASKED: tuple[tuple[Fact, str], ...] = (
     (
         ChainBroken(2, "entry 3 is missing (the next one is 4)"),
         "tocsin: found that the chain holds up to entry 2 only: entry 3 is missing (the next one is 4)",
+    ),
+    (
+        Accessed(
+            (
+                Access("", "", "192.0.2.7", "GET /", 2, 2),
+                Access("cleo", "viewer", "192.0.2.8", "GET /api/v1/alerts", 3),
+            ),
+            left_out=5,
+        ),
+        (
+            "tocsin: uses: somebody from 192.0.2.7: GET / 2x, 2 refused; cleo (viewer) from 192.0.2.8: GET"
+            " /api/v1/alerts 3x; and 5 by others"
+        ),
     ),
     (AlertsFetched("eu1", "team.a", "{}:{}", ()), "eu1: was asked for the whole group {}:{}, 0 alerts: none"),
 )
