@@ -74,7 +74,6 @@ class _Data(msgspec.Struct):
     id: str = ""
     type: str = ""
     incident_key: str | None = None
-    title: str | None = None
     assignees: list[_Reference] | None = None
     incident: _Reference | None = None
     content: str | None = None
@@ -195,7 +194,8 @@ class PagerDutyDoor:
 
     def _which(self, data: _Data, channels: frozenset[str]) -> str | None:
         """Our incident: by its key; a note has none, and is found by what was learned from the events before it, or by
-        our name at the beginning of its incident's title."""
+        our name at the beginning of its incident's title. A title is enough for a note, and for nothing else: anybody
+        may call an incident as they like."""
         reference = data.incident.id if data.incident is not None else data.id
         if data.incident_key:
             match = re.fullmatch(f"{re.escape(self._known().journal)}-({_IDENTIFIER})", data.incident_key)
@@ -204,8 +204,7 @@ class PagerDutyDoor:
             return None if match is None else match[1]
         if reference in self._ours:
             return self._ours[reference]
-        title = data.title if data.incident is None else data.incident.summary
-        named = _TITLE.match(title or "")
+        named = None if data.incident is None else _TITLE.match(data.incident.summary or "")
         incident = None if named is None else self._incident(named[1])
         return None if incident is None or channels.isdisjoint(incident.told) else incident.id
 

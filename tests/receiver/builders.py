@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import random
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from receiver.incident import AlertRecord, Group, Incident, Status
@@ -66,6 +67,18 @@ def document(alerts: Sequence[object] | None = None, **changes: object) -> dict[
 
 def webhook(alerts: Sequence[object] | None = None, **changes: object) -> bytes:
     return json.dumps(document(alerts, **changes)).encode() + b"\n"
+
+
+def broken(body: bytes, chance: random.Random, *, count: int) -> Iterator[bytes]:
+    """The body, each time with some of it changed, doubled, cut or taken out."""
+    for _ in range(count):
+        changed = bytearray(body)
+        for _ in range(chance.randrange(1, 4)):
+            begin = chance.randrange(len(changed) + 1)
+            end = min(len(changed), begin + chance.choice([0, 1, 1, 3, 20, 200]))
+            few = bytes(chance.choice(b'"{}[]:,0aT-1 \\\x00\xff') for _ in range(chance.randrange(4)))
+            changed[begin:end] = chance.choice([few, bytes(changed[begin:end]) * 2, b"null", b""])
+        yield bytes(changed)
 
 
 def message(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,7 +21,7 @@ from receiver.doors.naming import by_display_name
 from receiver.doors.signed import BODY_BYTES_MAX
 from receiver.policy.channelfile import PagerDutyFile
 from tests.receiver import pagerdutysink
-from tests.receiver.builders import named, webhook
+from tests.receiver.builders import broken, named, webhook
 from tests.receiver.pagerdutysays import INTEGRATION, PATH, SERVICE, WEBHOOK_SECRET, Signed, event, signed, user
 from tests.receiver.pagerdutysink import ROUTING_KEY, PagerDutySink
 from tests.receiver.provider import serving
@@ -174,10 +175,13 @@ def test_a_note_finds_its_incident_by_what_was_learned_or_by_the_title(tmp_path:
             assert await pagerduty.says("annotated", content="of nothing", title="T-999 gone") == 200
             secrets = ("0ther",)  # that account was never told of it
             assert await pagerduty.says("annotated", content="a stranger", title=f"{name} x", secrets=secrets) == 200
+            for act in ("acknowledged", "resolved"):  # a title is not enough for these
+                assert await pagerduty.says(act, key=None, title=f"{name} Down") == 200
+            assert (await pagerduty.incident())["status"] == "open"
             assert await pagerduty.says("triggered") == 200
             assert await pagerduty.says("annotated", content="learned", title="renamed") == 200
             assert [why for _, _, why in await pagerduty.acts()] == ["by title", "learned"]
-            assert await pagerduty.outcomes() == {"done": 2.0, "unknown": 3.0, "ignored": 1.0}
+            assert await pagerduty.outcomes() == {"done": 2.0, "unknown": 5.0, "ignored": 1.0}
 
     run(test())
 
@@ -367,6 +371,22 @@ def test_a_body_of_anything(tmp_path: Path, body: bytes, status: int) -> None:
         async with desk(tmp_path) as pagerduty:
             assert await pagerduty.send(signed(None, body=body)) == status
             assert (await pagerduty.incident())["status"] == "open"
+
+    run(test())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_bodies_that_are_broken_anywhere_are_answered_and_never_with_a_mistake_of_ours(
+    tmp_path: Path, seed: int
+) -> None:
+    async def test() -> None:
+        async with desk(tmp_path) as pagerduty:
+            whole = signed(event("annotated", key=pagerduty.key, agent=ANA, content="a disk")).body
+            for body in broken(whole, random.Random(seed), count=60):
+                assert await pagerduty.send(signed(None, body=body)) in (200, 400)
+            assert (await pagerduty.incident())["status"] == "open"
+            assert await pagerduty.says("acknowledged") == 200
+            assert (await pagerduty.incident())["status"] == "acknowledged"
 
     run(test())
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import random
 import re
 import time
 from collections.abc import AsyncIterator
@@ -11,6 +13,7 @@ from datetime import datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_plus
 
 import pytest
 from hypothesis import given, settings
@@ -22,7 +25,7 @@ from receiver.doors.naming import by_member
 from receiver.doors.signed import BODY_BYTES_MAX, Lately
 from receiver.policy.channelfile import SlackFile
 from receiver.pressed import Button, Pressed, read
-from tests.receiver.builders import named, webhook
+from tests.receiver.builders import broken, named, webhook
 from tests.receiver.provider import Reply, serving
 from tests.receiver.slackpress import ANA, PATH, SIGNING_SECRET, STRANGER, Person, Signed, payload, pressed, signed
 from tests.receiver.slacksink import TOKEN, Posted, SlackSink
@@ -30,6 +33,7 @@ from tests.receiver.world import World, receiver, run
 from tests.stories.story import policy_from
 
 OTHER_SECRET = "0ther5ecret"
+PUNCTUATION = '{}[]",:/#'
 
 
 def policy(sink: SlackSink, folder: Path) -> str:
@@ -493,6 +497,23 @@ def test_so_many_replies_wait_and_no_more(tmp_path: Path) -> None:
         assert len(untold) == 3
         assert sink.whispered == ["&lt;!channel&gt; &amp; so on\\n"] * WAITING_MAX
         assert sink.faults == []
+
+    run(test())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_bodies_that_are_broken_anywhere_are_answered_and_never_with_a_mistake_of_ours(
+    tmp_path: Path, seed: int
+) -> None:
+    async def test() -> None:
+        async with chat(tmp_path) as slack:
+            document = pressed(slack.posted, "Snooze", option="for 1 hour", reply_to=slack.sink.url)
+            plain = f"payload={quote_plus(json.dumps(document), safe=PUNCTUATION)}".encode()
+            for body in broken(plain, random.Random(seed), count=60):
+                assert await slack.send(signed(None, form=body)) in (200, 400, 409)
+            assert (await slack.incident())["status"] in ("open", "snoozed")
+            assert await slack.press("Acknowledge") == 200
+            assert (await slack.incident())["status"] == "acknowledged"
 
     run(test())
 
