@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
+from receiver.policy.channelfile import PagerDutyFile, SlackFile
 from receiver.policy.file import ReceiverFile
 from receiver.policy.freeze import policy_of
 from receiver.policy.matcher import Matcher
 from receiver.policy.overlap import Together, allows, at_odds, values_of
-from receiver.policy.policy import Call, Policy, Route, Schedule, Stage, Window
+from receiver.policy.policy import Call, Contact, Policy, Route, Schedule, Stage, Window
 from receiver.policy.schedulechecks import in_words, uncovered
 from receiver.policy.shapes import Path, Told
 
@@ -150,8 +151,9 @@ def _unused(file: ReceiverFile, policy: Policy) -> Iterator[Told]:
     stages = [stage for escalation in policy.escalations.values() for stage in escalation.stages]
     called = {call.person: None for stage in stages for call in stage.calls}
     on_call = {person: None for schedule in policy.schedules.values() for person in people_in(schedule)}
+    named = {person: None for person, ways in policy.people.items() if _is_named(file, ways)}
     for person in file.people:
-        if person not in called and person not in on_call:
+        if person not in called and person not in on_call and person not in named:
             yield ("people", person), "somebody whom no schedule and no stage calls", "a schedule or a stage with them"
     used = {channel: None for stage in stages for channel in stage.notify}
     for channel in _ways(policy.reach):
@@ -170,3 +172,11 @@ def _unused(file: ReceiverFile, policy: Policy) -> Iterator[Told]:
 def _ways(reach: Mapping[str, Sequence[str]]) -> Iterator[str]:
     for ways in reach.values():
         yield from ways
+
+
+def _is_named(file: ReceiverFile, ways: Sequence[Contact]) -> bool:
+    """Whether what comes back from a channel may be in this person's name, although nobody calls them: a press in
+    Slack by its member, an event of PagerDuty's by the name."""
+    buttons = any(isinstance(each, SlackFile) and each.signing_secret_file for each in file.channels.values())
+    events = any(isinstance(each, PagerDutyFile) and each.webhook_secret_file for each in file.channels.values())
+    return events or (buttons and any(way.method == "slack" for way in ways))

@@ -300,6 +300,29 @@ channels:
     ]
 
 
+@pytest.mark.parametrize(
+    ("channel", "told"),
+    [
+        ("{type: slack, token_file: s, channel: '#ops'}", ["ana", "ben"]),
+        ("{type: slack, token_file: s, channel: '#ops', signing_secret_file: s}", ["ben"]),
+        ("{type: pagerduty, routing_key_file: s}", ["ana", "ben"]),
+        ("{type: pagerduty, routing_key_file: s, webhook_secret_file: s}", []),
+    ],
+)
+def test_whose_name_comes_back_from_a_channel_needs_no_other_use(tmp_path: Path, channel: str, told: list[str]) -> None:
+    (tmp_path / "s").write_text("something")
+    text = f"""
+people:
+  ana: {{notify: [{{slack: U024BE7LH}}]}}
+  ben: {{notify: [{{channel: chat}}]}}
+channels:
+  chat: {{type: terminal}}
+  other: {channel.replace("file: s", f"file: {tmp_path}/s")}
+"""
+    people = [path[1] for path, found, _ in linted(text) if path[0] == "people" and "calls" in found]
+    assert people == told
+
+
 # --- where they are told -------------------------------------------------------------------------------------------
 
 HARDLY_MEANT = routed("{escalation: chat}", "{matchers: ['team=\"a\"'], escalation: page}")
