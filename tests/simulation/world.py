@@ -140,7 +140,7 @@ class World:
                 disk.crash_at = 1 + int(self._chance.expovariate(1 / 150))
                 disk.crash_after = self._chance.random() < 0.5
             if self._chance.random() < 0.3:
-                begin = self._chance.randrange(20, 400)
+                begin = self._chance.randrange(40, 400)  # a store that is made takes some 32 statements
                 disk.full_between = (begin, begin + self._chance.randrange(1, 40))
             if self._chance.random() < 0.1:
                 disk.seconds = self._chance.choice([0.3, 4.0])
