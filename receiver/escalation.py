@@ -55,10 +55,11 @@ class Idle(enum.StrEnum):
 def idle(policy: Policy, incident: Incident) -> Idle | None:
     """None: it waits for something that comes, or its route tells nobody anything more. One stage without rounds is
     told once and waits for no answer, so that is not exhausted."""
+    if incident.due_at is not None or incident.calm_at is not None or incident.awaits is not None:
+        return None
     if incident.status is Status.SNOOZED:
         return None if incident.muted or incident.snoozed_until is not None else Idle.UNKNOWN
-    waits = incident.due_at is not None or incident.calm_at is not None or incident.awaits is not None
-    if incident.status is not Status.OPEN or waits:
+    if incident.status is not Status.OPEN:
         return None
     escalation = policy.escalations.get(incident.escalation or "")
     if escalation is None:

@@ -136,6 +136,7 @@ class State:
         self._awaiting: dict[Group, dict[str, None]] = {}
         self._held_on: dict[str, dict[str, None]] = {}  # channel -> incidents
         self._idle: dict[Idle, dict[str, None]] = {each: {} for each in Idle}  # -> incidents
+        self._idle_of: dict[str, Idle] = {}
         self._deadlines = Deadlines()
 
     @classmethod
@@ -275,12 +276,14 @@ class State:
             self._held_on.setdefault(channel, {})[incident.id] = None
 
     def _note_idle(self, incident: Incident) -> None:
-        now = idle(self.policy, incident)
-        for why, those in self._idle.items():
-            if why is now:
-                those.setdefault(incident.id)
-            else:
-                those.pop(incident.id, None)
+        before, now = self._idle_of.get(incident.id), idle(self.policy, incident)
+        if before is now:
+            return
+        if before is not None:
+            del self._idle[before][incident.id], self._idle_of[incident.id]
+        if now is not None:
+            self._idle_of[incident.id] = now
+            self._idle[now][incident.id] = None
 
     def _put_alert(self, alert: AlertRecord) -> None:
         key = (alert.source, alert.fingerprint)
@@ -317,8 +320,9 @@ class State:
                 if known.firing and known.group is not None:
                     _drop(self._firing_of, known.group, key)
         self._unindex(incident)
-        for those in self._idle.values():
-            those.pop(identifier, None)
+        why = self._idle_of.pop(identifier, None)
+        if why is not None:
+            del self._idle[why][identifier]
         self._deadlines.set(identifier, None)
 
     def _unindex(self, incident: Incident | None) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-import msgspec
-
 from receiver.policy.channelfile import PagerDutyFile, SlackFile
 from receiver.policy.file import ReceiverFile
 from receiver.policy.freeze import policy_of
@@ -33,6 +31,7 @@ def lints(file: ReceiverFile) -> Iterator[Told]:
             continue
         taken = [route for index, route in enumerate(policy.routes) if route.escalation == name and index not in never]
         yield from _stages(("escalations", name, "stages"), policy, policy.escalations[name].stages, taken)
+    yield from _unreachable(policy)
     yield from _unused(file, policy)
 
 
@@ -144,6 +143,22 @@ def _window(begin: int, end: int) -> Window:
     return Window(weekday=begin // _DAY_MINUTES, from_minute=begin % _DAY_MINUTES, minutes=end - begin)
 
 
+def _unreachable(policy: Policy) -> Iterator[Told]:
+    """Whom a stage calls by name, without a way to them. Of those in schedules the schedules' own check tells."""
+    on_call = {person: None for schedule in policy.schedules.values() for person in people_in(schedule)}
+    by_name = {
+        call.person: escalation.name
+        for escalation in policy.escalations.values()
+        for stage in escalation.stages
+        for call in stage.calls
+        if call.person is not None and call.person not in on_call
+    }
+    for person, escalation in by_name.items():
+        if not policy.reach.get(person):
+            found = f"no way to {person}, whom escalations.{escalation} calls"
+            yield ("people", person, "notify"), found, "a way that a channel of this file takes"
+
+
 # --- names ---------------------------------------------------------------------------------------------------------
 
 
@@ -158,8 +173,9 @@ def _unused(file: ReceiverFile, policy: Policy) -> Iterator[Told]:
     used = {channel: None for stage in stages for channel in stage.notify}
     for channel in _ways(policy.reach):
         used[channel.rpartition("@")[2]] = None  # `ana@mail` is made of `mail`
-    for each in file.channels.values():  # what another one names, such as its fallback
-        used[msgspec.structs.asdict(each).get("fallback", "")] = None
+    for each in file.channels.values():
+        if each.fallback is not None:
+            used[each.fallback] = None
     for channel in file.channels:
         if channel not in used:
             yield ("channels", channel), "a channel that no stage and nobody's `notify` uses", "a stage that tells it"
