@@ -52,6 +52,7 @@ clock.py     what time it is
 settings.py  receiver.yml on its way in
 standing.py  how things stand at the moment, as metrics
 metrics.py   what the receiver says about itself
+commandline.py  what can be typed
 __main__.py  the only place that wires
 
 Pure (no clock, no input or output): everything from engine.py to policy/, and alert and entry.

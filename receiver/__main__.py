@@ -16,7 +16,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from guard import flags, listen
+from guard import listen
 from guard import log as logs
 from guard.access import Access
 from guard.configfile import Fault, InvalidConfig
@@ -29,6 +29,7 @@ from receiver.channels.action import Tally
 from receiver.channels.making import action_of, channel_of
 from receiver.channels.slackreply import SlackReplies
 from receiver.clock import SystemClock
+from receiver.commandline import parser
 from receiver.doors.ack import AckDoor
 from receiver.doors.acts import Acts
 from receiver.doors.api import Api
@@ -45,9 +46,9 @@ from receiver.doors.statistics import StatisticsDoor
 from receiver.doors.webhook import WebhookDoor
 from receiver.entry import PolicyLoaded
 from receiver.incident import Incident
-from receiver.links import NO_LINKS, Links, external_url
+from receiver.links import NO_LINKS, Links
 from receiver.message import Message
-from receiver.metrics import Metrics, program_version
+from receiver.metrics import Metrics
 from receiver.outbox import Outbox
 from receiver.policy.actionfile import ActionFile
 from receiver.policy.actionnames import action_named, channel_named
@@ -62,7 +63,7 @@ from receiver.settings import Settings
 from receiver.sources import Sources
 from receiver.spell import Timed
 from receiver.store import Store, StoreFailed, StoreUnusable
-from receiver.store.sqlite import open_sqlite, path_of
+from receiver.store.sqlite import open_sqlite
 
 log = logging.getLogger("tocsin.receiver")
 
@@ -72,38 +73,6 @@ OUTBOX_GRACE_SECONDS = 5.0
 RUNNER_GRACE_SECONDS = 5.0
 CHAIN_CHECKED_AT_START = 1000
 WARNINGS_LOGGED_MAX = 20
-
-
-def parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
-    command = flags.command("tocsin receiver", "Take Alertmanager's webhooks, decide, and tell people.")
-
-    def flag(name: str, **how: object) -> None:
-        flags.flag(command, name, scope="RECEIVER", environ=environ, **how)  # type: ignore[arg-type]
-
-    flag("--config.file", help="the policy; without one, the bundled example", metavar="FILE")
-    flag(
-        "--storage.url",
-        help="where the journal is",
-        default="sqlite:///data/receiver.db",
-        parse=path_of,
-        metavar="URL",
-    )
-    flag(
-        "--web.listen-address",
-        help="where to listen; may be given several times",
-        default="127.0.0.1:29093",
-        parse=listen.parse_address,
-        repeated=True,
-        metavar="HOST:PORT",
-    )
-    flag(
-        "--web.config.file", help="web.yml: TLS, users, tokens and roles; without one, for this machine", metavar="FILE"
-    )
-    flag("--web.external-url", help="how people reach this receiver, for links", parse=external_url, metavar="URL")
-    flag("--log.format", help="auto, text or json", default="auto", parse=flags.one_of(*logs.FORMATS))
-    flag("--log.level", help="debug, info, warning or error", default="info", parse=flags.one_of(*logs.LEVELS))
-    command.add_argument("--version", action="version", version=f"tocsin receiver {program_version()}")
-    return command
 
 
 def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:

@@ -8,12 +8,13 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
-from receiver.entry import Acknowledged, Act, Assigned, Merged, Noted, ResolvedByHand, Snoozed, Split
+from receiver.entry import Acknowledged, Act, Assigned, Merged, Noted, Resent, ResolvedByHand, Snoozed, Split
 from receiver.incident import Incident, NotInTable, Status, Trigger, next_status
 from receiver.ledger import Ledger
 from receiver.lifecycle import again_of, in_hand, over
 from receiver.merging import Impossible, holder_of, merge, split
 from receiver.message import Kind
+from receiver.storm import kind_now, tell
 from receiver.telling import tell_change, tell_now
 
 _TRIGGERS: Mapping[type[Act], Trigger] = {
@@ -61,6 +62,8 @@ def _do(ledger: Ledger, incident: Incident, fact: Act, status: Status) -> None:
             merge(ledger, incident, fact)
         case Split():
             split(ledger, incident, fact)
+        case Resent():
+            _resend(ledger, incident, fact)
         case _:
             assert_never(fact)
 
@@ -123,6 +126,21 @@ def _assign(ledger: Ledger, incident: Incident, fact: Assigned) -> None:
     incident = replace(incident, assigned_to=fact.to, updated_at=ledger.at)
     why = f"it is {fact.to}'s now; its escalation goes on until somebody acknowledges it"
     tell_change(ledger, ledger.step(incident, "assigned", why, by=fact.by))
+
+
+def _resend(ledger: Ledger, incident: Incident, fact: Resent) -> None:
+    """A new message, about the incident as it is now."""
+    channel = fact.channel
+    if channel not in ledger.policy.channels:
+        raise Impossible(f"the policy has no channel {channel!r} any more")
+    if channel in incident.owed.values():
+        raise Impossible(f"{channel} has not answered yet what it was sent about it since")
+    if channel in incident.held:
+        raise Impossible(f"{channel} hears of it in its next digest")
+    why = f"{fact.by} wants {channel} to be told: it did not take {fact.message}"
+    incident = ledger.step(incident, f"told {channel} again", why, by=fact.by)
+    paged = incident.paged.get(channel)  # it stands for that one: if it is refused again, the fallback knows
+    tell(ledger, incident, kind_now(incident, Kind(fact.kind)), (channel,), stands_for=paged)
 
 
 def _resolve(ledger: Ledger, incident: Incident, fact: ResolvedByHand, status: Status) -> None:

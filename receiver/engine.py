@@ -52,6 +52,7 @@ from receiver.entry import (
     Noted,
     NotTaken,
     PolicyLoaded,
+    Resent,
     ResolvedByHand,
     Snoozed,
     Split,
@@ -99,7 +100,7 @@ def decide(state: State, entry: Entry, policy: Policy) -> Decision:
             _settle(ledger, entry.fact)
         case NotTaken():
             not_taken(ledger, entry.fact)
-        case Acknowledged() | ResolvedByHand() | Snoozed() | Noted() | Assigned() | Merged() | Split():
+        case Acknowledged() | ResolvedByHand() | Snoozed() | Noted() | Assigned() | Merged() | Split() | Resent():
             act(ledger, entry.fact)
         case AlertsFetched():
             _fetch(ledger, entry.fact)

@@ -128,12 +128,23 @@ class Split(msgspec.Struct, frozen=True, tag="split"):
     via: str = "api"
 
 
+class Resent(msgspec.Struct, frozen=True, tag="resent"):
+    """A person wants a channel to be told again what it refused, or what was given up: `message`, of that `kind`."""
+
+    incident: str
+    by: str
+    message: str
+    channel: str
+    kind: str
+    via: str = "api"
+
+
 # By which way somebody says that they act over HTTP: a program, or the command `tocsin incident`. What proves itself,
 # as a signed link or a button in a chat does, has a door of its own, and that door says so.
 VIAS = ("api", "cli")
 
 # What a person does to an incident. It is refused where the incident's state does not allow it.
-Act = Acknowledged | ResolvedByHand | Snoozed | Noted | Assigned | Merged | Split
+Act = Acknowledged | ResolvedByHand | Snoozed | Noted | Assigned | Merged | Split | Resent
 
 
 class AlertsFetched(msgspec.Struct, frozen=True, tag="alerts_fetched"):

@@ -32,9 +32,9 @@ from exporter.registry import Registry
 from guard import configfile
 from guard.callers import Need
 from guard.configfile import Kind, schema
-from receiver.__main__ import parser as receiver_parser
 from receiver.chaincheck import ChainCheck
 from receiver.clock import SystemClock
+from receiver.commandline import parser as receiver_parser
 from receiver.doors import app as receiver_doors
 from receiver.doors.ack import AckDoor
 from receiver.doors.acts import Acts
@@ -79,6 +79,9 @@ FLAGS_OF = {
     "statistics": "commands.md",
     "token": "commands.md",
     "incident": "commands.md",
+    "delivery": "commands.md",
+    "delivery list": "commands.md",
+    "delivery resend": "commands.md",
     **{f"incident {verb}": "commands.md" for verb in ("list", "show", *INCIDENT_ACTS)},
     "exporter": "exporter.md",
     "receiver": "receiver.md",
@@ -134,7 +137,8 @@ def test_every_flag_is_documented_with_its_default(command: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["up", "check", "fire", "incident", "audit", "oncall", "statistics", "token", "exporter", "receiver"]
+    "command",
+    ["up", "check", "fire", "incident", "delivery", "audit", "oncall", "statistics", "token", "exporter", "receiver"],
 )
 def test_no_flag_is_documented_that_does_not_exist(command: str) -> None:
     page = FLAGS_OF.get(command, "commands.md")

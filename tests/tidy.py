@@ -34,7 +34,7 @@ STRANGERS: Mapping[str, tuple[str, ...]] = {
 # Everybody else knows the family's protocol, which is in its `__init__`.
 WIRED: Mapping[str, tuple[str, ...]] = {
     "receiver.doors": ("receiver.__main__",),
-    "receiver.store": ("receiver.__main__",),
+    "receiver.store": ("receiver.__main__", "receiver.commandline"),
     "receiver.channels": ("receiver.__main__", "receiver.settings"),
     "exporter.doors": ("exporter.__main__",),
     "exporter.collectors": ("exporter.__main__",),

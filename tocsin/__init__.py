@@ -7,6 +7,8 @@ processes.py  several processes as one: started together, ended together
 bundled.py    where the configuration is that travels with the program
 fire.py       a test alert through the door that Alertmanager uses
 incident.py   what is open, and what people do about it
+delivery.py   what was sent and what became of it; dead letters sent again
+typed.py      what several commands take from the command line, and their JSON
 story.py      what people read about incidents: the list, and the whole path of one
 oncall.py     who is on call, and when
 statistics.py  how long people take, who is paged when, which alerts are noise

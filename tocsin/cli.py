@@ -18,6 +18,7 @@ Tocsin goes behind Prometheus and Alertmanager: what they say becomes incidents 
   check       every configuration file of a repository, all faults at once
   fire        send a test alert:  tocsin fire alertname=Demo severity=critical
   incident    list | show ID | ack ID | resolve ID | snooze ID 2h | note ID TEXT | assign | merge | split
+  delivery    list | resend ID | resend --channel=NAME --all: what was sent, and dead letters
   oncall      who is on call, who is next, and who is when; as a calendar too
   statistics  how long people take to answer, who is paged and when, which alerts are noise
   token       a new token for a program or a person:  tocsin token deploy-bot --role=responder
@@ -77,6 +78,10 @@ def _command(name: str, rest: Sequence[str], environ: Mapping[str, str]) -> int:
             from tocsin import incident
 
             return incident.main(rest, environ)
+        case "delivery":
+            from tocsin import delivery
+
+            return delivery.main(rest, environ)
         case "oncall":
             from tocsin import oncall
 

@@ -6,9 +6,6 @@ was not on standard error; then the exit status is 1.
 
 from __future__ import annotations
 
-import json
-import os
-import pwd
 import sys
 from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Mapping, Sequence
@@ -23,6 +20,7 @@ from receiver.policy.duration import parse_duration
 from tocsin.client import DEFAULT_URL, LOGIN_FLAGS, Failed, Refused, ask, declare_login, login_of
 from tocsin.layout import columns_of, moment, written
 from tocsin.story import list_of, story_of
+from tocsin.typed import as_json, login_name, positive
 
 STATUSES = ("active", "all", *Status)
 _DOORS = {"ack": "acknowledge"}  # people type the short word
@@ -58,7 +56,7 @@ def main(
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         err.write(f"tocsin incident: {base} does not answer as Tocsin's receiver does: {printable(repr(error))}\n")
         return 1
-    out.write(_json(document) if chosen.output == "json" else text)
+    out.write(as_json(document) if chosen.output == "json" else text)
     return 0
 
 
@@ -85,7 +83,7 @@ def _chosen(arguments: Sequence[str], environ: Mapping[str, str]) -> Namespace:
 
     listing = verb("list", "incidents, newest first")
     listing.add_argument("--status", choices=STATUSES, default="active", metavar="STATUS", help=", ".join(STATUSES))
-    listing.add_argument("--limit", type=_positive, default=100, help="at most so many")
+    listing.add_argument("--limit", type=positive, default=100, help="at most so many")
     texts = listing.add_mutually_exclusive_group()
     texts.add_argument("--query", default="", metavar="TEXT", help="only those whose title or labels contain it")
     texts.add_argument("text", nargs="?", default="", metavar="TEXT", help="the same, without writing --query")
@@ -124,7 +122,7 @@ def _chosen(arguments: Sequence[str], environ: Mapping[str, str]) -> Namespace:
         acts["split"].error("name either fingerprints of alerts or --merged=ID")
     chosen.login = login_of(chosen, command)
     if chosen.verb in acts and chosen.by is None and not chosen.login.says_who:
-        chosen.by = _login_name(environ)
+        chosen.by = login_name(environ)
         if chosen.by is None:
             acts[chosen.verb].error("who are you? say --by=NAME, or set TOCSIN_BY")
     return chosen
@@ -150,29 +148,12 @@ def _sorted(arguments: Sequence[str]) -> list[str]:
     return [*others[:1], *flagged, *others[1:]]
 
 
-def _positive(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 0 < int(text[:20]) < 2**31):
-        raise ArgumentTypeError(f"found {text!r}, expected a whole number from 1")
-    return int(text)
-
-
 def _duration(text: str) -> str:
     try:
         parse_duration(text)
     except ValueError as error:
         raise ArgumentTypeError(f"found {text!r}, expected {error}") from None
     return text
-
-
-def _login_name(environ: Mapping[str, str]) -> str | None:
-    """As the login tells it; a container may know a user by number only."""
-    said = environ.get("LOGNAME") or environ.get("USER")
-    if said:
-        return said
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return None
 
 
 def _query(chosen: Namespace) -> str:
@@ -214,7 +195,7 @@ def _act_on_all(base: str, chosen: Namespace, *, out: TextIO, err: TextIO) -> in
             if chosen.output == "text":
                 out.write(f"{printable(line)}\n")
     if chosen.output == "json":
-        out.write(_json({"incidents": done, "failed": failed}))
+        out.write(as_json({"incidents": done, "failed": failed}))
     return 1 if failed else 0
 
 
@@ -265,7 +246,3 @@ def _outcome(chosen: Namespace, incident: Mapping[str, Any]) -> str:
 def _is(by: str | None, who: str) -> bool:
     """Whoever proved another name has it in brackets behind the one that was said."""
     return by is None or who == by or who.startswith(f"{by} (")
-
-
-def _json(document: object) -> str:
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"

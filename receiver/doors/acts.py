@@ -1,4 +1,6 @@
-"""POST /api/v1/incidents/ID/...: what people do to an incident. 200 means: decided, on disk; this is the incident now.
+"""POST /api/v1/incidents/ID/...: what people do to an incident; and POST /api/v1/deliveries/ID/resend.
+
+200 means: decided, on disk; this is the incident now.
 
 The door only appends, like every other; it learns the outcome by waiting until its own entry is decided and committed.
 409 means that the state of the incident does not allow it. Who has proved who they are acts under that name: `by` may
@@ -8,6 +10,7 @@ say another one, as a program does that acts for people, and then both are kept.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -36,7 +39,7 @@ _NOT_BLANK = r"`str` matching regex '\\S'"  # as msgspec says it
 
 
 class Plain(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who acknowledges or resolves."""
+    """Who acknowledges, resolves, or sends again."""
 
     by: _By | None = None
 
@@ -125,6 +128,12 @@ class Acts:
         act = Split(_incident(request), _by(request, wanted), alerts, wanted.merged, _via(request))
         return await self._do(act, other=wanted.merged)
 
+    async def resend(self, request: web.Request) -> web.Response:
+        """Of a message, not of an incident: what its channel refused, or what was given up, is told again."""
+        wanted = await self._read(request, Plain)
+        resent = self._doing.resend(request.match_info["id"], by=_by(request, wanted), via=_via(request))
+        return await self._answered(resent)
+
     async def _read(self, request: web.Request, form: type[T]) -> T:
         body = bytearray()
         try:
@@ -146,8 +155,11 @@ class Acts:
             refuse(400, f"body: expected JSON, found something else ({error})")
 
     async def _do(self, act: Act, *, other: str | None = None) -> web.Response:
+        return await self._answered(self._doing.do(act, other=other))
+
+    async def _answered(self, done: Awaitable[dict[str, object]]) -> web.Response:
         try:
-            return answer(await self._doing.do(act, other=other))
+            return answer(await done)
         except NotDone as error:
             refuse(error.status, str(error), headers=RETRY if error.status == 503 else {})
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from receiver.doors.api import incident_document
-from receiver.entry import Act
+from receiver.entry import Act, Resent
+from receiver.message import DIGEST_LANE
 from receiver.runner import Runner
 from receiver.store import Store, StoreFailed
 
@@ -26,6 +27,22 @@ class Doing:
         self._store = store
         self._runner = runner
         self._seconds_max = seconds_max
+
+    async def resend(self, message: str, *, by: str, via: str) -> dict[str, object]:
+        """The incident afterwards: a channel is told again what it refused, or what was given up. Raises NotDone."""
+        try:
+            found = await self._store.delivery(message)
+        except StoreFailed as error:
+            raise NotDone(503, f"the store fails ({error}): try again") from error
+        if found is None:
+            raise NotDone(404, f"there is no message {message[:120]!r}")
+        if found.outcome == "owed":
+            raise NotDone(409, f"it is still owed: {found.channel} gets it as soon as it takes something")
+        if found.outcome == "delivered":
+            raise NotDone(409, f"{found.channel} took it: only what was refused, or given up, is sent again")
+        if found.incident == DIGEST_LANE:
+            raise NotDone(409, "it is a digest, which told how things were then: look at the incidents of now instead")
+        return await self.do(Resent(found.incident, by, found.message, found.channel, found.kind, via))
 
     async def do(self, act: Act, *, other: str | None = None) -> dict[str, object]:
         """The incident as it is afterwards. `other` is a second incident that the act names: it must be there as well.

@@ -169,6 +169,10 @@ class Store(Protocol):
         two of them. Nobody else who asks waits for it."""
         ...
 
+    async def delivery(self, message: str) -> Delivery | None:
+        """One of them."""
+        ...
+
     async def size(self) -> Size: ...
 
     async def signing_key(self) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -23,14 +24,22 @@ class Reading:
 
     def deliveries(self, limit: int, channel: str, incident: str, outcome: str) -> list[Delivery]:
         """Newest first. An empty text is every one; `outcome` is owed, delivered or refused."""
-        columns = "number, id, channel, incident, kind, created_at"
         where = "(:channel = '' OR channel = :channel) AND (:incident = '' OR incident = :incident)"
+        values = {"channel": channel, "incident": incident, "outcome": outcome, "limit": limit}
+        return self._deliveries(where, values)
+
+    def delivery(self, message: str) -> Delivery | None:
+        found = self._deliveries("id = :id", {"id": message, "outcome": "", "limit": 1})
+        return found[0] if found else None
+
+    def _deliveries(self, where: str, values: Mapping[str, object]) -> list[Delivery]:
+        columns = "number, id, channel, incident, kind, created_at"
         rows = self._connection.execute(
             f"SELECT {columns}, NULL, 'owed', NULL, NULL, '' FROM outbox "  # noqa: S608 - from the lines above
             f"WHERE {where} AND :outcome IN ('', 'owed') UNION ALL "
             f"SELECT {columns}, settled_at, outcome, attempts, seconds, answer FROM deliveries "
             f"WHERE {where} AND :outcome IN ('', outcome) ORDER BY number DESC LIMIT :limit",
-            {"channel": channel, "incident": incident, "outcome": outcome, "limit": limit},
+            values,
         )
         return [
             Delivery(

@@ -172,6 +172,9 @@ class SqliteStore:
         except sqlite3.Error as error:
             raise StoreFailed(str(error)) from error
 
+    async def delivery(self, message: str) -> Delivery | None:
+        return await self._asked(lambda: self._reader.reading.delivery(message))
+
     async def size(self) -> Size:
         return await self._asked(self._reader.size)
 

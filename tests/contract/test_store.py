@@ -196,6 +196,8 @@ def test_what_was_sent_stays_visible_beside_what_is_owed_newest_first(harness: H
     assert found(outcome="owed") == ["m5"]
     assert found(channel="pager", outcome="delivered") == []
     kept = {each.message: each for each in harness.do(harness.store.deliveries(limit=10))}
+    assert all(harness.do(harness.store.delivery(name)) == each for name, each in kept.items())
+    assert harness.do(harness.store.delivery("m9")) is None
     assert kept["m2"] == Delivery(
         "m2", "chat", "T-1", "opened", at(2), at(9), "delivered", attempts=3, seconds=0.25, answer="ok \u2603"
     )

@@ -293,7 +293,8 @@ async def _running(
         channel_named(name): action_of(name, file, incident=incident, tally=tally, home="/")
         for name, file in loaded.actions.items()
     }
-    outbox.replace_channels({**acting, **known})
+    fallbacks = loaded.policy.fallbacks
+    outbox.replace_channels({**acting, **known}, {name: each.after.total_seconds() for name, each in fallbacks.items()})
     metrics.observe_actions(loaded.actions, tally)
     outbox.add(await runner.start(loaded.policy))
     metrics.chain_checked(intact=True)

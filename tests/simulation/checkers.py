@@ -26,6 +26,7 @@ from receiver.entry import (
     Merged,
     NotTaken,
     PolicyLoaded,
+    Resent,
     ResolvedByHand,
     Snoozed,
     Split,
@@ -246,7 +247,7 @@ def nobody_is_paged_twice_for_one_stage(evidence: Evidence) -> None:
             before = moment.before.get(identifier)
             news[identifier] += before is None or _begins_anew(before, after)
         for message in moment.decision.messages:
-            if message.kind in PAGES:
+            if message.kind in PAGES and not isinstance(moment.entry.fact, Resent):  # a person wants that
                 after = moment.after[message.incident]
                 stage = (news[message.incident], after.round, after.stage)
                 known = paged.get((message.incident, message.channel))
@@ -494,8 +495,8 @@ def nobody_is_paged_about_what_only_cools_down(evidence: Evidence) -> None:
 
 
 def _was_paged_before(moment: Moment) -> bool:
-    """Another channel was, when that was allowed, and did not take it."""
-    return isinstance(moment.entry.fact, NotTaken | Undeliverable)
+    """Another channel was, when that was allowed, and did not take it; or a person wants a page again."""
+    return isinstance(moment.entry.fact, NotTaken | Undeliverable | Resent)
 
 
 def _in_window(maintenance: Maintenance, at: datetime) -> bool:

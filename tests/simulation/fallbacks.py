@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 
-from receiver.entry import Delivered, NotTaken, TimePassed, Undeliverable
+from receiver.entry import Delivered, NotTaken, Resent, TimePassed, Undeliverable
 from receiver.incident import Status
 from receiver.message import Kind, Message
 from tests.simulation.evidence import PAGES, Evidence, Moment, expect
@@ -44,6 +44,9 @@ def a_page_that_its_channel_does_not_take_is_told_to_the_fallback_once(evidence:
                 stands_for[incident, other] = max(since, paged.get((incident, fact.channel), 0))
         if isinstance(fact, Delivered | Undeliverable):
             pages.pop(fact.message, None)
+        if isinstance(fact, Resent):  # for the page that was not taken
+            again = (fact.incident, fact.channel)
+            stands_for[again] = paged.get(again, here)
         for message, _ in moment.documents:
             calls = _calls(moment, message, {each: stands_for.get((each, message.channel), here) for each in (
                 message.incident, *moment.after)}, held)  # fmt: skip

@@ -35,13 +35,14 @@ from receiver.entry import (
     Merged,
     Noted,
     PolicyLoaded,
+    Resent,
     ResolvedByHand,
     Snoozed,
     Split,
 )
 from receiver.incident import Incident, Status
 from receiver.ledger import Decision
-from receiver.message import Message
+from receiver.message import DIGEST_LANE, Message
 from receiver.outbox import Outbox
 from receiver.policy.actionnames import channel_named
 from receiver.policy.policy import Policy
@@ -224,7 +225,8 @@ class World:
         outbox.add(owed)
         deciding = asyncio.create_task(runner.run())
         outbox.start()
-        outside = [asyncio.create_task(each(runner)) for each in (self._post_all, self._act, self._look)]
+        outside = [asyncio.create_task(each(runner)) for each in (self._post_all, self._look)]
+        outside.append(asyncio.create_task(self._act(runner, store)))
         outside.append(asyncio.create_task(self._reload(runner, outbox)))
         keep = self._parts.keep
         if keep is not None:
@@ -305,7 +307,7 @@ class World:
             await check.run()
             await asyncio.sleep(self._people.uniform(0, LOOK_SECONDS))
 
-    async def _act(self, runner: Runner) -> None:
+    async def _act(self, runner: Runner, store: Store) -> None:
         """People: now and then one of them does something to an incident, mostly to one that is not resolved."""
         loop = asyncio.get_running_loop()
         while loop.time() < self._script.end:
@@ -315,7 +317,9 @@ class World:
             among = unresolved if self._people.random() < 0.9 else known
             if not among:
                 continue
-            act = self._wanted(self._people.choice(among), among, runner.state)
+            act: Act = self._wanted(self._people.choice(among), among, runner.state)
+            if self._people.random() < 0.2:
+                act = await self._again(store) or act
             try:
                 refused = await runner.perform(act)
             except StoreFailed:
@@ -323,6 +327,15 @@ class World:
             self.history.performed.append((act, refused))
             if isinstance(act, Acknowledged) and refused is None:
                 self.history.answered.append((act, runner.position))
+
+    async def _again(self, store: Store) -> Resent | None:
+        """One of the latest dead letters."""
+        refused = await store.deliveries(limit=20, outcome="refused")
+        dead = [each for each in refused if each.incident != DIGEST_LANE]
+        if not dead:
+            return None
+        each = self._people.choice(dead)
+        return Resent(each.incident, "cleo", each.message, each.channel, each.kind)
 
     def _wanted(self, incident: Incident, among: Sequence[Incident], state: State) -> Act:
         by = self._people.choice(["ana", "ben"])

@@ -18,6 +18,7 @@ the group's whole snapshot. `eu2/Down@db` comes from the source eu2. Channels an
     late A         an older firing arrives             overdue A     a resolve arrives that is older than everything
     breaks chat    the channel answers nothing         mends chat    and now it takes everything it is owed
     refuses chat   it refuses what it is sent next     loads NAME    another policy of the test
+    resends chat ana  what chat refused last is sent again
     tires chat     pages and digests that it is owed are reported as not taken in time
     acks A ana     ana acknowledges A's incident      snoozes A 2h ana  and puts it off
     closes A ana   resolves it by hand                notes A ana       adds a line to its story
@@ -64,6 +65,7 @@ from receiver.entry import (
     Noted,
     NotTaken,
     PolicyLoaded,
+    Resent,
     ResolvedByHand,
     Snoozed,
     Split,
@@ -158,6 +160,7 @@ class Story:
         self._labels: dict[str, tuple[str, dict[str, str]]] = {}
         self._broken: set[str] = set()
         self._refusing: set[str] = set()
+        self._refused: dict[str, Message] = {}  # by channel: the latest
         self.owed: list[Message] = []
         self._said_at = BEGIN
         self._known: dict[str, Incident] = {}  # also those that left memory
@@ -230,6 +233,11 @@ class Story:
         for message in [each for each in self.owed if each.channel in names and each.kind in FALLS_BACK]:
             about = (message.id, message.incident, message.channel, message.created_at)
             self._enter(NotTaken(*about, "nobody listens"))
+
+    def _resends(self, names: list[str]) -> None:
+        channel, by = names
+        refused = self._refused[channel]
+        self._enter(Resent(refused.incident, by, refused.id, channel, refused.kind))
 
     def _loads(self, names: list[str]) -> None:
         self._enter(PolicyLoaded(policy_from(self._others[names[0]], digest=names[0])))
@@ -356,6 +364,7 @@ class Story:
             fact: Fact
             if message.channel in self._refusing:
                 self._refusing.discard(message.channel)
+                self._refused[message.channel] = message
                 fact = Undeliverable(message.id, message.incident, message.channel, 1, "no")
             else:
                 self._tell(message)
