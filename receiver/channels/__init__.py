@@ -15,6 +15,7 @@ action.py       what a stage runs, as a channel of its own kind
 command.py      one program, run without a shell and ended with all that it started
 output.py       what it wrote, without what looks like a secret
 addresses.py    what an alert links to
+trust.py        whose certificates are believed, and by which one we show who we are
 posting.py      one POST, for those of them that need its answer
 making.py       makes each of what the policy file says
 

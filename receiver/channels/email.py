@@ -25,6 +25,7 @@ from aiosmtplib import (
 )
 
 from receiver.channels import Refused, Unreachable, letter
+from receiver.channels.trust import trust, why_no_tls
 from receiver.links import NO_LINKS, Links
 from receiver.message import Message
 from receiver.policy.mail import Mailbox, Smarthost, Tls
@@ -180,16 +181,6 @@ def read_password(path: Path) -> bytes:
     return password
 
 
-def trust(path: Path) -> ssl.SSLContext:
-    """Certificates that lead to one of these, and no others. Raises Unreachable likewise."""
-    try:
-        return ssl.create_default_context(cafile=path)
-    except ssl.SSLError:
-        raise Unreachable(f"the file of certificates {path.name} holds none that can be read") from None
-    except OSError as error:
-        raise Unreachable(f"the file of certificates {path.name} cannot be read: {error.strerror}") from None
-
-
 def _judged(errors: Sequence[SMTPResponseException], text: str) -> Unreachable | Refused:
     """5xx is the last word. If it is not for all of them, another attempt can help."""
     return Refused(text) if all(500 <= error.code < 600 for error in errors) else Unreachable(text)
@@ -204,10 +195,8 @@ def _why(error: BaseException) -> str:
     inner: BaseException | None = error
     while inner is not None:
         match inner:
-            case ssl.SSLCertVerificationError():
-                return f"its certificate is not trusted: {inner.verify_message}"
             case ssl.SSLError():
-                return f"no TLS with it: {inner.reason or type(inner).__name__}"
+                return why_no_tls(inner)
             case OSError() if inner.strerror:
                 return inner.strerror
         inner = inner.__cause__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
@@ -15,10 +16,11 @@ from receiver.channels import Channel, Unreachable
 from receiver.channels.action import Action, Deed, Post, Tally
 from receiver.channels.apprise import Apprise, NotInstalled, read_addresses, service_of
 from receiver.channels.command import Command
-from receiver.channels.email import Email, read_password, trust
+from receiver.channels.email import Email, read_password
 from receiver.channels.pagerduty import PagerDuty
 from receiver.channels.slack import Slack, SlackWebhook
 from receiver.channels.terminal import Terminal
+from receiver.channels.trust import Certificates, show, trust
 from receiver.channels.webhook import Webhook
 from receiver.incident import Incident
 from receiver.links import NO_LINKS, Links
@@ -45,6 +47,8 @@ def unusable_files(name: str, channels: Mapping[str, ChannelFile]) -> Iterator[F
         match file:
             case EmailFile():
                 yield from _unusable_mail(name, path, file)
+            case WebhookFile():
+                yield from _unusable_certificates(name, path, file)
             case AppriseFile():
                 yield from _unusable_addresses(name, path, file)
 
@@ -78,6 +82,19 @@ def _unusable_addresses(name: str, path: str, file: AppriseFile) -> Iterator[Fau
             yield Fault(name, 0, f"{path}.url_file", found, expected)
 
 
+def _unusable_certificates(name: str, path: str, file: WebhookFile) -> Iterator[Fault]:
+    try:
+        if file.ca_file is not None:
+            trust(Path(file.ca_file))
+    except Unreachable as error:
+        yield Fault(name, 0, f"{path}.ca_file", str(error), "a file with certificates, in PEM")
+    try:
+        if file.cert_file is not None:
+            show(ssl.create_default_context(), Path(file.cert_file), Path(file.key_file) if file.key_file else None)
+    except Unreachable as error:
+        yield Fault(name, 0, f"{path}.cert_file", str(error), "a certificate and its key, in PEM, without a password")
+
+
 def channel_of(file: ChannelFile, *, links: Links = NO_LINKS) -> Channel:
     match file:
         case TerminalFile():
@@ -89,6 +106,11 @@ def channel_of(file: ChannelFile, *, links: Links = NO_LINKS) -> Channel:
                 timeout_seconds=_seconds(file.timeout),
                 retry_seconds_max=_seconds(file.retry_for),
                 secret_file=Path(file.secret_file) if file.secret_file else None,
+                certificates=Certificates(
+                    ca_file=Path(file.ca_file) if file.ca_file else None,
+                    cert_file=Path(file.cert_file) if file.cert_file else None,
+                    key_file=Path(file.key_file) if file.key_file else None,
+                ),
                 links=links,
             )
         case EmailFile():

@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import io
 from collections.abc import Mapping
 from pathlib import Path
 
-import aiohttp
 import msgspec
 from yarl import URL
 
 from receiver.channels import Refused, Unreachable
-from receiver.channels.posting import TRY_AGAIN, retry_after_seconds, without_url
+from receiver.channels.posting import SYSTEM, Poster
+from receiver.channels.trust import Certificates
 from receiver.links import NO_LINKS, Links
 from receiver.message import Kind, Message
 from receiver.view import IncidentView
 
 ANSWER_BYTES_MAX = 512
-_WHOLE_BYTES = 256 * 1024
 
 
 class _About(msgspec.Struct):
@@ -45,14 +43,16 @@ class Webhook:
         timeout_seconds: float,
         retry_seconds_max: float,
         secret_file: Path | None,
+        certificates: Certificates = SYSTEM,
         links: Links = NO_LINKS,
     ) -> None:
         self._url = URL(url)
         self._headers = dict(headers)
         self._secret_file = secret_file
         self._links = links
-        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
-        self._session: aiohttp.ClientSession | None = None
+        self._poster = Poster(
+            timeout_seconds=timeout_seconds, shown_bytes_max=ANSWER_BYTES_MAX, certificates=certificates
+        )
         self.retry_seconds_max = retry_seconds_max
 
     def preview(self, message: Message) -> str:
@@ -65,24 +65,15 @@ class Webhook:
         return "\n".join([f"POST to {self._url.host}", *own, *configured, "", body, ""])
 
     async def send(self, message: Message) -> str:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=self._timeout, auto_decompress=False)
-        whole = self._body(message)
-        headers = {**self._headers, **self._own_headers(message, whole)}
-        # As bytes a large body would be written in one piece, and hold up everything else meanwhile.
-        body = whole if len(whole) <= _WHOLE_BYTES else io.BytesIO(whole)
-        try:
-            async with self._session.post(self._url, data=body, headers=headers, allow_redirects=False) as answer:
-                said = (await answer.content.read(ANSWER_BYTES_MAX)).decode(errors="replace").strip()
-                return _judge(answer.status, answer.headers.get("Retry-After"), said)
-        except TimeoutError:
-            raise Unreachable(f"{self._url.host} did not answer within {self._timeout.total:g} seconds") from None
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise Unreachable(f"{self._url.host}: {without_url(error)}") from None
+        body = self._body(message)
+        answer = await self._poster.post(self._url, body, {**self._headers, **self._own_headers(message, body)})
+        said = f"{answer.status} {answer.text}".strip()
+        if 200 <= answer.status < 300:
+            return said
+        raise Refused(f"answered {said}")
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
+        await self._poster.close()
 
     def _body(self, message: Message) -> bytes:
         """What was decided, with links at its end: where they lead is not decided, and the key to them stays here."""
@@ -97,7 +88,6 @@ class Webhook:
             "Content-Type": "application/json",
             "User-Agent": "Tocsin",
             "Idempotency-Key": message.id,
-            "Accept-Encoding": "identity",  # the answer is shown as it comes
         }
         if self._secret_file is not None:
             try:
@@ -110,14 +100,3 @@ class Webhook:
                 raise Unreachable(f"the secret file {self._secret_file.name} is empty")
             own["X-Tocsin-Signature"] = "sha256=" + hmac.new(secret, body, hashlib.sha256).hexdigest()
         return own
-
-
-def _judge(status: int, retry_after: str | None, said: str) -> str:
-    answer = f"{status} {said}".strip()
-    if 200 <= status < 300:
-        return answer
-    if status in TRY_AGAIN or status >= 500:
-        raise Unreachable(f"answered {answer}", seconds=retry_after_seconds(retry_after))
-    if 300 <= status < 400:
-        raise Refused(f"answered {status}: a redirect, which a webhook does not follow")
-    raise Refused(f"answered {answer}")

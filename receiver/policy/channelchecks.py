@@ -17,6 +17,8 @@ def channel_faults(channels: object) -> Iterator[Told]:
                 yield from _mail(("channels", name), written)
             case "slack":
                 yield from _slack(("channels", name), written)
+            case "webhook":
+                yield from _webhook(("channels", name), written)
 
 
 def _slack(path: Path, channel: dict[str, object]) -> Iterator[Told]:
@@ -32,6 +34,16 @@ def _slack(path: Path, channel: dict[str, object]) -> Iterator[Told]:
     if ways == ["webhook_url_file"] and channel.get("signing_secret_file") is not None:
         expected = "`token_file` with `channel` beside it: what a webhook posts has no buttons"
         yield (*path, "signing_secret_file"), "a signing secret beside a webhook", expected
+
+
+def _webhook(path: Path, channel: dict[str, object]) -> Iterator[Told]:
+    if channel.get("key_file") is not None and channel.get("cert_file") is None:
+        yield (*path, "key_file"), "a key and no certificate", "`cert_file` beside it"
+    url = channel.get("url")
+    if isinstance(url, str) and url.lower().startswith("http:"):
+        for key in ("ca_file", "cert_file"):
+            if channel.get(key) is not None:
+                yield (*path, key), "certificates, and no TLS", "an `url` that begins with https:"
 
 
 def _mail(path: Path, channel: dict[str, object]) -> Iterator[Told]:

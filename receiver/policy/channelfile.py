@@ -46,6 +46,11 @@ class WebhookFile(AnyFile, frozen=True, forbid_unknown_fields=True, tag_field="t
     secret_file: Annotated[
         str | None, Meta(description="file with the key that signs the body (X-Tocsin-Signature)")
     ] = None
+    ca_file: Annotated[str | None, Meta(description="certificates that are trusted, instead of the system's; PEM")] = (
+        None
+    )
+    cert_file: Annotated[str | None, Meta(description="certificate by which we show who we are; PEM")] = None
+    key_file: Annotated[str | None, Meta(description="its key, where it is not in the same file; PEM")] = None
     retry_for: Annotated[Duration, Meta(description="how long a message is tried before it is given up")] = "24h"
 
 
