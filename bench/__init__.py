@@ -8,6 +8,7 @@ memory.py    memory per active alert, against Alertmanager with the same
 restart.py   kill -9 with 100,000 active alerts, and ready again
 overload.py  more webhooks than can be decided: early refusals, bounded memory, nothing lost
 outage.py    every channel is down while an hour of a storm comes
+drain.py     10,000 messages are owed when a channel comes back
 schedule.py  who is on call in a year, for 500 people
 scrape.py    what a scrape costs, against node_exporter with the same collectors
 load.py      the load of requests

@@ -19,6 +19,7 @@ PARTS = {
     "kill -9, and ready again": ("bench.restart", "markdown"),
     "More webhooks than can be decided": ("bench.overload", "markdown"),
     "An hour of a storm while every channel is down": ("bench.outage", "markdown"),
+    "10,000 messages are owed when a channel comes back": ("bench.drain", "markdown"),
     "Who is on call in a year": ("bench.schedule", "markdown"),
     "A scrape of the exporter": ("bench.scrape", "text"),
 }
