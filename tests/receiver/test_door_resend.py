@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from urllib.parse import quote
-
-import pytest
 
 from receiver.channels import Refused
 from receiver.message import Message
@@ -85,21 +84,51 @@ def test_what_cannot_be_sent_again_is_answered_with_the_reason(tmp_path: Path) -
     run(test())
 
 
-@pytest.mark.parametrize("refuses", [True, False])
-def test_a_page_falls_back_in_a_whole_receiver_once_whatever_becomes_of_it(tmp_path: Path, refuses: bool) -> None:
-    """With a time of nothing the fallback is told of each page, also of one that is refused a moment later."""
+class Late(Quiet):
+    """Takes what it is sent when it is let."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.let = asyncio.Event()
+
+    async def send(self, message: Message) -> str:
+        await self.let.wait()
+        return await super().send(message)
+
+
+async def fallbacks_of_chat(world: World) -> str:
+    page = (await world.get("/metrics"))[1]
+    return next(
+        line for line in page.splitlines() if line.startswith('tocsin_receiver_fallbacks_total{channel="chat"}')
+    )
+
+
+def test_a_page_that_is_refused_falls_back_in_a_whole_receiver(tmp_path: Path) -> None:
     async def test() -> None:
         chat, pager = Moody(), Quiet()
-        chat.refuses = refuses
+        policy = POLICY.replace("0s", "1h")
+        async with receiver(tmp_path, policy=policy, channels={"chat": chat, "pager": pager}) as world:
+            await world.post(webhook())
+            await world.decided()
+            assert [message.kind for message in pager.messages] == ["opened"]
+            assert (await fallbacks_of_chat(world)).endswith(" 1.0")
+
+    run(test())
+
+
+def test_a_page_that_is_late_falls_back_in_a_whole_receiver_and_arrives_when_its_channel_takes_it(
+    tmp_path: Path,
+) -> None:
+    async def test() -> None:
+        chat, pager = Late(), Quiet()
         async with receiver(tmp_path, policy=POLICY, channels={"chat": chat, "pager": pager}) as world:
             await world.post(webhook())
-            await world.until(lambda: len(pager.messages) == 1 or bool(chat.messages))
+            await world.until(lambda: len(pager.messages) == 1)
+            assert chat.messages == []
+            chat.let.set()
             await world.decided()
-            assert len(pager.messages) == refuses or len(chat.messages) == 1
-            assert [message.kind for message in pager.messages] in (["opened"], [])
-            page = (await world.get("/metrics"))[1]
-            assert f'tocsin_receiver_fallbacks_total{{channel="chat"}} {float(len(pager.messages))}' in page
-            assert 'tocsin_receiver_channel_up{channel="chat"} 1.0' in page
+            told = [(message.channel, message.kind) for message in (*chat.messages, *pager.messages)]
+            assert told == [("chat", "opened"), ("pager", "opened")]
+            assert (await fallbacks_of_chat(world)).endswith(" 1.0")
 
     run(test())
