@@ -38,7 +38,7 @@ DURATIONS = (
     Bounds("sources.NAME.watchdog.late_after", "30s", "7d"),
     Bounds("correlate[].window", "1s", "1d"),
     Bounds("escalations.NAME.repeat.every", "1m", "7d"),
-    Bounds("escalations.NAME.acknowledged_for", "1m", "30d"),
+    Bounds("escalations.NAME.acknowledged_for", "10s", "30d"),
     Bounds("channels.NAME.fallback_after", "1s", "1h", zero="at once"),
     Bounds("storms.per_channel.per", "1s", "1h"),
     Bounds("cooldowns[].duration", "1s", "7d"),

@@ -205,7 +205,7 @@ class EscalationFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stages: Annotated[list[StageFile], Meta(min_length=1)]
     repeat: RepeatFile | None = None
     acknowledged_for: Annotated[
-        Duration | None, Meta(description="then an acknowledged incident is open again; from 1m to 30d")
+        Duration | None, Meta(description="then an acknowledged incident is open again; from 10s to 30d")
     ] = None
     again: AgainFile = AgainFile()
 
