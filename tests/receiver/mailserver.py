@@ -109,9 +109,10 @@ async def inbox(
     password: bytes | None = None,
     refuses: Mapping[str, str] | None = None,
     answers: list[str] | None = None,
+    standing: Inbox | None = None,
 ) -> AsyncIterator[Inbox]:
     """A real server. With a certificate it offers STARTTLS and demands it, or speaks TLS from the first byte."""
-    standing = Inbox(refuses=refuses or {}, answers=answers or [], password=password or b"")
+    standing = standing or Inbox(refuses=refuses or {}, answers=answers or [], password=password or b"")
     context = certificate.server_context() if certificate else None
     loop = asyncio.get_running_loop()
 
