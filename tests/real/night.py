@@ -105,7 +105,8 @@ class Pager(PagerDutySink):
 
     def answer(self, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
         reply = super().answer(path, headers, body)
-        self._heard.hears(f"pager: {json.loads(body)['event_action']}")
+        if reply.status == 202:
+            self._heard.hears(f"pager: {json.loads(body)['event_action']}")
         return reply
 
 
@@ -135,6 +136,7 @@ def people(folder: Path) -> Iterator[People]:
     (folder / "slack.token").write_text(TOKEN)
     (folder / "signing.secret").write_text(SIGNING_SECRET)
     (folder / "pagerduty.key").write_text(ROUTING_KEY)
+    (folder / "revoked.key").write_text("f" * len(ROUTING_KEY))
     (folder / "webhook.secret").write_text(WEBHOOK_SECRET)
     heard = Heard()
     chat, pager = Chat(heard), Pager(heard)

@@ -37,6 +37,7 @@ HANDED_OVER_AFTER = timedelta(seconds=40)
 DATABASE = {"alertname": "DatabaseDown", "severity": "critical", "tier": "database"}
 SHOP = {"alertname": "ShopDown", "severity": "critical", "tier": "shop"}
 CACHE = {"alertname": "CacheDown", "severity": "critical", "tier": "cache"}
+PRINTER = {"alertname": "PrinterDown", "severity": "warning", "tier": "printer"}
 STORM = [{"alertname": f"Disk{number}", "severity": "warning", "tier": "disk"} for number in range(12)]
 
 
@@ -48,6 +49,7 @@ routes:
   - {{matchers: ['tier="database"'], escalation: insist}}
   - {{matchers: ['tier="shop"'], escalation: night}}
   - {{matchers: ['tier="cache"'], escalation: answer}}
+  - {{matchers: ['tier="printer"'], escalation: office}}
   - {{escalation: desk}}
 escalations:
   insist:
@@ -62,6 +64,7 @@ escalations:
   answer:
     acknowledged_for: 10s
     stages: [{{notify: [{{schedule: primary}}, pager]}}]
+  office: {{stages: [{{notify: [revoked]}}]}}
   desk: {{stages: [{{notify: [desk]}}]}}
 schedules:
   primary:
@@ -80,6 +83,7 @@ channels:
          signing_secret_file: signing.secret}}
   pager: {{type: pagerduty, routing_key_file: pagerduty.key, url: '{people.pager.url}{PATH}',
           webhook_secret_file: webhook.secret}}
+  revoked: {{type: pagerduty, routing_key_file: revoked.key, url: '{people.pager.url}{PATH}', fallback: chat}}
   desk: {{type: webhook, url: '{people.desk.url}/desk'}}
 """
 
@@ -179,6 +183,10 @@ class Night:
             "chat: a line: acknowledged by ana",
         )
 
+    def a_channel_refuses_and_its_fallback_is_told(self, am: Server) -> None:
+        fire(am, PRINTER)
+        self.heard.expect("chat: a message: 🟡 warning: PrinterDown: a test")
+
     def a_storm(self, server: Server, am: Server) -> None:
         fire(am, *STORM)
         desk = self.people.at_the_desk
@@ -211,6 +219,8 @@ class Night:
         )
         end(am, SHOP)
         self.heard.expect("ana: resolved ShopDown: a test", "ben: resolved ShopDown: a test", "chat: a line: resolved")
+        end(am, PRINTER)
+        self.heard.expect("chat: a line: resolved")
         end(am, *STORM)
         until(lambda: not server.incidents("active"), what="all is over")
         desk = self.people.at_the_desk
@@ -223,7 +233,7 @@ class Night:
         by_person = {each["person"]: (each["pages"], each["acknowledged"]) for each in found["by_person"]}
         assert by_person == {"ana": (2, 1), "ben": (4, 1), "cleo": (0, 1)}
         pages = {each["name"]: each["pages"] for each in found["by_alert"]}
-        assert [pages[each["alertname"]] for each in (DATABASE, SHOP, CACHE)] == [3, 3, 4]
+        assert [pages[each["alertname"]] for each in (DATABASE, SHOP, CACHE, PRINTER)] == [3, 3, 4, 1]
         by = [(step["by"], step["via"]) for labels in (DATABASE, SHOP, CACHE)
               for step in server.get(f"/api/v1/incidents/{incident(server, labels)['id']}")["timeline"]
               if "via" in step]  # fmt: skip
@@ -248,6 +258,7 @@ def test_everybody_is_told_what_concerns_them_once_and_nobody_after_the_acknowle
         with night.receiver() as server:
             night.what_is_owed_is_told_once(server)
             night.a_snooze_ends(server)
+            night.a_channel_refuses_and_its_fallback_is_told(am)
             night.a_storm(server, am)
             night.the_next_one_is_on_call(server, am)
             night.the_morning(server, am)
