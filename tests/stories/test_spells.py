@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from receiver.spell import Timed
+from msgspec.structs import replace
+
+from receiver.incident import Incident, Spell, Status
+from receiver.spell import Timed, Told, spell_after
 from receiver.state import SpellChanged
-from tests.stories.story import POLICY, Story
+from tests.stories.story import POLICY, Store, Story
 
 LATER = POLICY.replace("{notify: [chat]}, {delay: 5m", "{delay: 2m, notify: [chat]}, {delay: 5m")
 STORM = (
@@ -17,10 +20,10 @@ STORM = (
 class Watched(Story):
     """A story of which every spell is kept as it is last, and every time in the order in which it was known."""
 
-    def __init__(self, policy: str = POLICY) -> None:
+    def __init__(self, policy: str = POLICY, store: Store | None = None) -> None:
         self.spells: dict[tuple[str, int], SpellChanged] = {}
         self.timed: list[Timed] = []
-        super().__init__(policy, {})
+        super().__init__(policy, {}, store=store)
 
     def saw(self, decision):
         self.timed += decision.timed
@@ -34,10 +37,12 @@ def clock(at: datetime | None) -> str:
 
 
 def told(*lines: str, policy: str = POLICY) -> tuple[list[str], list[str]]:
-    """The spells, and what was timed."""
-    story = Watched(policy)
+    """The spells, and what was timed; by a process that lives through it, and by one that starts before every entry."""
+    story, restarted = Watched(policy), Watched(policy, Store())
     for line in lines:
         story.play(line)
+        restarted.play(line)
+    assert (restarted.spells, restarted.timed) == (story.spells, story.timed)
     spells = []
     for change in story.spells.values():
         each = change.spell
@@ -152,3 +157,31 @@ def test_what_flaps_goes_on_as_one_spell_while_it_is_not_over():
         "00:06 00:06 - 00:19 itself 2 flaps",
     ]
     assert timed[-1] == "resolve critical 13m"
+
+
+def incident_of_an_older_version(*lines: str) -> Incident:
+    """As the story leaves it, without what that version did not write down."""
+    story = Watched()
+    for line in lines:
+        story.play(line)
+    return replace(story.incident_of("Down"), spell=None)
+
+
+def test_what_an_older_version_opened_has_a_spell_from_its_next_change_on():
+    """Who was told of it was told at the opening, as far as is known."""
+    known = incident_of_an_older_version("00:00 fires Down{severity=critical}")
+    at = known.opened_at + timedelta(minutes=9)
+    acknowledged = replace(known, status=Status.ACKNOWLEDGED, acknowledged_by="ana")
+    assert spell_after(known, acknowledged, Told(at, paged=False)) == Spell(
+        1, known.opened_at, paged_at=known.opened_at, acknowledged_at=at, acknowledged_by="ana"
+    )
+    untold = replace(known, told=())
+    assert spell_after(untold, untold, Told(at, paged=True)) == Spell(1, known.opened_at, paged_at=at)
+
+
+def test_what_was_over_before_has_none_until_it_is_opened_again():
+    over = incident_of_an_older_version("00:00 fires Down{severity=critical}", "00:01 resolves Down")
+    at = over.opened_at + timedelta(minutes=3)
+    assert spell_after(over, replace(over, due_at=at), Told(at, paged=False)) is None
+    again = replace(over, status=Status.OPEN, reopened=1)
+    assert spell_after(over, again, Told(at, paged=True)) == Spell(2, at, paged_at=at, flaps=1)
