@@ -144,7 +144,13 @@ class _Receiver:
             store, clock=self._clock, on_decided=self._decided, messages_owed=lambda: self._outbox.owed
         )
         receipts = Receipts(self._incident)
-        self._outbox = Outbox(report=self._runner.submit, clock=self._clock, chance=random.random, receipts=receipts)
+        self._outbox = Outbox(
+            report=self._runner.submit,
+            clock=self._clock,
+            chance=random.random,
+            receipts=receipts,
+            on_page=self._metrics.count_page,
+        )
         self._reconciliation = Reconciliation(
             known=lambda: self._runner.state, perform=self._runner.perform, clock=self._clock
         )
@@ -272,6 +278,7 @@ class _Receiver:
             {name: channel for name, (_, channel) in self._channels.items()},
             {name: each.after.total_seconds() for name, each in fresh.policy.fallbacks.items()},
         )
+        self._metrics.known_people(fresh.policy.reach)
         self._door.sources = Sources(fresh.sources, access=self._access)
         self._slack.replace_channels(fresh.channels)
         self._pagerduty.replace_channels(fresh.channels)

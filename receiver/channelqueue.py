@@ -67,6 +67,7 @@ class ChannelQueue:
         clock: Clock,
         chance: Chance,
         receipts: Receipts,
+        on_page: Callable[[str], None],
     ) -> None:
         self._name = name
         self._channel = channel
@@ -74,6 +75,7 @@ class ChannelQueue:
         self._clock = clock
         self._chance = chance
         self._receipts = receipts
+        self._on_page = on_page
         self._lanes: dict[str, deque[Message]] = {}
         self._attempts: dict[str, int] = {}
         self._ready: asyncio.Queue[str] = asyncio.Queue()
@@ -250,7 +252,9 @@ class ChannelQueue:
             log.info("a channel takes messages again", extra={"channel": self._name})
         self.watcher.last_error = None
         self.watcher.delivered += 1
-        self.watcher.pages += message.kind in PAGES
+        if message.kind in PAGES:
+            self.watcher.pages += 1
+            self._on_page(self._name)
         self._answered()
         seconds = (self._clock.now() - began).total_seconds()
         return Delivered(

@@ -185,6 +185,10 @@ class Metrics:
         for histogram in self.timed.values():
             for severity in (*_OF_RANK.values(), "other"):
                 histogram.labels(severity)
+        self.person_pages = self._counter(
+            "tocsin_receiver_person_pages_total", "Messages taken that interrupt this person.", "person"
+        )
+        self._people_of: dict[str, list[str]] = {}  # by channel
         self._fallbacks: Tally[str] = Tally()
         self.chain_intact = Gauge(
             "tocsin_receiver_journal_chain_intact",
@@ -203,6 +207,18 @@ class Metrics:
             "When the policy file was last read without a fault.",
             registry=self.registry,
         )
+
+    def known_people(self, reach: Mapping[str, Sequence[str]]) -> None:
+        """Whose channels these are from here on."""
+        self._people_of = {}
+        for person, channels in reach.items():
+            self.person_pages.labels(person)
+            for channel in channels:
+                self._people_of.setdefault(channel, []).append(person)
+
+    def count_page(self, channel: str) -> None:
+        for person in self._people_of.get(channel, ()):
+            self.person_pages.labels(person).inc()
 
     def answered_back(self, via: str, outcome: str) -> None:
         self.back.labels(via, outcome).inc()

@@ -14,7 +14,7 @@ tried, at once. So an hour of a storm that nobody takes costs no more attempts t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
 from receiver.channelqueue import Chance, ChannelQueue, Report, Watcher
@@ -27,13 +27,23 @@ RETIRE_SECONDS = 60.0
 
 
 class Outbox:
-    """All channels' queues. `report` is Runner.submit; `chance` gives numbers from 0 to below 1."""
+    """All channels' queues. `report` is Runner.submit; `chance` gives numbers from 0 to below 1; `on_page` hears which
+    channel took what interrupts somebody."""
 
-    def __init__(self, *, report: Report, clock: Clock, chance: Chance, receipts: Receipts | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        report: Report,
+        clock: Clock,
+        chance: Chance,
+        receipts: Receipts | None = None,
+        on_page: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._report = report
         self._clock = clock
         self._chance = chance
         self._receipts = receipts or Receipts()
+        self._on_page = on_page
         self._queues: dict[str, ChannelQueue] = {}
         self._retiring: set[asyncio.Task[None]] = set()
         self._channels: dict[str, Channel] = {}
@@ -109,6 +119,7 @@ class Outbox:
                 clock=self._clock,
                 chance=self._chance,
                 receipts=self._receipts,
+                on_page=self._on_page,
             )
             if self._running:
                 self._queues[name].start()

@@ -96,6 +96,33 @@ def test_what_a_receiver_decides_is_in_its_statistics_and_in_its_metrics(tmp_pat
     run(test())
 
 
+def test_a_channel_that_two_people_share_pages_both_of_them(tmp_path: Path) -> None:
+    policy = """
+channels: {chat: {type: terminal}, phone: {type: terminal}}
+people:
+  ana: {notify: [{channel: chat}]}
+  ben: {notify: [{channel: chat}, {channel: phone}]}
+  cleo: {notify: [{channel: phone}]}
+routes: [{escalation: team}]
+escalations: {team: {stages: [{notify: [{person: ana}]}]}}
+"""
+
+    async def test() -> None:
+        async with receiver(tmp_path, policy=policy) as world:
+            await world.post(webhook([named("Down")]))
+            await world.decided()
+            found = await asked(world, "from=1h")
+            assert [(each["person"], each["pages"]) for each in found["by_person"]] == [("ana", 1), ("ben", 1)]
+            page = (await world.get("/metrics"))[1]
+            for person, pages in (("ana", 1), ("ben", 1), ("cleo", 0)):
+                assert f'tocsin_receiver_person_pages_total{{person="{person}"}} {pages}.0' in page
+            await world.post(webhook([named("Down", status="resolved")]))
+            await world.decided()
+            assert 'tocsin_receiver_person_pages_total{person="ana"} 1.0' in (await world.get("/metrics"))[1]
+
+    run(test())
+
+
 @pytest.mark.parametrize(
     ("query", "said"),
     [

@@ -25,6 +25,7 @@ def test_every_metric_is_documented_with_its_type_and_labels_and_nothing_else_is
         # Nothing listens there: that is a failure, and the metrics of a source whose Alertmanager is asked.
         policy = POLICY + "sources: {am: {alertmanager_url: 'http://127.0.0.1:1/', watchdog: {}}}\n"
         policy += "actions: {fix: {command: [/bin/true]}}\n"
+        policy += "people: {ana: {notify: [{channel: chat}]}}\n"
         async with receiver(tmp_path, policy=policy) as world:
             await world.post(webhook())
             await world.decided()

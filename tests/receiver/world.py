@@ -253,7 +253,8 @@ async def _running(
         return await runner.submit(fact)
 
     store: Any = disk
-    outbox = Outbox(report=report, clock=clock, chance=random.random)
+    outbox = Outbox(report=report, clock=clock, chance=random.random, on_page=metrics.count_page)
+    metrics.known_people(loaded.policy.reach)
     runner = Runner(store, clock=clock, on_decided=decided, messages_owed=lambda: outbox.owed, **decider)
     reconciliation = Reconciliation(known=lambda: runner.state, perform=runner.perform, clock=clock)
     reconciliation.replace_sources(loaded.sources or {})
