@@ -177,7 +177,7 @@ def test_a_policy_with_five_faults_is_told_whole(tmp_path: Path) -> None:
     assert checked.stdout.splitlines()[-1] == "checked 1 file: 5 faults"
     ended = tocsin("receiver", "--config.file=receiver.yml", "--web.listen-address=127.0.0.1:0", folder=tmp_path)
     assert ended.returncode == 1
-    assert ended.stderr.splitlines()[0] == "tocsin receiver: the policy has 5 faults:"
+    assert ended.stderr.splitlines()[0] == "tocsin receiver: the configuration has 5 faults:"
     assert len(ended.stderr.splitlines()) == 6
     assert not (tmp_path / "data").exists()
 
