@@ -19,7 +19,7 @@ from aiohttp import web
 from guard import listen
 from guard import log as logs
 from guard.access import Access
-from guard.configfile import Fault, InvalidConfig
+from guard.configfile import InvalidConfig
 from guard.webconfig import WebConfig
 from receiver import settings
 from receiver.accesses import Accesses
@@ -94,7 +94,8 @@ def _said(text: str) -> int:
 
 async def _serve(chosen: argparse.Namespace, environ: Mapping[str, str]) -> int:
     path = Path(chosen.config_file) if chosen.config_file else settings.EXAMPLE
-    first, web_config = _read(chosen, path, environ)
+    web_path = Path(chosen.web_config_file) if chosen.web_config_file else None
+    first, web_config = settings.load_with_web(path, web_path, environ=environ)
     store = open_sqlite(chosen.storage_url)
     try:
         receiver = _Receiver(chosen, path=path, environ=environ, store=store, web_config=web_config)
@@ -102,24 +103,6 @@ async def _serve(chosen: argparse.Namespace, environ: Mapping[str, str]) -> int:
         return await receiver.run()
     finally:
         await store.close()
-
-
-def _read(chosen: argparse.Namespace, path: Path, environ: Mapping[str, str]) -> tuple[Settings, WebConfig | None]:
-    """Raises InvalidConfig with the faults of both files."""
-    faults: list[Fault] = []
-    first: Settings | None = None
-    web_config: WebConfig | None = None
-    try:
-        first = settings.load(path, environ=environ)
-    except InvalidConfig as invalid:
-        faults += invalid.faults
-    try:
-        web_config = WebConfig(Path(chosen.web_config_file), environ=environ) if chosen.web_config_file else None
-    except InvalidConfig as invalid:
-        faults += invalid.faults
-    if faults or first is None:
-        raise InvalidConfig(faults)
-    return first, web_config
 
 
 class _Receiver:

@@ -13,6 +13,7 @@ from yarl import URL
 from guard import configfile
 from guard.configfile import Fault, InvalidConfig
 from guard.tokens import TokenFile, Unreadable, first_token
+from guard.webconfig import WebConfig
 from receiver.channels.making import unusable_files
 from receiver.policy.actionfile import ActionFile
 from receiver.policy.channelfile import ChannelFile
@@ -152,6 +153,26 @@ def load(path: Path, *, environ: Mapping[str, str]) -> Settings:
         links=file.links,
         warnings=warned,
     )
+
+
+def load_with_web(
+    path: Path, web_path: Path | None, *, environ: Mapping[str, str]
+) -> tuple[Settings, WebConfig | None]:
+    """At the start. Raises InvalidConfig with the faults of both files."""
+    faults: list[Fault] = []
+    first: Settings | None = None
+    web_config: WebConfig | None = None
+    try:
+        first = load(path, environ=environ)
+    except InvalidConfig as invalid:
+        faults += invalid.faults
+    try:
+        web_config = None if web_path is None else WebConfig(web_path, environ=environ)
+    except InvalidConfig as invalid:
+        faults += invalid.faults
+    if faults or first is None:
+        raise InvalidConfig(faults)
+    return first, web_config
 
 
 def _unusable_tokens(name: str, sources: Mapping[str, SourceFile]) -> Iterator[Fault]:

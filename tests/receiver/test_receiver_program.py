@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.real.servers import Server, alert, receiver, until, webhook
+from tests.real.servers import Server, alert, receiver, tocsin, until, webhook
 from tests.receiver.test_policy import FAULTY
 
 POLICY = """
@@ -116,3 +116,17 @@ def test_a_request_that_is_no_http_breaks_nothing(server: Server) -> None:
         connection.sendall(b"POST /webhook/am HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
     assert server.post(webhook(alert("Down"), group="Down"))[0] == 200
     assert "Traceback" not in server.said
+
+
+def test_the_faults_of_the_policy_and_of_the_web_configuration_are_told_together(tmp_path: Path) -> None:
+    (tmp_path / "receiver.yml").write_text("routes: 5\n")
+    (tmp_path / "web.yml").write_text("tokens: 5\n")
+    files = [f"--config.file={tmp_path}/receiver.yml", f"--web.config.file={tmp_path}/web.yml"]
+    ended = tocsin("receiver", *files, folder=tmp_path)
+    assert ended.returncode == 1
+    first, *told = ended.stderr.splitlines()
+    assert first == "tocsin receiver: the configuration has 2 faults:"
+    assert [line.removeprefix(f"{tmp_path}/").partition(": found")[0] for line in told] == [
+        "receiver.yml:1: routes",
+        "web.yml:1: tokens",
+    ]
