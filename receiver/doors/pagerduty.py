@@ -25,7 +25,7 @@ from receiver.clock import Clock
 from receiver.doors.answers import answer
 from receiver.doors.doing import Doing, NotDone
 from receiver.doors.naming import by_display_name, cut
-from receiver.doors.signed import LATELY_MAX, Arriving, Lately, NotTaken, fitting, refusal
+from receiver.doors.signed import LATELY_MAX, Arriving, Complaints, Lately, NotTaken, fitting, refusal
 from receiver.entry import Acknowledged, Act, Assigned, Noted, ResolvedByHand
 from receiver.incident import Incident, Status
 from receiver.metrics import Metrics
@@ -118,6 +118,7 @@ class PagerDutyDoor:
         self._seconds_max = seconds_max
         self._secrets: Mapping[Path, frozenset[str]] = {}  # each with the channels that have it
         self._seen = Lately()
+        self._complaints = Complaints(VIA)
         self._in_progress: set[str] = set()
         self._failed = Lately()
         self._ours: dict[str, str] = {}  # PagerDuty's identifier of an incident -> ours
@@ -135,8 +136,7 @@ class PagerDutyDoor:
             outcome = await self._take(request)
         except NotTaken as error:
             self._metrics.answered_back(VIA, error.outcome)
-            extra = {"outcome": error.outcome, "reason": str(error), "remote": request.remote}
-            log.warning("a request from PagerDuty was not taken", extra=extra)
+            self._complaints.log(error, remote=request.remote)
             return refusal(error)
         self._metrics.answered_back(VIA, outcome)
         return answer({"outcome": outcome})

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -17,11 +18,14 @@ from guard.secretfile import secret_in
 from guard.tokens import Unreadable
 from receiver.doors.answers import RETRY, answer
 
+log = logging.getLogger("tocsin.receiver")
+
 # Slack sends the whole message back with a press.
 BODY_BYTES_MAX = 1024 * 1024
 ARRIVING_BYTES_MAX = 16 * 1024 * 1024
 BODY_SECONDS_MAX = 2.0
 LATELY_MAX = 10_000
+COMPLAINTS_SECONDS = 10.0
 
 
 class NotTaken(Exception):
@@ -39,8 +43,25 @@ def refusal(error: NotTaken) -> web.Response:
     return response
 
 
+class Complaints:
+    """What was not taken is counted each time, and logged now and then: whoever knocks often fills no disk."""
+
+    def __init__(self, sender: str) -> None:
+        self._sender = sender
+        self._rests_until: dict[str, float] = {}  # by outcome, by the loop's clock
+
+    def log(self, error: NotTaken, *, remote: str | None) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._rests_until.get(error.outcome, now) > now:
+            return
+        self._rests_until[error.outcome] = now + COMPLAINTS_SECONDS
+        extra = {"from": self._sender, "outcome": error.outcome, "reason": str(error), "remote": remote}
+        log.warning("a signed request was not taken", extra=extra)
+
+
 class Arriving:
-    """Bodies on their way in: who is at the other end is not known before a body is whole."""
+    """Bodies on their way in: who is at the other end is not known before a body is whole. Only what has come counts,
+    so that whoever sends nothing keeps nobody out."""
 
     def __init__(self, *, seconds_max: float = BODY_SECONDS_MAX, arriving_bytes_max: int = ARRIVING_BYTES_MAX) -> None:
         self._seconds_max = seconds_max
@@ -51,25 +72,24 @@ class Arriving:
         """The very bytes that were signed. Raises NotTaken."""
         if "Content-Encoding" in request.headers:
             raise NotTaken(400, "malformed", "the body is compressed, and what was signed is not known")
-        size = BODY_BYTES_MAX if request.content_length is None else request.content_length
-        if size > BODY_BYTES_MAX:
+        if (request.content_length or 0) > BODY_BYTES_MAX:
             raise self._too_large()
-        if self._bytes + size > self._arriving_bytes_max:
-            raise NotTaken(503, "busy", "too many bodies arrive at once: send it again")
-        self._bytes += size
         body = bytearray()
         try:
             async with asyncio.timeout(self._seconds_max):
                 async for chunk in request.content.iter_chunked(65_536):
                     body += chunk
+                    self._bytes += len(chunk)
                     if len(body) > BODY_BYTES_MAX:
                         raise self._too_large()
+                    if self._bytes > self._arriving_bytes_max:
+                        raise NotTaken(503, "busy", "too many bodies arrive at once: send it again")
         except TimeoutError:
             raise NotTaken(503, "busy", f"the body did not arrive within {self._seconds_max:g} seconds") from None
         except (web.RequestPayloadError, ConnectionError, ValueError) as error:
             raise NotTaken(400, "malformed", f"the body could not be read: {type(error).__name__}") from None
         finally:
-            self._bytes -= size
+            self._bytes -= len(body)
         return bytes(body)
 
     def _too_large(self) -> NotTaken:

@@ -10,7 +10,6 @@ was not seen before, and if its button is one that a channel with this secret sh
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -22,14 +21,12 @@ from aiohttp import web
 from receiver.clock import Clock
 from receiver.doors.doing import Doing, NotDone
 from receiver.doors.naming import by_member
-from receiver.doors.signed import Arriving, Lately, NotTaken, fitting, refusal
+from receiver.doors.signed import Arriving, Complaints, Lately, NotTaken, fitting, refusal
 from receiver.entry import Acknowledged
 from receiver.metrics import Metrics
 from receiver.policy.channelfile import ChannelFile, SlackFile
 from receiver.pressed import Pressed, read
 from receiver.state import State
-
-log = logging.getLogger("tocsin.receiver")
 
 VIA = "slack"
 # Slack gives up after three.
@@ -98,6 +95,7 @@ class SlackDoor:
         self._seconds_max = seconds_max
         self._apps: Mapping[Path, _App] = {}
         self._seen = Lately()
+        self._complaints = Complaints(VIA)
 
     def replace_channels(self, channels: Mapping[str, ChannelFile]) -> None:
         with_secret = [
@@ -112,8 +110,7 @@ class SlackDoor:
             outcome = await self._take(request)
         except NotTaken as error:
             self._metrics.answered_back(VIA, error.outcome)
-            extra = {"outcome": error.outcome, "reason": str(error), "remote": request.remote}
-            log.warning("a request from Slack was not taken", extra=extra)
+            self._complaints.log(error, remote=request.remote)
             return refusal(error)
         self._metrics.answered_back(VIA, outcome)
         return web.Response()

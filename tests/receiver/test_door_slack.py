@@ -261,6 +261,22 @@ def test_headers_that_say_nothing_are_no_signature(tmp_path: Path, change: dict[
     run(test())
 
 
+def test_whoever_knocks_often_is_counted_each_time_and_logged_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def test() -> None:
+        async with chat(tmp_path) as slack:
+            for _ in range(5):
+                assert await slack.press("Resolve", secret="guessed") == 401
+            assert await slack.press("Resolve", at=0) == 401
+            assert await slack.outcomes() == {"unsigned": 5.0, "stale": 1.0}
+
+    run(test())
+    logged = [record for record in caplog.records if record.getMessage() == "a signed request was not taken"]
+    assert [vars(record)["outcome"] for record in logged] == ["unsigned", "stale"]
+    assert SIGNING_SECRET not in caplog.text
+
+
 def test_a_changed_body_is_not_what_was_signed(tmp_path: Path) -> None:
     async def test() -> None:
         async with chat(tmp_path) as slack:
@@ -394,16 +410,22 @@ def test_a_body_that_is_compressed_is_not_what_was_signed(tmp_path: Path) -> Non
 
 def test_a_body_that_never_ends_and_bodies_that_are_too_many_are_refused(tmp_path: Path) -> None:
     async def test() -> None:
-        async with chat(tmp_path, arriving={"seconds_max": 0.05, "arriving_bytes_max": 1000}) as slack:
+        async with chat(tmp_path, arriving={"seconds_max": 0.3, "arriving_bytes_max": 1000}) as slack:
             host, port = slack.world.url.removeprefix("http://").split(":")
             reader, writer = await asyncio.open_connection(host, int(port))
             head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\n"
             writer.write(head.encode() + b"payload=")
             assert (await reader.readline()).startswith(b"HTTP/1.1 503")
             writer.close()
-            assert await slack.send(signed({}, form=b"x" * 1001)) == 503
+            idle = [await asyncio.open_connection(host, int(port)) for _ in range(50)]
+            for _, each in idle:  # they promise much and send nothing
+                each.write(f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n".encode())
             assert await slack.send(signed(None, form=b"x" * 500)) == 400
-            assert await slack.outcomes() == {"busy": 2.0, "malformed": 1.0}
+            for _, each in idle:
+                each.close()
+            assert await slack.send(signed({}, form=b"x" * 1001)) == 503
+            assert await slack.send(signed(None, form=b"y" * 500)) == 400
+            assert {*await slack.outcomes()} == {"busy", "malformed"}  # what broke off is malformed as well
 
     run(test())
 
