@@ -193,7 +193,7 @@ class _Teller:
 
     def __init__(self, name: str, parsed: Document, expanded: Expanded, marked: Mapping[document.Path, Mark]):
         self._name, self._parsed, self._expanded = name, parsed, expanded
-        self._secret = {path for path, mark in marked.items() if mark is not Mark.FILE}
+        self._secret = {path for path, mark in marked.items() if mark not in (Mark.FILE, Mark.OPEN)}
         texts = (secretive.value_at(expanded.value, path) for path in self._secret - set(expanded.written))
         self._literals = {text: "…" for text in texts if isinstance(text, str) and text}
 

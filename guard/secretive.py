@@ -3,7 +3,8 @@
 A secret comes from the environment or from a file of its own; one that is written out is a fault, because a
 configuration file is reviewed, copied and committed. The schema marks secrets with `x-secret`. On a mapping
 of headers the mark covers only those headers that carry credentials. What is marked `x-hidden`, as hashes of
-passwords are, may be written out and is never shown. Secret files are never read here.
+passwords are, may be written out and is never shown. What is marked `x-open`, as command lines are, is shown to many:
+nothing from the environment may stand in it. Secret files are never read here.
 """
 
 import os
@@ -27,6 +28,7 @@ class Mark(Enum):
     HEADER = "header"
     FILE = "file"
     HIDDEN = "hidden"
+    OPEN = "open"
 
 
 def marks(value: object, schema: Schema) -> dict[Path, Mark]:
@@ -35,12 +37,15 @@ def marks(value: object, schema: Schema) -> dict[Path, Mark]:
 
 
 def secret_problems(expanded: Expanded, marked: Mapping[Path, Mark]) -> Iterator[Problem]:
-    """Secrets that are written out, or that come from a variable which is empty."""
+    """Secrets that are written out, that come from a variable which is empty, or that may come where many see them."""
     for path, mark in marked.items():
+        written = expanded.written.get(path)
         if mark in (Mark.FILE, Mark.HIDDEN):
             continue
-        written = expanded.written.get(path)
-        if written is None or (mark is Mark.SECRET and not only_references(written)):
+        if mark is Mark.OPEN:
+            if written is not None and (named := ", ".join(names(written))):
+                yield Problem(path, f"the variable {named} in what many can see", "text without ${ENV}")
+        elif written is None or (mark is Mark.SECRET and not only_references(written)):
             yield Problem(path, "a secret that is written out", _ELSEWHERE)
         elif not value_at(expanded.value, path):
             yield Problem(path, f"an empty variable {', '.join(names(written))}", _ELSEWHERE)
@@ -78,6 +83,8 @@ def _marked(value: object, schema: Schema, path: Path, named: Mapping[str, Schem
         yield from _secrets(value, path)
     if schema.get("x-hidden"):
         yield from _hidden(value, path)
+    if schema.get("x-open") and isinstance(value, list):
+        yield from (((*path, at), Mark.OPEN) for at, inner in enumerate(value) if isinstance(inner, str))
     if "anyOf" in schema:
         for branch in meant(schema, value, named):
             yield from _marked(value, branch, path, named)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,11 +11,14 @@ from typing import TextIO
 
 from receiver import settings
 from receiver.channels import Refused, Unreachable
-from receiver.channels.making import channel_of
+from receiver.channels.making import action_of, channel_of
 from receiver.clock import SystemClock
 from receiver.incident import TITLE_CHARACTERS_MAX, AlertRecord, Group, Incident, Status
 from receiver.message import Kind, Message, compose
+from receiver.policy.actionfile import ActionFile
+from receiver.policy.actionnames import channel_named
 from receiver.policy.channelfile import ChannelFile
+from receiver.policy.policy import Policy
 from receiver.policy.redaction import Redact, rules_for
 from receiver.redaction import Hiding
 
@@ -22,7 +26,8 @@ _LABELS = {"alertname": "SampleAlert", "service": "shop", "severity": "info"}
 
 
 def show(path: Path, *, out: TextIO, environ: Mapping[str, str]) -> int:
-    """Prints one message for each channel. Nothing is sent. Raises InvalidConfig."""
+    """Prints one message for each channel, and what each action would run. Nothing is sent, nothing runs. Raises
+    InvalidConfig."""
     read = settings.load(path, environ=environ)
     at = SystemClock().now()
     out.writelines(
@@ -31,6 +36,10 @@ def show(path: Path, *, out: TextIO, environ: Mapping[str, str]) -> int:
     )
     if not read.channels:
         out.write("the policy has no channels: nobody is told\n")
+    out.writelines(
+        f"--- {channel_named(name)}\n{asyncio.run(_would_run(name, file, at=at, policy=read.policy))}\n"
+        for name, file in read.actions.items()
+    )
     return 0
 
 
@@ -110,6 +119,16 @@ def _alerts(at: datetime, about: Mapping[str, str]) -> Iterator[AlertRecord]:
             changed_at=at,
             changed=1,
         )
+
+
+async def _would_run(name: str, file: ActionFile, *, at: datetime, policy: Policy) -> str:
+    channel = channel_named(name)
+    rules = () if name in policy.commands else policy.redact
+    action = action_of(name, file, incident=lambda _: None, tally=Counter(), home="/")
+    try:
+        return action.preview(sample(channel, at=at, redact=rules))
+    finally:
+        await action.close()
 
 
 async def _shown(file: ChannelFile, message: Message) -> str:

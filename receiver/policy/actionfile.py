@@ -44,6 +44,7 @@ class ActionFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 min_length=1,
                 max_length=ARGUMENTS_MAX,
                 description="the program by its absolute path, and its arguments; {label} stands for a label's value",
+                extra_json_schema={"x-open": True},
             ),
         ]
         | None

@@ -49,6 +49,9 @@ def test_what_a_program_did_is_a_line_of_the_story(tmp_path: Path) -> None:
             assert why.endswith(" s: moved --cluster=eu1")
             (incident,) = world.runner.state.incidents.values()
             assert incident.told == ("chat",)
+            # Nobody was interrupted by it.
+            today = (await world.get("/api/v1/statistics"))[1]
+            assert (today["pages"], [each["channel"] for each in today["by_channel"]]) == (1, ["chat"])
             page = (await world.get("/metrics"))[1]
             assert 'tocsin_receiver_actions_total{action="fix",outcome="done"} 1.0' in page
             assert 'tocsin_receiver_actions_total{action="fix",outcome="failed"} 0.0' in page

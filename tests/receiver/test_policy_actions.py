@@ -69,6 +69,10 @@ def test_what_can_be_run_is_no_fault(tmp_path: Path, action: str) -> None:
                 " (unterminated character set at position 0)"
             ),
         ),
+        (
+            "{command: [/bin/x, 'key=${KEY}']}",
+            "actions.fix.command[1]: found the variable KEY in what many can see, expected text without ${ENV}",
+        ),
         ("{command: [/bin/x], timeout: 11m}", "actions.fix.timeout: found '11m', expected a duration from 1s to 10m"),
         ("{command: [/bin/x], retry_for: 0s}", "actions.fix.retry_for: found '0s', expected a duration from 1s to 1d"),
         (

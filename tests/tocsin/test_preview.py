@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.receiver.mailserver import inbox
+from tests.receiver.test_command import script
 from tocsin import check
 from tocsin.kinds import KINDS
 
@@ -40,6 +41,25 @@ def test_each_channel_shows_what_it_would_send(tmp_path: Path) -> None:
     assert mail.startswith("mail (email)\n")
     assert "\nSubject: info: A sample: nothing is wrong (service=shop) (T-0)\n" in mail
     assert "\nOPENED info: A sample" in mail
+
+
+def test_each_action_shows_what_it_would_run_and_runs_nothing(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    program = script(tmp_path, f"open({str(mark)!r}, 'w')")
+    actions = f"""actions:
+  fix: {{command: [{program}, '--service={{service}}'], arguments: {{service: '[a-z]+'}}}}
+  move: {{command: [{program}, '{{cluster}}'], arguments: {{cluster: '[a-z]+'}}}}
+  hook: {{webhook: {{url: 'http://127.0.0.1:1/T0KEN'}}}}
+redact: [{{labels: [service], as: masked}}]
+"""
+    status, said = run(tmp_path, "--preview", "receiver.yml", policy=actions)
+    assert status == 0
+    assert [each.strip() for each in said.split("--- ")[1:]] == [
+        f"action:fix\nwould run: {program} --service=shop",
+        "action:move\nnot run: the alerts of the incident do not share a label cluster",
+        "action:hook\nwould run: POST to 127.0.0.1, opened T-0",
+    ]
+    assert not mark.exists()
 
 
 @pytest.mark.parametrize("flag", [["--preview"], ["--send", "mail"]])
