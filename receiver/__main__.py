@@ -9,7 +9,6 @@ import logging
 import os
 import random
 import sys
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -24,9 +23,7 @@ from guard.webconfig import WebConfig
 from receiver import settings
 from receiver.accesses import Accesses
 from receiver.chaincheck import ChainCheck
-from receiver.channels import Channel
-from receiver.channels.action import Tally
-from receiver.channels.making import action_of, channel_of
+from receiver.channels.inforce import InForce
 from receiver.channels.slackreply import SlackReplies
 from receiver.clock import SystemClock
 from receiver.commandline import parser
@@ -50,9 +47,6 @@ from receiver.links import NO_LINKS, Links
 from receiver.message import Message
 from receiver.metrics import Metrics
 from receiver.outbox import Outbox
-from receiver.policy.actionfile import ActionFile
-from receiver.policy.actionnames import action_named, channel_named
-from receiver.policy.channelfile import ChannelFile
 from receiver.policy.duration import parse_duration
 from receiver.policy.file import RetentionFile
 from receiver.receipts import Receipts
@@ -170,10 +164,9 @@ class _Receiver:
             metrics=self._metrics,
             clock=self._clock,
         )
-        self._channels: dict[str, tuple[ChannelFile | ActionFile, Channel]] = {}
-        self._tally: Tally = Counter()
         self._links = NO_LINKS  # until the store has said what they are signed with
         self._reloading: asyncio.Task[None] | None = None
+        self._one_reading = asyncio.Lock()  # at a time, so that what was read last is in force last
 
     async def start(self, first: Settings) -> None:
         """Everything but the doors: when they open, what the last run left is decided."""
@@ -183,6 +176,12 @@ class _Receiver:
             external_url=self._chosen.web_external_url,
             key=await self._signing_key(),
             journal=lambda: self._runner.state.journal,
+        )
+        self._in_force = InForce(
+            links=self._links,
+            incident=self._incident,
+            home=self._environ.get("HOME", "/"),
+            on_template_failed=self._metrics.template_failed,
         )
         self._put_in_force(first)
         _log_warnings(first)
@@ -234,8 +233,13 @@ class _Receiver:
 
     async def reload(self) -> str:
         """The digest of the policy that is in force from here on; InvalidConfig and StoreFailed leave the old one."""
+        async with self._one_reading:
+            return await self._reload()
+
+    async def _reload(self) -> str:
         try:
-            fresh = settings.load(self._path, environ=self._environ)
+            # In a thread: templates are tried out, which takes a while.
+            fresh = await asyncio.to_thread(settings.load, self._path, environ=self._environ)
         except InvalidConfig as error:
             self._metrics.policy_read(successful=False)
             log.error("the policy has faults: the old one stays in force", extra={"faults": str(error)})
@@ -249,16 +253,12 @@ class _Receiver:
         return fresh.policy.digest
 
     def _put_in_force(self, fresh: Settings) -> None:
-        """What acts. What decides is put in force by the journal's entry. A channel that did not change stays."""
-        before, self._links.valid_for = self._channels, parse_duration(fresh.links.valid_for)
-        acting = {channel_named(name): file for name, file in fresh.actions.items()}
-        self._channels = {
-            name: before[name] if name in before and before[name][0] == file else (file, self._made(name, file))
-            for name, file in {**fresh.channels, **acting}.items()
-        }
-        self._metrics.observe_actions(fresh.actions, self._tally)
+        """What acts. What decides is put in force by the journal's entry."""
+        self._links.valid_for = parse_duration(fresh.links.valid_for)
+        self._metrics.observe_actions(fresh.actions, self._in_force.tally)
+        self._metrics.templates_of([name for name, file in fresh.channels.items() if file.templates is not None])
         self._outbox.replace_channels(
-            {name: channel for name, (_, channel) in self._channels.items()},
+            self._in_force.renew(fresh.channels, fresh.actions),
             {name: each.after.total_seconds() for name, each in fresh.policy.fallbacks.items()},
         )
         self._metrics.known_people(fresh.policy.reach)
@@ -267,12 +267,6 @@ class _Receiver:
         self._pagerduty.replace_channels(fresh.channels)
         self._reconciliation.replace_sources(fresh.sources or {})
         self._keep = Keep.of(fresh.retention)
-
-    def _made(self, name: str, file: ChannelFile | ActionFile) -> Channel:
-        if not isinstance(file, ActionFile):
-            return channel_of(file, links=self._links)
-        home = self._environ.get("HOME", "/")
-        return action_of(action_named(name) or "", file, incident=self._incident, tally=self._tally, home=home)
 
     def _incident(self, identifier: str) -> Incident | None:
         return self._runner.state.incidents.get(identifier)

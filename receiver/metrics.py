@@ -190,6 +190,11 @@ class Metrics:
         )
         self._people_of: dict[str, list[str]] = {}  # by channel
         self._fallbacks: Tally[str] = Tally()
+        self.templates_failed = self._counter(
+            "tocsin_receiver_templates_failed_total",
+            "Times that a template of the policy failed, so that the default went out.",
+            "channel",
+        )
         self.chain_intact = Gauge(
             "tocsin_receiver_journal_chain_intact",
             "1 if the journal's chain holds: its end is checked at the start, the whole after it.",
@@ -239,6 +244,14 @@ class Metrics:
 
     def request_refused(self, reason: str) -> None:
         self.requests_refused.labels(reason).inc()
+
+    def templates_of(self, channels: Iterable[str]) -> None:
+        """Channels that have any are there from the start."""
+        for channel in channels:
+            self.templates_failed.labels(channel)
+
+    def template_failed(self, channel: str) -> None:
+        self.templates_failed.labels(channel).inc()
 
     def chain_checked(self, *, intact: bool) -> None:
         self.chain_intact.set(1 if intact else 0)

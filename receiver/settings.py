@@ -11,10 +11,12 @@ import msgspec
 from yarl import URL
 
 from guard import configfile
-from guard.configfile import Fault, InvalidConfig
+from guard.configfile import Fault, InvalidConfig, Problem
 from guard.tokens import TokenFile, Unreadable, first_token
 from guard.webconfig import WebConfig
 from receiver.channels.making import unusable_files
+from receiver.channels.templatechecks import Unreadable as NoTemplate
+from receiver.channels.templatechecks import file_faults, with_files_read, written_faults
 from receiver.policy.actionfile import ActionFile
 from receiver.policy.channelfile import ChannelFile
 from receiver.policy.checks import problems, topology_problems, warnings
@@ -26,6 +28,7 @@ from receiver.policy.matcher import parse_matcher
 from receiver.policy.policy import Policy
 from receiver.policy.reach import reach_of
 from receiver.policy.schedulefile import people_of
+from receiver.policy.templatefile import files_of
 from receiver.policy.windows import parse_moment, parse_weekly, zone
 
 EXAMPLE = Path(__file__).parent / "example" / "receiver.yml"
@@ -85,6 +88,16 @@ def _others(file: ReceiverFile) -> Iterator[tuple[Path, configfile.Kind[Topology
         yield Path(file.topology_file), TOPOLOGY
 
 
+def _problems(document: object) -> Iterator[Problem]:
+    yield from problems(document)
+    if isinstance(document, dict):
+        yield from (Problem(*told) for told in written_faults(document.get("channels")))
+
+
+def _problems_of_files(file: ReceiverFile) -> Iterator[Problem]:
+    yield from (Problem(*told) for told in file_faults(file.channels))
+
+
 def _warnings(file: ReceiverFile) -> Iterator[configfile.Problem]:
     yield from warnings(file)
     for name, action in file.actions.items():
@@ -100,7 +113,8 @@ KIND = configfile.Kind(
     title="Tocsin's receiver.yml",
     description="Who may post webhooks, which incidents take which escalation, and the channels to people.",
     file_names=("receiver.yml", "receiver.yaml", "*.receiver.yml"),
-    check=problems,
+    check=_problems,
+    prove=_problems_of_files,
     warn=_warnings,
     formats={
         "duration": _duration,
@@ -141,13 +155,22 @@ def load(path: Path, *, environ: Mapping[str, str]) -> Settings:
             written.update(Path(file.topology_file).read_bytes())
         except InvalidConfig as invalid:
             faults += invalid.faults
+    channels: dict[str, ChannelFile] = {}
+    for name, channel in file.channels.items():
+        try:
+            channels[name] = with_files_read(channel)
+            written.update(
+                "".join(getattr(channels[name].templates, key) for key, _ in files_of(channel.templates)).encode()
+            )
+        except NoTemplate as error:  # it was a good one a moment ago
+            faults.append(Fault(str(path), 0, f"channels.{name}.templates", str(error), "a file with a template"))
     if faults:
         raise InvalidConfig(faults)
     return Settings(
         name=str(path),
         policy=policy_of(file, digest=written.hexdigest()[:16], topology=topology),
         sources=file.sources,
-        channels={**file.channels, **reach_of(file.channels, people_of(file.people)).made},
+        channels={**channels, **reach_of(channels, people_of(file.people)).made},
         actions=file.actions,
         retention=file.retention,
         links=file.links,

@@ -11,7 +11,7 @@ from typing import TextIO
 
 from receiver import settings
 from receiver.channels import Refused, Unreachable
-from receiver.channels.making import action_of, channel_of
+from receiver.channels.making import action_of, channel_of, templates_of
 from receiver.clock import SystemClock
 from receiver.incident import TITLE_CHARACTERS_MAX, AlertRecord, Group, Incident, Status
 from receiver.message import Kind, Message, compose
@@ -133,8 +133,10 @@ async def _would_run(name: str, file: ActionFile, *, at: datetime, policy: Polic
 
 async def _shown(file: ChannelFile, message: Message) -> str:
     channel = channel_of(file)
+    words = templates_of(file).words_now(message)
+    made = [f"from a template: {', '.join(words.texts)}"] if words.texts else []
     try:
-        return channel.preview(message)
+        return "\n".join([*made, *words.failed, channel.preview(message)])
     finally:
         await channel.close()
 

@@ -4,6 +4,7 @@ terminal.py     prints on standard output
 webhook.py      posts JSON
 email.py        sends mails
 letter.py       what stands in a mail
+linked.py       lines of a text as HTML
 chart.py        a picture of how many alerts fired, and when
 slack.py        one message for each incident, kept up to date, with its story in a thread
 slackblocks.py  what that message looks like
@@ -17,7 +18,13 @@ output.py       what it wrote, without what looks like a secret
 addresses.py    what an alert links to
 trust.py        whose certificates are believed, and by which one we show who we are
 posting.py      one POST, for those of them that need its answer
+templates.py    the words of a policy in place of our own
+sandbox.py      what a template may do, and how much of it
+filters.py      what templates do to values
+samples.py      messages to try templates with
+templatechecks.py  what is wrong with the templates of a policy
 making.py       makes each of what the policy file says
+inforce.py      those of the policy in force
 
 A channel makes one attempt. It returns what the other side said, or raises Unreachable (try again later) or
 Refused (trying again cannot help). Retries, order and limits are the outbox's.

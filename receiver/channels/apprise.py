@@ -24,6 +24,7 @@ from guard.printable import printable
 from receiver import message as messages
 from receiver.channels import Unreachable
 from receiver.channels.addresses import runbook_address
+from receiver.channels.templates import NO_TEMPLATES, NO_WORDS, Templates, Words
 from receiver.channels.terminal import again, alert_lines, digest_head, in_hand
 from receiver.incident import severity_rank
 from receiver.links import ANSWER_WORDS, Links
@@ -72,9 +73,18 @@ class Apprise:
 
     parallel_max = 1  # services ask for pauses between messages, and Apprise keeps them for each address
 
-    def __init__(self, *, addresses_file: Path, links: Links, timeout_seconds: float, retry_seconds_max: float) -> None:
+    def __init__(
+        self,
+        *,
+        addresses_file: Path,
+        links: Links,
+        templates: Templates = NO_TEMPLATES,
+        timeout_seconds: float,
+        retry_seconds_max: float,
+    ) -> None:
         self._file = addresses_file
         self._links = links
+        self._templates = templates
         self._timeout_seconds = timeout_seconds
         self._services: dict[str, _Service] = {}
         self._taken: dict[tuple[str, str], str] = {}  # by message and address: the name of the service
@@ -82,13 +92,14 @@ class Apprise:
 
     def preview(self, message: Message) -> str:
         """The file need not be there, and nobody sees what is in it."""
-        text = text_of(message, links=self._links)
+        text = text_of(message, links=self._links, words=self._templates.words_now(message))
         body = text.within(TEXT_CHARACTERS_MAX)
         return f"to the addresses in {self._file.name}, as {text.mood}\n\n{text.title}\n{body}\n"
 
     async def send(self, message: Message) -> str:
         addresses = read_addresses(self._file)
-        text = text_of(message, links=self._links)
+        words = await self._templates.words(message)
+        text = text_of(message, links=self._links, words=words)
         self._services = {address: self._service(address) for address in addresses}
         missing = [address for address in addresses if (message.id, address) not in self._taken]
         answers = await asyncio.gather(*(self._tell(message, address, text) for address in missing))
@@ -96,7 +107,7 @@ class Apprise:
         if problems:
             raise Unreachable("; ".join(dict.fromkeys(problems)))
         names = dict.fromkeys(self._taken.pop((message.id, address), "") for address in addresses)
-        return f"given to {', '.join(name for name in names if name)}"
+        return words.said(f"given to {', '.join(name for name in names if name)}")
 
     async def close(self) -> None:
         """A thread that still hangs ends with the process, or with its service."""
@@ -262,7 +273,13 @@ def read_addresses(file: Path) -> list[str]:
 # --- what the person reads -----------------------------------------------------------------------------------------
 
 
-def text_of(message: Message, *, links: Links) -> Text:
+def text_of(message: Message, *, links: Links, words: Words = NO_WORDS) -> Text:
+    """In the words of the policy, where it has any. Below them stand the links, as ever."""
+    text = _own_text(message, links=links)
+    return text._replace(title=words.get("title") or text.title, body=words.get("body") or text.body)
+
+
+def _own_text(message: Message, *, links: Links) -> Text:
     """Short and plain, for whatever shows it; what is hostile in labels is escaped."""
     document = messages.read(message)
     head, mood = f"[{message.kind.upper()}]", _mood(message.kind, document)

@@ -25,6 +25,7 @@ from aiosmtplib import (
 )
 
 from receiver.channels import Refused, Unreachable, letter
+from receiver.channels.templates import NO_TEMPLATES, Templates, Words
 from receiver.channels.trust import trust, why_no_tls
 from receiver.links import NO_LINKS, Links
 from receiver.message import Message
@@ -54,6 +55,7 @@ class Email:
         attach_json: bool = False,
         attach_chart: bool = False,
         links: Links = NO_LINKS,
+        templates: Templates = NO_TEMPLATES,
         timeout_seconds: float,
         retry_seconds_max: float,
     ) -> None:
@@ -67,34 +69,40 @@ class Email:
         self._attach_json = attach_json
         self._attach_chart = attach_chart
         self._links = links
+        self._templates = templates
         self._timeout_seconds = timeout_seconds
         self._system_context: ssl.SSLContext | None = None
         self.retry_seconds_max = retry_seconds_max
 
     def preview(self, message: Message) -> str:
-        return letter.shown(self._write(message))
+        mail, words = self._write(message)
+        html = words.get("html")
+        return letter.shown(mail) + (f"\nand in HTML:\n{html}\n" if html is not None else "")
 
     async def send(self, message: Message) -> str:
         # In a thread: writing a large one takes a while, and other channels wait for nobody.
-        mail = await asyncio.to_thread(self._write, message)
+        mail, words = await asyncio.to_thread(self._write, message)
         password = read_password(self._password_file) if self._password_file is not None else b""
         try:
-            return self._harmless(await self._attempt(mail, password), password)
+            return words.said(self._harmless(await self._attempt(mail, password), password))
         except (Unreachable, Refused) as error:
             raise type(error)(self._harmless(str(error), password)) from None
 
     async def close(self) -> None:
         """Nothing is kept open between two mails."""
 
-    def _write(self, message: Message) -> bytes:
-        return letter.write(
+    def _write(self, message: Message) -> tuple[bytes, Words]:
+        words = self._templates.words_now(message)
+        mail = letter.write(
             message,
             sender=self._sender,
             recipients=self._recipients,
             attach_json=self._attach_json,
             attach_chart=self._attach_chart,
             links=self._links,
+            templated=words,
         )
+        return mail, words
 
     async def _attempt(self, mail: bytes, password: bytes) -> str:
         client = SMTP(

@@ -22,6 +22,9 @@ from typing import NamedTuple
 from guard.printable import printable
 from receiver import message as messages
 from receiver.channels.chart import chart_of
+from receiver.channels.linked import STYLE, linked, page
+from receiver.channels.templates import NO_WORDS
+from receiver.channels.templates import Words as Templated
 from receiver.links import ANSWER_WORDS, NO_LINKS, Links
 from receiver.message import DIGEST_LANE, Document, Kind, Message
 from receiver.policy.mail import Mailbox
@@ -48,8 +51,6 @@ _COLORS = {
     Kind.RESOLVED: "#1e7b34",
     Kind.DIGEST: "#2c4fa3",
 }
-_LINK = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+(?:[/?#][!-~]*)?")
-_NOT_IN_LINKS = re.compile(r"[\"'<>\\^`{|}]")
 
 
 class Row(NamedTuple):
@@ -85,6 +86,7 @@ def write(
     attach_json: bool,
     attach_chart: bool = False,
     links: Links = NO_LINKS,
+    templated: Templated = NO_WORDS,
 ) -> bytes:
     """The whole mail, as SMTP takes it."""
     document = messages.read(message)
@@ -104,13 +106,17 @@ def write(
     mail["X-Auto-Response-Suppress"] = "All"
     mail["X-Tocsin-Incident"] = ", ".join(_one_line(each.id) for each in _incidents(document))
     mail["X-Tocsin-Kind"] = message.kind
-    mail.set_content(_plain(words), cte="quoted-printable")
-    mail.add_alternative(_html(words, color=_COLORS[message.kind]), subtype="html", cte="quoted-printable")
+    text, html = templated.get("text"), templated.get("html")
+    if html is None:
+        html = _html(words, color=_COLORS[message.kind]) if text is None else page(text)
+    mail.set_content(_plain(words) if text is None else f"{text}\n", cte="quoted-printable")
+    mail.add_alternative(html, subtype="html", cte="quoted-printable")
     if chart is not None:
         _put_into_html(mail, chart.png)
     if attached:
         mail.add_attachment(message.body, maintype="application", subtype="json", filename="message.json")
-    return _by_hand(_thread(message, sender.domain), subject(message, document)) + mail.as_bytes()
+    headers = _by_hand(_thread(message, sender.domain), subject(message, document, templated.get("subject")))
+    return headers + mail.as_bytes()
 
 
 def _put_into_html(mail: EmailMessage, png: bytes) -> None:
@@ -132,13 +138,15 @@ def shown(mail: bytes) -> str:
     return "\n".join([*headers, *attached, "", text])
 
 
-def subject(message: Message, document: Document) -> str:
+def subject(message: Message, document: Document, templated: str | None = None) -> str:
     """The same for all mails about one incident, because many a reader's program tells threads by it."""
+    again = "Re: " if message.kind in _REPLIES else ""
+    if templated is not None:
+        return f"{again}{templated}"
     incident = document.incident
     text = f"{_one_line(incident.severity, 20)}: {_one_line(incident.title, SUBJECT_CHARACTERS_MAX - 60)}"
     if message.kind is Kind.DIGEST:
         return f"Digest of {_counted(len(document.incidents), 'incident')}, first {text}"
-    again = "Re: " if message.kind in _REPLIES else ""
     return f"{again}{text} ({_one_line(incident.id, 30)})"
 
 
@@ -323,7 +331,6 @@ def _plain_row(row: Row, *, indent: str) -> str:
 
 
 _ANSWER = ANSWER_WORDS.capitalize()
-_STYLE = "font:14px/1.45 -apple-system,Segoe UI,Roboto,Arial,sans-serif"
 _CELL = "padding:2px 12px 2px 0;vertical-align:top"
 
 
@@ -332,7 +339,7 @@ def _html(words: Words, *, color: str) -> str:
     parts = [
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">',
         f"<title>{escape(words.head)}</title></head>",
-        f'<body style="margin:0;padding:16px;{_STYLE};color:#1f2328;background:#ffffff">',
+        f'<body style="margin:0;padding:16px;{STYLE};color:#1f2328;background:#ffffff">',
         f'<div style="max-width:720px;border:1px solid #d0d7de;border-top:6px solid {color};padding:4px 16px 16px">',
         f'<h1 style="font-size:18px;margin:12px 0;color:{color}">{escape(words.head)}</h1>',
         _button(words.answer, color=color),
@@ -340,7 +347,7 @@ def _html(words: Words, *, color: str) -> str:
         _picture(words.chart),
         *(f'<h2 style="font-size:14px;margin:16px 0 4px">{escape(item.head)}</h2>{_table(item.rows)}'
           for item in words.items),
-        *(f'<p style="margin:16px 0 0">{_linked(line)}</p>' for line in words.end.splitlines()),
+        *(f'<p style="margin:16px 0 0">{linked(line)}</p>' for line in words.end.splitlines()),
         "</div></body></html>",
     ]  # fmt: skip
     return "\n".join(filter(None, parts)) + "\n"
@@ -354,7 +361,7 @@ def _button(answer: str | None, *, color: str) -> str:
     return (
         f'<p style="margin:12px 0 4px"><a href="{escape(answer)}" rel="noopener noreferrer" '
         f'style="{style};text-decoration:none;font-weight:bold">{_ANSWER}</a></p>'
-        f'<p style="margin:0 0 12px;font-size:11px;overflow-wrap:anywhere">{_linked(answer)}</p>'
+        f'<p style="margin:0 0 12px;font-size:11px;overflow-wrap:anywhere">{linked(answer)}</p>'
     )
 
 
@@ -368,17 +375,10 @@ def _picture(caption: str | None) -> str:
 def _table(rows: Sequence[Row]) -> str:
     cells = (
         f'<tr><td style="{_CELL};color:#59636e;white-space:nowrap">{escape(row.name)}</td>'
-        f'<td style="{_CELL};overflow-wrap:anywhere">{"<br>".join(map(_linked, row.text.splitlines()))}</td></tr>'
+        f'<td style="{_CELL};overflow-wrap:anywhere">{"<br>".join(map(linked, row.text.splitlines()))}</td></tr>'
         for row in rows
     )
-    return f'<table style="border-collapse:collapse;{_STYLE}">{"".join(cells)}</table>' if rows else ""
-
-
-def _linked(line: str) -> str:
-    """A line that is an address and nothing else is a link, and shows where it leads."""
-    if not _LINK.fullmatch(line) or _NOT_IN_LINKS.search(line):
-        return escape(line)
-    return f'<a href="{escape(line)}" rel="noopener noreferrer">{escape(line)}</a>'
+    return f'<table style="border-collapse:collapse;{STYLE}">{"".join(cells)}</table>' if rows else ""
 
 
 def _address(mailbox: Mailbox) -> Address:

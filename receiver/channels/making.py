@@ -19,6 +19,7 @@ from receiver.channels.command import Command
 from receiver.channels.email import Email, read_password
 from receiver.channels.pagerduty import PagerDuty
 from receiver.channels.slack import Slack, SlackWebhook
+from receiver.channels.templates import Templates, nobody_asks
 from receiver.channels.terminal import Terminal
 from receiver.channels.trust import Certificates, show, trust
 from receiver.channels.webhook import Webhook
@@ -36,6 +37,7 @@ from receiver.policy.channelfile import (
 )
 from receiver.policy.duration import parse_duration
 from receiver.policy.mail import parse_mailbox, parse_smarthost, tls_of
+from receiver.policy.templatefile import written_in
 
 PAGERDUTY_URL = "https://events.pagerduty.com/v2/enqueue"
 
@@ -95,10 +97,14 @@ def _unusable_certificates(name: str, path: str, file: WebhookFile) -> Iterator[
         yield Fault(name, 0, f"{path}.cert_file", str(error), "a certificate and its key, in PEM, without a password")
 
 
-def channel_of(file: ChannelFile, *, links: Links = NO_LINKS) -> Channel:
+def channel_of(
+    file: ChannelFile, *, links: Links = NO_LINKS, on_failed: Callable[[str, str], None] = nobody_asks
+) -> Channel:
+    """`on_failed` hears of each template that fails: which, and why; it may be called from any thread."""
+    templates = templates_of(file, links=links, on_failed=on_failed)
     match file:
         case TerminalFile():
-            return Terminal(sys.stdout)
+            return Terminal(sys.stdout, templates=templates)
         case WebhookFile():
             return Webhook(
                 url=file.url,
@@ -112,6 +118,7 @@ def channel_of(file: ChannelFile, *, links: Links = NO_LINKS) -> Channel:
                     key_file=Path(file.key_file) if file.key_file else None,
                 ),
                 links=links,
+                templates=templates,
             )
         case EmailFile():
             smarthost = parse_smarthost(file.smarthost)
@@ -126,6 +133,7 @@ def channel_of(file: ChannelFile, *, links: Links = NO_LINKS) -> Channel:
                 attach_json=file.attach_json,
                 attach_chart=file.attach_chart,
                 links=links,
+                templates=templates,
                 timeout_seconds=_seconds(file.timeout or "30s"),
                 retry_seconds_max=_seconds(file.retry_for),
             )
@@ -133,6 +141,7 @@ def channel_of(file: ChannelFile, *, links: Links = NO_LINKS) -> Channel:
             return SlackWebhook(
                 webhook_url_file=Path(webhook_url_file),
                 links=links,
+                templates=templates,
                 timeout_seconds=_seconds(file.timeout),
                 retry_seconds_max=_seconds(file.retry_for),
             )
@@ -142,6 +151,7 @@ def channel_of(file: ChannelFile, *, links: Links = NO_LINKS) -> Channel:
                 token_file=Path(file.token_file or ""),
                 api_url=file.api_url,
                 links=links,
+                templates=templates,
                 timeout_seconds=_seconds(file.timeout),
                 retry_seconds_max=_seconds(file.retry_for),
                 signing_secret_file=Path(file.signing_secret_file) if file.signing_secret_file else None,
@@ -151,6 +161,7 @@ def channel_of(file: ChannelFile, *, links: Links = NO_LINKS) -> Channel:
                 url=file.url or PAGERDUTY_URL,
                 routing_key_file=Path(file.routing_key_file),
                 links=links,
+                templates=templates,
                 timeout_seconds=_seconds(file.timeout),
                 retry_seconds_max=_seconds(file.retry_for),
             )
@@ -158,11 +169,19 @@ def channel_of(file: ChannelFile, *, links: Links = NO_LINKS) -> Channel:
             return Apprise(
                 addresses_file=Path(file.url_file),
                 links=links,
+                templates=templates,
                 timeout_seconds=_seconds(file.timeout or "30s"),
                 retry_seconds_max=_seconds(file.retry_for),
             )
         case _:
             assert_never(file)
+
+
+def templates_of(
+    file: ChannelFile, *, links: Links = NO_LINKS, on_failed: Callable[[str, str], None] = nobody_asks
+) -> Templates:
+    kind = str(file.__struct_config__.tag)
+    return Templates(kind, written_in(file.templates), links=links, on_failed=on_failed)
 
 
 def action_of(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 from yarl import URL
 
 from guard.printable import printable
@@ -18,6 +19,7 @@ from receiver import message as messages
 from receiver.channels import Refused, Taken
 from receiver.channels.addresses import graph_address, image_addresses, runbook_address
 from receiver.channels.posting import Poster, secret_in
+from receiver.channels.templates import NO_TEMPLATES, NO_WORDS, Templates
 from receiver.incident import severity_rank
 from receiver.links import ANSWER_WORDS, Links
 from receiver.message import Document, Kind, Message
@@ -64,21 +66,24 @@ class PagerDuty:
         url: str,
         routing_key_file: Path,
         links: Links,
+        templates: Templates = NO_TEMPLATES,
         timeout_seconds: float,
         retry_seconds_max: float,
     ) -> None:
         self._url = URL(url)
         self._routing_key_file = routing_key_file
         self._links = links
+        self._templates = templates
         self._poster = Poster(timeout_seconds=timeout_seconds)
         self._sent: tuple[str, int, list[str]] = ("", 0, [])  # how far a digest that was interrupted has come
         self.retry_seconds_max = retry_seconds_max
 
     def preview(self, message: Message) -> str:
-        bodies = [
-            body_of(event, message, key="…", links=self._links)
-            for event in events_of(message.kind, messages.read(message))
-        ]
+        document = messages.read(message)
+        bodies = []
+        for event in events_of(message.kind, document):
+            summary = self._templates.words_now(message, _about(event, document)).get("summary")
+            bodies.append(body_of(event, message, key="…", links=self._links, summary=summary))
         shown = [msgspec.json.format(body, indent=2).decode() for body in bodies]
         return "\n".join([f"POST to {self._url.host}", "", *shown, ""])
 
@@ -92,9 +97,9 @@ class PagerDuty:
         (event,) = events_of(message.kind, document)
         if receipt == "acknowledge" and event.action == "trigger":
             if document.incident.status != "open":
-                return Taken(await self._send(message, event), receipt)
-            await self._send(message, Event("resolve", event.incident))
-        return Taken(await self._send(message, event), event.action)
+                return Taken(await self._send(message, document, event), receipt)
+            await self._send(message, document, Event("resolve", event.incident))
+        return Taken(await self._send(message, document, event), event.action)
 
     async def close(self) -> None:
         await self._poster.close()
@@ -108,7 +113,7 @@ class PagerDuty:
             sent, refused = 0, []
         for event in events[sent:]:
             try:
-                await self._send(message, event)
+                await self._send(message, document, event)
             except Refused as error:
                 refused = [*refused, f"{event.incident}: {error}"]
             sent += 1
@@ -117,13 +122,14 @@ class PagerDuty:
             raise Refused(f"{len(refused)} of {len(events)} events: {refused[0]}")
         return f"{len(events)} events"
 
-    async def _send(self, message: Message, event: Event) -> str:
+    async def _send(self, message: Message, document: Document, event: Event) -> str:
         key = secret_in(self._routing_key_file)
-        body = body_of(event, message, key=key, links=self._links)
+        words = NO_WORDS if event.about is None else await self._templates.words(message, _about(event, document))
+        body = body_of(event, message, key=key, links=self._links, summary=words.get("summary"))
         answer = await self._poster.post(self._url, body, {})
         said = _said(answer.text.replace(key, "(the routing key)"))
         if 200 <= answer.status < 300:
-            return f"{answer.status} {said}".strip()
+            return words.said(f"{answer.status} {said}".strip())
         raise Refused(f"answered {answer.status} {said}".strip())
 
 
@@ -145,7 +151,12 @@ def _event(action: str, incident: IncidentView, alerts: list[AlertView]) -> Even
     return Event(action, incident.id, (incident, alerts) if action == "trigger" else None)
 
 
-def body_of(event: Event, message: Message, *, key: str, links: Links) -> bytes:
+def _about(event: Event, document: Document) -> Document:
+    """Of a digest, each event is about one incident."""
+    return document if event.about is None else replace(document, incident=event.about[0], alerts=event.about[1])
+
+
+def body_of(event: Event, message: Message, *, key: str, links: Links, summary: str | None = None) -> bytes:
     values: Values = {
         "routing_key": key,
         "event_action": event.action,
@@ -153,14 +164,16 @@ def body_of(event: Event, message: Message, *, key: str, links: Links) -> bytes:
     }
     if event.about is not None:
         incident, alerts = event.about
-        values |= _described(incident, alerts) | _linked(incident, alerts, links, links.answer(message, incident))
+        values |= _described(incident, alerts, summary) | _linked(
+            incident, alerts, links, links.answer(message, incident)
+        )
     return _bounded(values)
 
 
-def _described(incident: IncidentView, alerts: list[AlertView]) -> Values:
+def _described(incident: IncidentView, alerts: list[AlertView], summary: str | None) -> Values:
     labels = incident.labels
     payload: Values = {
-        "summary": _cut(f"{incident.id} {incident.title}", SUMMARY_CHARACTERS_MAX),
+        "summary": summary or _cut(f"{incident.id} {incident.title}", SUMMARY_CHARACTERS_MAX),
         "severity": _SEVERITIES[severity_rank(incident.severity)],
         "source": _place(labels, "instance", "host", "node") or _cut(incident.source, PLACE_CHARACTERS_MAX) or "tocsin",
         "timestamp": incident.opened_at.isoformat(),

@@ -20,6 +20,7 @@ from yarl import URL
 from receiver.channels import Refused, Taken, Unreachable
 from receiver.channels.posting import Poster, secret_in
 from receiver.channels.slackblocks import Shown, preview, render
+from receiver.channels.templates import NO_TEMPLATES, Templates, Words
 from receiver.links import Links
 from receiver.message import Message
 
@@ -72,6 +73,7 @@ class Slack:
         token_file: Path,
         api_url: str,
         links: Links,
+        templates: Templates = NO_TEMPLATES,
         timeout_seconds: float,
         retry_seconds_max: float,
         signing_secret_file: Path | None = None,
@@ -82,17 +84,29 @@ class Slack:
         self._token_file = token_file
         self._api_url = URL(api_url)
         self._links = links
+        self._templates = templates
         self._poster = Poster(timeout_seconds=timeout_seconds)
         self.retry_seconds_max = retry_seconds_max
 
     def preview(self, message: Message) -> str:
-        return preview(f"chat.postMessage in {self._channel}", self._rendered(message))
+        shown = self._rendered(message, self._templates.words_now(message))
+        return preview(f"chat.postMessage in {self._channel}", shown)
 
     async def send(self, message: Message) -> str:
         return (await self.follow(message, "")).answer
 
     async def follow(self, message: Message, receipt: str) -> Taken:
-        shown = self._rendered(message)
+        words = await self._templates.words(message)
+        taken = await self._show(self._rendered(message, words), receipt)
+        return taken._replace(answer=words.said(taken.answer))
+
+    async def close(self) -> None:
+        await self._poster.close()
+
+    def _rendered(self, message: Message, words: Words) -> Shown:
+        return render(message, links=self._links, place=self._place, words=words)
+
+    async def _show(self, shown: Shown, receipt: str) -> Taken:
         place = _Place.of(receipt, configured=self._channel)
         if place is None:
             return await self._post(shown)
@@ -101,12 +115,6 @@ class Slack:
         except _Gone:
             return await self._post(shown)
         return Taken("changed in place, with a line in its thread", receipt)
-
-    async def close(self) -> None:
-        await self._poster.close()
-
-    def _rendered(self, message: Message) -> Shown:
-        return render(message, links=self._links, place=self._place)
 
     async def _post(self, shown: Shown) -> Taken:
         whole = {"channel": self._channel, "text": shown.text, "blocks": shown.blocks, **_QUIETLY}
@@ -150,22 +158,31 @@ class SlackWebhook:
     parallel_max = 4
 
     def __init__(
-        self, *, webhook_url_file: Path, links: Links, timeout_seconds: float, retry_seconds_max: float
+        self,
+        *,
+        webhook_url_file: Path,
+        links: Links,
+        templates: Templates = NO_TEMPLATES,
+        timeout_seconds: float,
+        retry_seconds_max: float,
     ) -> None:
         self._webhook_url_file = webhook_url_file
         self._links = links
+        self._templates = templates
         self._poster = Poster(timeout_seconds=timeout_seconds)
         self.retry_seconds_max = retry_seconds_max
 
     def preview(self, message: Message) -> str:
-        return preview("POST to the webhook", render(message, links=self._links))
+        shown = render(message, links=self._links, words=self._templates.words_now(message))
+        return preview("POST to the webhook", shown)
 
     async def send(self, message: Message) -> str:
-        shown = render(message, links=self._links)
+        words = await self._templates.words(message)
+        shown = render(message, links=self._links, words=words)
         body = msgspec.json.encode({"text": shown.text, "blocks": shown.blocks})
         answer = await self._poster.post(self._address(), body, {})
         if 200 <= answer.status < 300:
-            return "posted"
+            return words.said("posted")
         raise Refused(f"answered {answer.status}: Slack said {_word(answer.text)}")
 
     async def close(self) -> None:

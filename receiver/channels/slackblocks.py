@@ -16,6 +16,7 @@ from guard.printable import printable
 from receiver import message as messages
 from receiver.channels.addresses import graph_address, runbook_address
 from receiver.channels.slackbuttons import buttons
+from receiver.channels.templates import NO_WORDS, Words
 from receiver.incident import severity_rank
 from receiver.links import ANSWER_WORDS, Links
 from receiver.message import Document, Kind, Message
@@ -45,22 +46,24 @@ class Shown(NamedTuple):
     urgent: bool  # the line is for everybody, not only for those who follow the thread
 
 
-def render(message: Message, *, links: Links, place: str | None = None) -> Shown:
+def render(message: Message, *, links: Links, place: str | None = None, words: Words = NO_WORDS) -> Shown:
     """With a `place`, the channel in which it is shown, it has buttons, which know who presses them; else a link."""
     document = messages.read(message)
     if message.kind is Kind.DIGEST:
-        return _digest(document, links)
+        return _digest(document, links, words)
     incident = document.incident
     head = f"{incident.severity}: {incident.title}"
     counts = f"{incident.alerts.firing} firing, {incident.alerts.resolved} resolved"
+    title, below = words.get("title"), words.get("text")
+    own: list[Block] = [{"type": "section", "fields": list(_fields(incident, counts))}, *_plain(_alert_lines(document))]
     blocks: list[Block] = [
-        _header(f"{_sign(incident)} {head}"),
-        {"type": "section", "fields": list(_fields(incident, counts))},
-        *_plain(_alert_lines(document)),
+        _header(f"{_sign(incident)} {head}" if title is None else title),
+        *(own if below is None else [_section(below)]),
         *([] if place is None else buttons(incident, Button(messages.journal_of(message), incident.id, place))),
         _context(_links(document, links, links.answer(message, incident) if place is None else None)),
     ]
-    text = _escaped(f"[{message.kind.upper()}] {incident.id} {head} ({counts})", TEXT_CHARACTERS_MAX)
+    said = f"{head} ({counts})" if title is None else title
+    text = _escaped(f"[{message.kind.upper()}] {incident.id} {said}", TEXT_CHARACTERS_MAX)
     state = _state(incident)
     what = state if state.startswith(message.kind) else f"{message.kind}: {state}"
     line = _escaped(f"{what}; {counts}", LINE_CHARACTERS_MAX)
@@ -72,7 +75,7 @@ def preview(how: str, shown: Shown) -> str:
     return f"{how}\n\n{msgspec.json.format(body, indent=2).decode()}\n"
 
 
-def _digest(document: Document, links: Links) -> Shown:
+def _digest(document: Document, links: Links, words: Words) -> Shown:
     count = len(document.incidents)
     head = f"{'1 incident was' if count == 1 else f'{count} incidents were'} held back; as of now:"
     lines = [
@@ -82,7 +85,8 @@ def _digest(document: Document, links: Links) -> Shown:
     ]
     if document.incidents_left_out:
         lines.append(f"and {document.incidents_left_out} more, in the next digest")
-    blocks = [_header(head), *_plain(lines)]
+    title, below = words.get("title"), words.get("text")
+    blocks = [_header(title or head), *(_plain(lines) if below is None else [_section(below)])]
     if links.overview is not None:
         blocks.append(_context([f"<{_link(links.overview)}|all in Tocsin>"]))
     text = _escaped(f"[DIGEST] {head} {'; '.join(lines[:3])}", TEXT_CHARACTERS_MAX)
@@ -177,6 +181,11 @@ def _plain(lines: Iterable[str]) -> list[Block]:
         else:
             texts.append(escaped)
     return [{"type": "section", "text": _plain_text(text)} for text in texts[: BLOCKS_MAX - 5]]
+
+
+def _section(mrkdwn: str) -> Block:
+    """Of a template: what came with an alert is escaped in it, and what the policy says may be formatted."""
+    return {"type": "section", "text": {"type": "mrkdwn", "text": mrkdwn, "verbatim": True}}
 
 
 def _context(escaped: Iterable[str]) -> Block:

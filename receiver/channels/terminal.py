@@ -15,6 +15,7 @@ from typing import TextIO
 from guard.printable import printable
 from receiver import message as messages
 from receiver.channels import Unreachable
+from receiver.channels.templates import NO_TEMPLATES, Templates
 from receiver.message import Document, Kind, Message
 from receiver.view import IncidentView
 
@@ -29,6 +30,8 @@ _COLORS = {
     Kind.DIGEST: "\x1b[1;34m",
 }
 _PLAIN = "\x1b[0m"
+# No line of a template begins as a message does: a break in a label would forge one.
+_BREAK, _CONTINUED = "\n", "\n    "
 
 
 class Terminal:
@@ -37,8 +40,12 @@ class Terminal:
     retry_seconds_max = 24 * 3600.0
     parallel_max = 1
 
-    def __init__(self, stream: TextIO, *, seconds_max: float = PRINT_SECONDS_MAX) -> None:
+    def __init__(
+        self, stream: TextIO, *, seconds_max: float = PRINT_SECONDS_MAX, templates: Templates = NO_TEMPLATES
+    ) -> None:
         self._stream = stream
+        self._templates = templates
+        self._said = "printed"
         self._seconds_max = seconds_max
         self._color = stream.isatty()
         self._texts: queue.SimpleQueue[tuple[str, Future[None]] | None] = queue.SimpleQueue()
@@ -48,16 +55,18 @@ class Terminal:
         threading.Thread(target=self._print_all, name="tocsin-terminal", daemon=True).start()
 
     def preview(self, message: Message) -> str:
-        return render(message)
+        return render(message, text=self._templates.words_now(message).get("text"))
 
     async def send(self, message: Message) -> str:
         if message.id in self._printed_late:
             self._printed_late.discard(message.id)
             return "printed"
         if self._pending is None:
+            words = await self._templates.words(message)
+            self._said = words.said("printed")
             printed: Future[None] = Future()
             self._pending = (message.id, printed)
-            self._texts.put((render(message, color=self._color), printed))
+            self._texts.put((render(message, color=self._color, text=words.get("text")), printed))
         waiting_for, printed = self._pending
         try:
             await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(printed)), self._seconds_max)
@@ -70,7 +79,7 @@ class Terminal:
         if waiting_for != message.id:
             self._printed_late.add(waiting_for)
             return await self.send(message)
-        return "printed"
+        return self._said
 
     async def close(self) -> None:
         self._texts.put(None)
@@ -92,14 +101,16 @@ def _in_its_characters(text: str, encoding: str) -> str:
     return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
-def render(message: Message, *, color: bool = False) -> str:
-    """The text of a message for a terminal. Control characters in labels cannot reach it."""
+def render(message: Message, *, color: bool = False, text: str | None = None) -> str:
+    """The text of a message for a terminal, or that of a template. Control characters in labels cannot reach it."""
     document = messages.read(message)
     head = f"[{message.kind.upper()}]"
     if color:
         head = f"{_COLORS[message.kind]}{head}{_PLAIN}"
     when = f"{message.created_at:%H:%M:%S} {head}"
-    if message.kind is Kind.DIGEST:
+    if text is not None:
+        lines = [f"{when} {text.replace(_BREAK, _CONTINUED)}"]
+    elif message.kind is Kind.DIGEST:
         lines = [f"{when} {digest_head(document)}"]
         lines += [f"    {_safe(incident.status)} {_about(incident)}" for incident in document.incidents]
         if document.incidents_left_out:

@@ -16,6 +16,7 @@ from yarl import URL
 
 from receiver.channels import Refused, Unreachable
 from receiver.channels.posting import SYSTEM, Poster
+from receiver.channels.templates import NO_TEMPLATES, Templates, Words
 from receiver.channels.trust import Certificates
 from receiver.links import NO_LINKS, Links
 from receiver.message import Kind, Message
@@ -45,11 +46,13 @@ class Webhook:
         secret_file: Path | None,
         certificates: Certificates = SYSTEM,
         links: Links = NO_LINKS,
+        templates: Templates = NO_TEMPLATES,
     ) -> None:
         self._url = URL(url)
         self._headers = dict(headers)
         self._secret_file = secret_file
         self._links = links
+        self._templates = templates
         self._poster = Poster(
             timeout_seconds=timeout_seconds, shown_bytes_max=ANSWER_BYTES_MAX, certificates=certificates
         )
@@ -61,22 +64,27 @@ class Webhook:
         own = ["Content-Type: application/json", f"Idempotency-Key: {message.id}"]
         if self._secret_file is not None:
             own.append("X-Tocsin-Signature: sha256=…")
-        body = msgspec.json.format(self._body(message), indent=2).decode()
+        body = msgspec.json.format(self._body(message, self._templates.words_now(message)), indent=2).decode()
         return "\n".join([f"POST to {self._url.host}", *own, *configured, "", body, ""])
 
     async def send(self, message: Message) -> str:
-        body = self._body(message)
+        words = await self._templates.words(message)
+        body = self._body(message, words)
         answer = await self._poster.post(self._url, body, {**self._headers, **self._own_headers(message, body)})
         said = f"{answer.status} {answer.text}".strip()
         if 200 <= answer.status < 300:
-            return said
+            return words.said(said)
         raise Refused(f"answered {said}")
 
     async def close(self) -> None:
         await self._poster.close()
 
-    def _body(self, message: Message) -> bytes:
-        """What was decided, with links at its end: where they lead is not decided, and the key to them stays here."""
+    def _body(self, message: Message, words: Words) -> bytes:
+        """What was decided, with links at its end: where they lead is not decided, and the key to them stays here.
+        Where the policy has a template, what that makes."""
+        templated = words.get("body")
+        if templated is not None:
+            return templated.encode()
         if self._links.overview is None or message.kind is Kind.DIGEST:
             return message.body
         incident = msgspec.json.decode(message.body, type=_About).incident

@@ -7,6 +7,7 @@ windows.py   Sun 02:00-04:00, by the clock on the wall
 topology.py  which service needs which
 fields.py    kinds of text that stand in the files at many places
 channelfile.py  channels as people write them
+templatefile.py  templates of channels as people write them
 channelchecks.py  what is wrong with them
 fallbacks.py  which channel is told what another one does not take
 actionfile.py   actions as people write them

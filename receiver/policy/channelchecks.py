@@ -12,6 +12,7 @@ def channel_faults(channels: object) -> Iterator[Told]:
     """Each is given as it was written, whatever its shape is."""
     for name, channel in items(channels):
         written = dict(items(channel))
+        yield from _templates(("channels", name, "templates"), dict(items(written.get("templates"))))
         match written.get("type"):
             case "email":
                 yield from _mail(("channels", name), written)
@@ -19,6 +20,12 @@ def channel_faults(channels: object) -> Iterator[Told]:
                 yield from _slack(("channels", name), written)
             case "webhook":
                 yield from _webhook(("channels", name), written)
+
+
+def _templates(path: Path, templates: dict[str, object]) -> Iterator[Told]:
+    for key in templates:
+        if f"{key}_file" in templates:
+            yield (*path, f"{key}_file"), "a second template", f"either `{key}` or `{key}_file`"
 
 
 def _slack(path: Path, channel: dict[str, object]) -> Iterator[Told]:

@@ -8,6 +8,14 @@ import msgspec
 from msgspec import Meta
 
 from receiver.policy.fields import Duration
+from receiver.policy.templatefile import (
+    AppriseTemplates,
+    EmailTemplates,
+    PagerDutyTemplates,
+    SlackTemplates,
+    TerminalTemplates,
+    WebhookTemplates,
+)
 
 RECIPIENTS_MAX = 100
 
@@ -34,6 +42,8 @@ class AnyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 class TerminalFile(AnyFile, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="terminal"):
     """Prints each message on standard output."""
 
+    templates: TerminalTemplates | None = None
+
 
 class WebhookFile(AnyFile, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="webhook"):
     """Posts each message as JSON."""
@@ -52,6 +62,7 @@ class WebhookFile(AnyFile, frozen=True, forbid_unknown_fields=True, tag_field="t
     cert_file: Annotated[str | None, Meta(description="certificate by which we show who we are; PEM")] = None
     key_file: Annotated[str | None, Meta(description="its key, where it is not in the same file; PEM")] = None
     retry_for: Annotated[Duration, Meta(description="how long a message is tried before it is given up")] = "24h"
+    templates: WebhookTemplates | None = None
 
 
 class EmailFile(AnyFile, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="email"):
@@ -73,6 +84,7 @@ class EmailFile(AnyFile, frozen=True, forbid_unknown_fields=True, tag_field="typ
     attach_chart: Annotated[bool, Meta(description="a picture of how many alerts fired, and when")] = False
     timeout: Annotated[Duration | None, Meta(description="for one attempt (default: 30s)")] = None
     retry_for: Annotated[Duration, Meta(description="how long a message is tried before it is given up")] = "24h"
+    templates: EmailTemplates | None = None
 
 
 class SlackFile(AnyFile, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="slack"):
@@ -98,6 +110,7 @@ class SlackFile(AnyFile, frozen=True, forbid_unknown_fields=True, tag_field="typ
     ] = "https://slack.com/api/"
     timeout: Annotated[Duration, Meta(description="for one attempt, from connecting to the answer")] = "5s"
     retry_for: Annotated[Duration, Meta(description="how long a message is tried before it is given up")] = "24h"
+    templates: SlackTemplates | None = None
 
 
 class PagerDutyFile(AnyFile, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="pagerduty"):
@@ -116,6 +129,7 @@ class PagerDutyFile(AnyFile, frozen=True, forbid_unknown_fields=True, tag_field=
     ] = None
     timeout: Annotated[Duration, Meta(description="for one attempt, from connecting to the answer")] = "5s"
     retry_for: Annotated[Duration, Meta(description="how long a message is tried before it is given up")] = "24h"
+    templates: PagerDutyTemplates | None = None
 
 
 class AppriseFile(AnyFile, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="apprise"):
@@ -126,6 +140,7 @@ class AppriseFile(AnyFile, frozen=True, forbid_unknown_fields=True, tag_field="t
     ]
     timeout: Annotated[Duration | None, Meta(description="for one attempt; then it is let go (default: 30s)")] = None
     retry_for: Annotated[Duration, Meta(description="how long a message is tried before it is given up")] = "24h"
+    templates: AppriseTemplates | None = None
 
 
 ChannelFile = TerminalFile | WebhookFile | EmailFile | SlackFile | PagerDutyFile | AppriseFile

@@ -23,7 +23,8 @@ def documented() -> dict[str, tuple[str, set[str]]]:
 def test_every_metric_is_documented_with_its_type_and_labels_and_nothing_else_is(tmp_path: Path) -> None:
     async def test() -> None:
         # Nothing listens there: that is a failure, and the metrics of a source whose Alertmanager is asked.
-        policy = POLICY + "sources: {am: {alertmanager_url: 'http://127.0.0.1:1/', watchdog: {}}}\n"
+        channels = "channels: {chat: {type: terminal, templates: {text: '{{ incident.title }}'}}}\n"
+        policy = channels + "sources: {am: {alertmanager_url: 'http://127.0.0.1:1/', watchdog: {}}}\n"
         policy += "actions: {fix: {command: [/bin/true]}}\n"
         policy += "people: {ana: {notify: [{channel: chat}]}}\n"
         async with receiver(tmp_path, policy=policy) as world:

@@ -130,3 +130,30 @@ def test_the_faults_of_the_policy_and_of_the_web_configuration_are_told_together
         "receiver.yml:1: routes",
         "web.yml:1: tokens",
     ]
+
+
+def test_a_template_that_fails_is_counted_each_time_and_logged_once_for_each_reading(tmp_path: Path) -> None:
+    policy = """
+channels:
+  chat: {type: terminal, templates: {text: '{{ 1 // 0 if incident.labels.team else incident.title }}'}}
+"""
+    counted = 'tocsin_receiver_templates_failed_total{channel="chat"}'
+    with receiver(tmp_path, policy=policy) as server:
+        assert f"{counted} 0.0" in server.text("/metrics")
+        for number in (1, 2):
+            assert server.post(webhook(alert(f"Down{number}", team="shop-and-cart"), group=f"{number}"))[0] == 200
+        until(lambda: f"{counted} 2.0" in server.text("/metrics"), what="both failures are counted")
+        assert reload(server) == 200
+        assert server.post(webhook(alert("Down3", team="shop-and-cart"), group="3"))[0] == 200
+        until(lambda: f"{counted} 3.0" in server.text("/metrics"), what="the third failure is counted")
+        logged = [line for line in server.said.splitlines() if "a template failed" in line]
+        assert len(logged) == 2
+        assert all("line 1: a division by zero" in line and "shop-and-cart" not in line for line in logged)
+        until(lambda: "Down3" in server.said, what="the default is printed")
+        until(
+            lambda: any(
+                "the template 'text' failed, its default went out" in step["why"]
+                for step in server.get(f"/api/v1/incidents/{server.incidents()[0]['id']}")["timeline"]
+            ),
+            what="the story says so",
+        )

@@ -300,6 +300,7 @@ async def _running(
     outbox.add(await runner.start(loaded.policy))
     metrics.chain_checked(intact=True)
     metrics.policy_read(successful=True)
+    metrics.templates_of([name for name, file in loaded.channels.items() if file.templates is not None])
     metrics.observe(runner, outbox)
     metrics.observe_reconciliation(reconciliation)
     metrics.observe_retention(retention)
