@@ -14,7 +14,7 @@ from receiver.alert import Alert, utc
 from receiver.incident import AlertRecord, Group
 from receiver.ledger import Ledger
 from receiver.quiet import cooldown_of
-from receiver.texts import CHARACTERS_MAX, TooLong
+from receiver.texts import CHARACTERS_MAX, TooLong, cut
 
 # With two Alertmanagers an older firing may arrive after the resolve that the other one sent. Within LATE of the
 # resolve it is doubted: that other one resolves too when it next looks at the group (5 minutes by default). When no
@@ -89,4 +89,4 @@ def bounded(ledger: Ledger, texts: dict[str, str]) -> dict[str, str]:
         except TooLong:
             pass
     ledger.counts["cut"] += 1
-    return {name: value[:CHARACTERS_MAX] for name, value in list(texts.items())[:LABELS_MAX]}
+    return {name: cut(value) for name, value in list(texts.items())[:LABELS_MAX]}

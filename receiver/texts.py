@@ -8,6 +8,11 @@ from __future__ import annotations
 CHARACTERS_MAX = 8192
 
 
+def cut(text: str) -> str:
+    """At most as much as is kept; what was longer ends with …, so that nobody takes it for the whole."""
+    return text if len(text) <= CHARACTERS_MAX else text[: CHARACTERS_MAX - 1] + "…"
+
+
 class TooLong(Exception):
     """It is over the limit."""
 
