@@ -1,7 +1,9 @@
-"""A real Prometheus at guarded doors: it scrapes over TLS with a login, also while certificates change."""
+"""Real clients at guarded doors: Prometheus scrapes over TLS with a login, also while certificates change; Alertmanager
+posts with a token, with a login, and with its certificate."""
 
 from __future__ import annotations
 
+import json
 import ssl
 import urllib.parse
 from collections.abc import Callable
@@ -10,8 +12,19 @@ from pathlib import Path
 import pytest
 
 from tests.guard.certificates import authority, signed
-from tests.guard.test_access import HASH
-from tests.real.servers import TOCSIN, Server, environment, free_port, prometheus, started, until
+from tests.guard.test_access import HASH, digest
+from tests.real.servers import (
+    JSON,
+    TOCSIN,
+    Server,
+    alertmanager,
+    environment,
+    free_port,
+    prometheus,
+    receiver_command,
+    started,
+    until,
+)
 
 pytestmark = pytest.mark.real
 
@@ -80,3 +93,48 @@ def scrapes(server: Server, port: int) -> float:
     query = urllib.parse.quote(f'timestamp(up{{instance="localhost:{port}"}})')
     (found,) = server.get(f"/api/v1/query?query={query}")["data"]["result"]
     return float(found["value"][1])
+
+
+ALERTMANAGER = """
+route: {receiver: tocsin, group_wait: 0s, group_interval: 1s, repeat_interval: 1h}
+receivers:
+  - name: tocsin
+    webhook_configs:
+      - url: https://localhost:PORT/webhook/eu1
+        http_config: {tls_config: {ca_file: FOLDER/authority.pem MORE}, AUTH}
+"""
+
+
+@pytest.mark.parametrize("how", ["token", "login", "certificate"])
+def test_alertmanager_posts_over_tls_with_whatever_proves_who_it_is(
+    tmp_path: Path, needs: Callable[[str], str], how: str
+) -> None:
+    program = needs("prometheus-alertmanager")
+    trusting = authority(tmp_path)
+    ours, its = signed(tmp_path, trusting, "localhost"), signed(tmp_path, trusting, "alertmanager")
+    tls = f"cert_file: {ours.certificate.name}, key_file: {ours.key.name}"
+    match how:
+        case "token":
+            web = f"tokens: [{{name: am, role: source, sources: [eu1], hash: '{digest('am-token')}'}}]\n"
+            auth, more = "authorization: {credentials: am-token}", ""
+        case "login":
+            web = f"basic_auth_users: {{am: {HASH}}}\nroles: {{am: source}}\n"
+            auth, more = "basic_auth: {username: am, password: right}", ""
+        case _:
+            web = "roles: {alertmanager: source}\n"
+            tls += f", client_ca_file: {trusting.certificate}, client_auth_type: RequireAndVerifyClientCert"
+            auth, more = "follow_redirects: false", f", cert_file: {its.certificate}, key_file: {its.key}"
+    (tmp_path / "web.yml").write_text(f"tls_server_config: {{{tls}}}\n{web}")
+    port = free_port()
+    command = receiver_command(tmp_path, policy="channels: {chat: {type: terminal}}\n", port=port)
+    configuration = ALERTMANAGER.replace("PORT", str(port)).replace("FOLDER", str(tmp_path))
+    configuration = configuration.replace(" MORE", more).replace("AUTH", auth)
+    log = tmp_path / "receiver.log"
+    with (
+        started([*command, f"--web.config.file={tmp_path}/web.yml"], url="", log=log, ready=None, env=environment()),
+        alertmanager(program, tmp_path, configuration=configuration) as server,
+    ):
+        until(lambda: "listening on https" in log.read_text(), what="the receiver listens")
+        fired = json.dumps([{"labels": {"alertname": "ShopDown", "severity": "critical"}}]).encode()
+        assert server.ask("/api/v2/alerts", fired, headers=JSON)[0] == 200
+        until(lambda: "critical: ShopDown" in log.read_text(), what="the alert is told")
