@@ -492,7 +492,6 @@ def test_a_reply_goes_to_slack_only(address: str) -> None:
 def test_no_reply_follows_a_redirect_and_what_is_not_taken_is_counted(tmp_path: Path) -> None:
     async def test() -> None:
         async with chat(tmp_path) as slack:
-            await slack.press("Resolve")
             answers = (Reply(302, headers={"Location": "/actions/y"}), Reply(404), Reply(500), None)
             for each in answers:
                 slack.sink.scripted.append(each)
