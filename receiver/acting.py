@@ -14,6 +14,7 @@ from receiver.ledger import Ledger
 from receiver.lifecycle import again_of, in_hand, over
 from receiver.merging import Impossible, holder_of, merge, split
 from receiver.message import Kind
+from receiver.policy.actionnames import action_named
 from receiver.storm import kind_now, tell
 from receiver.telling import tell_change, tell_now
 
@@ -131,6 +132,8 @@ def _assign(ledger: Ledger, incident: Incident, fact: Assigned) -> None:
 def _resend(ledger: Ledger, incident: Incident, fact: Resent) -> None:
     """A new message, about the incident as it is now."""
     channel = fact.channel
+    if action_named(channel) is not None:
+        raise Impossible("an action is run by a stage of the policy, and by nobody else")
     if channel not in ledger.policy.channels:
         raise Impossible(f"the policy has no channel {channel!r} any more")
     if channel in incident.owed.values():

@@ -109,6 +109,19 @@ def test_an_answer_is_a_line_of_the_story_and_a_refusal_too() -> None:
     assert stage == "it was due: the escalation 'all' now runs fix, page"
 
 
+def test_nobody_runs_one_again_by_sending_it_again() -> None:
+    check(
+        """
+        00:00  refuses  action:fix
+        00:00  fires    Down
+               -> chat   opened     Down  1 firing, 0 resolved
+        00:01  resends  action:fix ana
+               -> refused T-2: an action is run by a stage of the policy, and by nobody else
+        """,
+        POLICY.replace("delay: 5m", "delay: 9h"),
+    )
+
+
 def test_an_action_that_the_policy_has_no_more_is_not_run() -> None:
     check(
         """
