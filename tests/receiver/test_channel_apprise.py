@@ -252,7 +252,7 @@ def logged() -> Iterator[io.StringIO]:
 
 def test_nothing_secret_is_logged_said_or_shown(tmp_path: Path, logged: io.StringIO) -> None:
     async def test() -> None:
-        async with apprise(tmp_path, "json", "gotify", "ntfy", "mattermost") as (sink, channel):
+        async with apprise(tmp_path, "json", "gotify", "form", "mattermost") as (sink, channel):
             errors = []
             for reply in (Reply(500, SECRET.encode()), None):
                 sink.scripted.extend([reply] * 4)
