@@ -100,3 +100,5 @@ class Retention:
                     await asyncio.sleep(PAUSE_SECONDS)
                 self.taken.incidents += 1
             log.info("incidents were taken out", extra={"incidents": len(over), "last": over[-1]})
+        while await self._store.forget_digests(before):  # noqa: ASYNC110 - likewise
+            await asyncio.sleep(PAUSE_SECONDS)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,13 @@ class Forget(msgspec.Struct, frozen=True):
     incident: str
 
 
-Work = Draft | Commit | SetAside | Trim | Forget | SigningKey
+class ForgetDigests(msgspec.Struct, frozen=True):
+    """Some of the digests that were answered before that are to go."""
+
+    before: datetime
+
+
+Work = Draft | Commit | SetAside | Trim | Forget | ForgetDigests | SigningKey
 Result = Entry | int | bytes | None
 
 
@@ -133,6 +140,8 @@ class Database:
                         results.append(self.removal.trim(anchor))
                     case Forget(incident):
                         results.append(self.removal.forget(incident))
+                    case ForgetDigests(before):
+                        results.append(self.removal.forget_digests(before))
                     case SigningKey(proposed):
                         run("INSERT OR IGNORE INTO meta VALUES (?, ?)", (_SIGNING_KEY, proposed))
                         results.append(self.signing_key())

@@ -8,6 +8,7 @@ from datetime import datetime
 import msgspec
 
 from receiver.incident import Incident, Status
+from receiver.message import DIGEST_LANE
 from receiver.store import Anchor
 from receiver.store.journal import Journal, micros, moment
 
@@ -62,6 +63,14 @@ class Removal:
             if gone:
                 return gone
         return 0
+
+    def forget_digests(self, before: datetime) -> int:
+        """They are about several incidents, so they go with none of them."""
+        return self._run(
+            "DELETE FROM deliveries WHERE number IN (SELECT number FROM deliveries WHERE incident = ? "
+            "AND coalesce(settled_at, created_at) < ? LIMIT ?)",
+            (DIGEST_LANE, before.isoformat(), self.rows_at_once),
+        ).rowcount
 
     def anchor(self) -> Anchor | None:
         return self._journal.anchor()

@@ -34,7 +34,7 @@ from receiver.store import (
     StoreUnusable,
     Walked,
 )
-from receiver.store.database import Commit, Database, Forget, Result, SigningKey, Trim, Work, connect
+from receiver.store.database import Commit, Database, Forget, ForgetDigests, Result, SigningKey, Trim, Work, connect
 
 SIGNING_KEY_BYTES = 32
 
@@ -89,7 +89,10 @@ class SqliteStore:
     async def forget(self, incident: str) -> int:
         return await self._taken_out(Forget(incident))
 
-    async def _taken_out(self, work: Trim | Forget) -> int:
+    async def forget_digests(self, before: datetime) -> int:
+        return await self._taken_out(ForgetDigests(before))
+
+    async def _taken_out(self, work: Trim | Forget | ForgetDigests) -> int:
         gone = await self._enqueue(work)
         assert isinstance(gone, int)
         return gone

@@ -19,7 +19,7 @@ from receiver.spell import ITSELF, MERGED, PERSON
 from receiver.state import Change, IncidentChanged, IncidentForgotten, MessageSettled, SpellChanged
 from receiver.statistics import ALERTS_SHOWN_MAX, AlertSpells, Answered, Counted, Spells, Taken, Times
 from receiver.store import StoreFailed
-from receiver.store.database import Commit, Database, Forget
+from receiver.store.database import Commit, Database, Forget, ForgetDigests
 from receiver.store.sqlite import open_sqlite
 from tests.contract.values import incident
 
@@ -222,6 +222,21 @@ def test_an_incident_that_is_taken_out_is_not_counted_any_more() -> None:
         pass
     counted = database.counting.counted([BEGIN, BEGIN + DAY])
     assert ([each.name for each in counted.alerts], counted.taken) == (["Alert0"], [])
+    database.close()
+
+
+def test_digests_go_when_they_were_answered_long_ago() -> None:
+    """They are no single incident's, so they go with none."""
+    sent = [Sent(number, "chat", 1, Kind.DIGEST, after(number), "delivered") for number in range(500)]
+    sent += [Sent(501, "chat", 1, Kind.OPENED, after(1), "delivered"), Sent(502, "chat", 1, Kind.DIGEST, None, "owed")]
+    database = kept(many(2), sent)
+    gone = []
+    while (found := database.write([ForgetDigests(after(450))])) != [0]:
+        gone += found
+    assert gone == [200, 200, 50]
+    left = Counter({each.kind: each.count for each in database.counting.counted([BEGIN, BEGIN + DAY]).taken})
+    assert left == {Kind.DIGEST: 50, Kind.OPENED: 1}
+    assert [each.id for each in database.owed()] == ["m502"]
     database.close()
 
 

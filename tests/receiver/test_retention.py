@@ -19,12 +19,13 @@ from receiver.chaincheck import ChainCheck, Checked
 from receiver.clock import SystemClock
 from receiver.entry import ChainBroken, Fact, JournalTrimmed, TimePassed
 from receiver.incident import Status
+from receiver.message import DIGEST_LANE, Kind
 from receiver.policy.file import RetentionFile
 from receiver.retention import Keep, Retention, Taken
-from receiver.state import IncidentChanged, IncidentForgotten, State
+from receiver.state import IncidentChanged, IncidentForgotten, MessageSettled, State
 from receiver.store import Draft, Store, StoreFailed
 from receiver.store.sqlite import open_sqlite
-from tests.contract.values import at, incident
+from tests.contract.values import at, incident, message
 from tests.receiver.world import POLICY, World, receiver, run
 
 FOR_EVER = Keep.of(RetentionFile(journal="0", incidents="0s"))
@@ -121,6 +122,22 @@ def test_what_a_crash_left_of_entries_that_were_to_go_is_taken_out_at_the_next_s
         assert await store.verify() is None
         await swept(store, FOR_EVER).sweep()
         assert [entry.position for entry in await store.entries(0, 1)] == [1151]
+        await store.close()
+
+    asyncio.run(test())
+
+
+def test_digests_go_as_incidents_do(tmp_path: Path) -> None:
+    async def test() -> None:
+        store = await filled(tmp_path / "r.db", 1)
+        sent = [replace(message(number), incident=DIGEST_LANE, kind=Kind.DIGEST) for number in (1, 2)]
+        now = SystemClock().now()
+        settled = [MessageSettled("m1", at=now - timedelta(days=2)), MessageSettled("m2", at=now)]
+        await store.commit(settled, sent, 1)
+        await swept(store, FOR_EVER).sweep()
+        assert len(await store.deliveries(limit=10)) == 2
+        await swept(store, Keep(timedelta(0), timedelta(days=1))).sweep()
+        assert [each.message for each in await store.deliveries(limit=10)] == ["m2"]
         await store.close()
 
     asyncio.run(test())
