@@ -229,6 +229,7 @@ def test_the_same_request_is_taken_once(tmp_path: Path) -> None:
         async with chat(tmp_path) as slack:
             request = signed(pressed(slack.posted, "Snooze", option="for 1 hour", reply_to=slack.sink.url))
             assert await slack.send(request) == 200
+            await slack.told(2)
             before = await slack.incident()
             assert await slack.send(request) == 409
             assert await slack.incident() == before
