@@ -102,11 +102,11 @@ class Access:
             case "bearer":
                 caller = known.tokens.get(digest_of(rest.strip().encode("utf-8", "surrogateescape")))
                 if caller is None:
-                    raise self._failed(approach, known, name="")
+                    raise self._failed(approach, known)
                 return caller
             case "basic":
                 return self._by_password(approach, known)
-        raise self._failed(approach, known, name="")
+        raise self._failed(approach, known)
 
     async def who(self, approach: Approach) -> Caller:
         """Raises Denied."""
@@ -116,16 +116,20 @@ class Access:
             pass
         assert self._web is not None
         known = self._web.now()
-        self._check_patience(approach)
+        # Taken before it is known whether the password is right: many at once are not more than one after the other.
+        network = network_of(approach.remote)
+        self._refuse_after(self._failures.take(network))
         name, password = _login(approach)
         hashed = known.users.get(name)
         try:
             right = await self._passwords.verify(password, hashed or known.nobodys_hash)
         except Busy:
+            self._failures.give_back(network)
             headers = {"Retry-After": str(BUSY_SECONDS)}
             raise Denied(503, reason="busy", text="too many logins at once: try again", headers=headers) from None
         if not right or hashed is None:
-            raise self._failed(approach, known, name=name if hashed else "")
+            raise _wrong(known, name=name if hashed else "")
+        self._failures.give_back(network)
         return Caller(known.role_of(name), name)
 
     def close(self) -> None:
@@ -152,14 +156,10 @@ class Access:
             return Caller(known.role_of(name), name)
         raise Unverified
 
-    def _check_patience(self, approach: Approach) -> None:
-        self._refuse_after(self._failures.wait(network_of(approach.remote)))
-
-    def _failed(self, approach: Approach, known: Known, *, name: str) -> Denied:
-        """Counts it. What is denied says the same, whatever was wrong."""
+    def _failed(self, approach: Approach, known: Known) -> Denied:
+        """Counts it."""
         self._refuse_after(self._failures.take(network_of(approach.remote)))
-        text = "the token, or the name or the password, is not right"
-        return Denied(401, reason="login", text=text, headers=_challenge(known), login=True, name=name)
+        return _wrong(known)
 
     def _refuse_after(self, seconds: float) -> None:
         if seconds > 0:
@@ -167,6 +167,12 @@ class Access:
             headers = {"Retry-After": str(wait)}
             text = f"too many logins failed from this address: try again in {wait} s"
             raise Denied(429, reason="logins", text=text, headers=headers, login=True)
+
+
+def _wrong(known: Known, *, name: str = "") -> Denied:
+    """It says the same, whatever was wrong."""
+    text = "the token, or the name or the password, is not right"
+    return Denied(401, reason="login", text=text, headers=_challenge(known), login=True, name=name)
 
 
 def _login(approach: Approach) -> tuple[str, bytes]:

@@ -44,10 +44,11 @@ class Buckets:
             self._known.popitem(last=False)
         return 0.0
 
-    def wait(self, name: str) -> float:
-        """The same without taking one."""
-        left = self._left(name, self._clock())
-        return 0.0 if left >= 1 else (1 - left) / self._per_second
+    def give_back(self, name: str) -> None:
+        """What was taken was not used."""
+        now = self._clock()
+        if name in self._known:
+            self._known[name] = (min(self._burst, self._left(name, now) + 1), now)
 
     def __len__(self) -> int:
         return len(self._known)

@@ -179,6 +179,20 @@ def test_an_address_waits_after_some_failures_and_nobody_else_does(tmp_path: Pat
     run(test)
 
 
+def test_guesses_that_come_at_once_are_no_more_than_those_one_after_the_other(tmp_path: Path) -> None:
+    async def test() -> None:
+        passwords = Watched()
+        failures = Buckets(burst=3, per_second=0.5, clock=Clock())
+        access = Access(config(tmp_path), failures=failures, passwords=passwords)
+        guesses = [Approach(THERE, basic("ana", f"guess {number}")) for number in range(20)]
+        found = await asyncio.gather(*(denied(access, each) for each in guesses))
+        assert sorted(each.status for each in found) == [401] * 3 + [429] * 17
+        assert len(passwords.asked) == 3
+        access.close()
+
+    run(test)
+
+
 def test_a_certificate_says_who_somebody_is_where_nobody_must_log_in(tmp_path: Path) -> None:
     def certificate(name: str) -> dict[str, object]:
         return {"subject": ((("organizationName", "x"),), (("commonName", name),))}

@@ -29,9 +29,14 @@ def test_so_many_at_once_and_then_as_they_come_back() -> None:
     assert [buckets.take("ana") for _ in range(4)] == [0, 0, 0, 2.0]  # it never holds more than at the start
 
 
-def test_asking_how_long_takes_nothing() -> None:
+def test_what_is_given_back_can_be_taken_again_and_never_makes_more() -> None:
     buckets = Buckets(burst=1, per_second=1, clock=Clock())
-    assert [buckets.wait("ana"), buckets.wait("ana"), buckets.take("ana"), buckets.wait("ana")] == [0, 0, 0, 1.0]
+    assert [buckets.take("ana"), buckets.take("ana")] == [0, 1.0]
+    for _ in range(3):
+        buckets.give_back("ana")
+    buckets.give_back("nobody")
+    assert [buckets.take("ana"), buckets.take("ana")] == [0, 1.0]
+    assert len(buckets) == 1
 
 
 def test_one_does_not_pay_for_another() -> None:
