@@ -23,6 +23,9 @@ log = logging.getLogger("tocsin.receiver")
 # A receiver that was gone for an hour asks the channel first.
 TRIED_SECONDS_MIN = 5.0
 REPORT_AGAIN_SECONDS = 1.0
+# What is late a moment later is reported with it: thousands may be, one after the other.
+REST_SECONDS = 0.5
+REPORTED_AT_ONCE_MAX = 100
 
 Report = Callable[[NotTaken], Awaitable[object]]
 
@@ -47,6 +50,7 @@ class Lateness:
         self._down_since: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._telling: asyncio.Task[None] | None = None
+        self._rests_until = 0.0  # by the loop's clock
 
     def add(self, message: Message) -> None:
         if message.kind in FALLS_BACK:
@@ -85,10 +89,10 @@ class Lateness:
         return due if self._down_since is None else min(due, max(page.came, self._down_since + self._after))
 
     def _arm(self, page: Page) -> None:
-        """The timer goes at the earliest moment that one of them is late."""
+        """The timer goes when the first of them is late, or a moment later."""
         if self._after is None or (self._telling is not None and not self._telling.done()):
             return
-        due = self._due(page)
+        due = max(self._due(page), self._rests_until)
         if self._timer is not None:
             if self._timer.when() <= due:
                 return
@@ -104,17 +108,21 @@ class Lateness:
         if self._after is None or not self._pages:
             return
         now = asyncio.get_running_loop().time()
-        if any(self._due(page) <= now for page in self._pages.values()):
+        if now >= self._rests_until and any(self._due(page) <= now for page in self._pages.values()):
             self._telling = asyncio.create_task(self._tell())
         else:
             self._arm(min(self._pages.values(), key=self._due))
 
     async def _tell(self) -> None:
-        now = asyncio.get_running_loop().time()
-        for page in [page for page in self._pages.values() if self._after is not None and self._due(page) <= now]:
-            if self._pages.pop(page.message.id, None) is not None:
-                await self._tell_of(page.message)
-        asyncio.get_running_loop().call_soon(self._look)
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        late = [page.message for page in self._pages.values() if self._after is not None and self._due(page) <= now]
+        for first in range(0, len(late), REPORTED_AT_ONCE_MAX):
+            some = late[first : first + REPORTED_AT_ONCE_MAX]
+            still = [message for message in some if self._pages.pop(message.id, None) is not None]
+            await asyncio.gather(*map(self._tell_of, still))
+        self._rests_until = loop.time() + REST_SECONDS
+        loop.call_soon(self._look)
 
     async def _tell_of(self, message: Message) -> None:
         fact = NotTaken(

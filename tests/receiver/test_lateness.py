@@ -8,6 +8,7 @@ from datetime import timedelta
 from msgspec.structs import replace
 
 from receiver.entry import NotTaken
+from receiver.lateness import REST_SECONDS
 from receiver.message import Kind, Message
 from receiver.outbox import Outbox
 from tests.receiver.builders import AT, message
@@ -88,6 +89,26 @@ def test_a_channel_that_was_down_for_that_long_is_given_no_time() -> None:
     new = {40.0: page("T-8", seconds=40), 100.0: page("T-9", seconds=100)}
     late = reported(never(), *many, later=new)
     assert late == [*((60.0, each.incident) for each in many), (60.0, "T-8"), (100.0, "T-9")]
+
+
+def test_hundreds_that_are_late_one_after_the_other_are_reported_together_and_each_once() -> None:
+    async def test() -> None:
+        journal = Journal()
+        box = Outbox(report=journal.submit, clock=LoopClock(), chance=lambda: 0.0)
+        box.replace_channels({"chat": Scripted(takes_seconds=1e6)}, {"chat": 10.0})
+        box.start()
+        for number in range(900):
+            box.add([page(f"T-{number}", seconds=number / 100)])
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(20)
+        await box.stop(grace_seconds=1.0)
+        moments = [at for at, _ in journal.late]
+        assert sorted(fact.incident for _, fact in journal.late) == sorted(f"T-{number}" for number in range(900))
+        waits = [at - (fact.since - AT).total_seconds() for at, fact in journal.late]
+        assert all(wait + 0.001 >= 10.0 and wait <= 10.0 + REST_SECONDS + 0.02 for wait in waits)
+        assert len({round(at, 3) for at in moments}) < 100
+
+    run_quickly(test)
 
 
 def test_what_is_old_when_a_receiver_starts_is_tried_first() -> None:
