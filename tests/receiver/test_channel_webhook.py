@@ -224,6 +224,20 @@ def test_retry_after_is_heeded_within_an_hour(written: str, seconds: float | Non
     assert error.seconds == seconds
 
 
+def test_who_asks_for_a_pause_gets_it() -> None:
+    async def test() -> None:
+        async with sink(web.Response(status=429, headers={"Retry-After": "7"})) as there, channel(there.url) as hook:
+            with pytest.raises(Unreachable, match="answered 429"):
+                await hook.send(message())
+            with pytest.raises(Unreachable, match=r"127\.0\.0\.1 asked for a pause") as raised:
+                await hook.send(message("T-2"))
+            assert raised.value.seconds is not None
+            assert 0 < raised.value.seconds <= 7
+            assert len(there.came) == 1
+
+    run(test())
+
+
 def test_a_long_answer_is_cut() -> None:
     error = asyncio.run(refusal(web.Response(status=500, text="x" * 100_000)))
     assert len(str(error)) < 600
