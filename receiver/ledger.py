@@ -247,7 +247,7 @@ class Ledger:
             if spell is None or (before is not None and spell == known and before.severity == incident.severity):
                 continue
             changed.append(SpellChanged(incident.id, incident.severity, name, spell))
-            timed += times_of(known, spell, incident.severity)
+            timed += times_of(known, spell, incident.severity, name)
             self._incidents[incident.id] = replace(incident, spell=spell)
         return changed, timed
 

@@ -95,6 +95,8 @@ TIMED: Mapping[str, tuple[str, str]] = {
     ),
 }
 _OF_RANK = {rank: word for word, rank in reversed(list(SEVERITIES.items()))}  # the first word of each
+# Each is two series; the API has all of them.
+ALERTS_NAMED_MAX = 200
 ANSWER_SECONDS = (15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21_600, 86_400, 604_800)
 # By which way somebody answers from elsewhere, and what became of it.
 BACK = ("slack", "pagerduty")
@@ -185,6 +187,13 @@ class Metrics:
         for histogram in self.timed.values():
             for severity in (*_OF_RANK.values(), "other"):
                 histogram.labels(severity)
+        self.ended = Counter(
+            "tocsin_receiver_alert_incidents_ended",
+            "Incidents that ended, by the alert that opened them; noise: by themselves, soon, acknowledged by nobody.",
+            ["alert", "noise"],
+            registry=self.registry,
+        )
+        self._alerts_named: set[str] = set()
         self.person_pages = self._counter(
             "tocsin_receiver_person_pages_total", "Messages taken that interrupt this person.", "person"
         )
@@ -241,6 +250,14 @@ class Metrics:
             self.messages.labels(message.kind).inc()
         for each in timed:
             self.timed[each.what].labels(known_severity(each.severity)).observe(each.seconds)
+            if each.what == RESOLVED:
+                self.ended.labels(self._alert_named(each.alert), str(each.noise).lower()).inc()
+
+    def _alert_named(self, alert: str) -> str:
+        """The first so many names that end have a series of their own."""
+        if len(self._alerts_named) < ALERTS_NAMED_MAX:
+            self._alerts_named.add(alert)
+        return alert if alert in self._alerts_named else "other"
 
     def request_refused(self, reason: str) -> None:
         self.requests_refused.labels(reason).inc()

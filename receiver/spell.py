@@ -6,7 +6,7 @@ from how an incident was before a decision and how it is after it. docs/statisti
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 from msgspec.structs import replace
@@ -15,14 +15,19 @@ from receiver.incident import Incident, Spell, Status
 
 ITSELF, PERSON, MERGED = "itself", "person", "merged"  # how a spell ended
 ACKNOWLEDGED, RESOLVED = "acknowledge", "resolve"  # what took a time
+# What ends so soon by itself, while nobody acknowledged it, interrupts people for nothing.
+NOISE_WITHIN = timedelta(minutes=5)
 
 
 class Timed(msgspec.Struct, frozen=True):
-    """So long it took until somebody acknowledged an incident of that severity, or until it was resolved."""
+    """So long it took until somebody acknowledged an incident of that severity, opened by the alert of that name; or
+    until it was resolved, which may show that it was noise."""
 
     what: str
     severity: str
     seconds: float
+    alert: str
+    noise: bool = False
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -57,15 +62,17 @@ def spell_after(before: Incident | None, after: Incident, told: Told) -> Spell |
     return spell
 
 
-def times_of(before: Spell | None, after: Spell, severity: str) -> list[Timed]:
+def times_of(before: Spell | None, after: Spell, severity: str, alert: str) -> list[Timed]:
     """What is known of it now, and was not before."""
     same = before if before is not None and before.number == after.number else None
     found: list[Timed] = []
     first, answered = after.paged_at, after.acknowledged_at
     new = same is None or same.acknowledged_at is None
     if new and first is not None and answered is not None and answered >= first:
-        found.append(Timed(ACKNOWLEDGED, severity, (answered - first).total_seconds()))
+        found.append(Timed(ACKNOWLEDGED, severity, (answered - first).total_seconds(), alert))
     new = same is None or same.ended_at is None
     if new and after.ended_at is not None and after.end != MERGED:
-        found.append(Timed(RESOLVED, severity, max(0.0, (after.ended_at - after.begun_at).total_seconds())))
+        lasted = max(after.ended_at - after.begun_at, timedelta())
+        noise = after.end == ITSELF and answered is None and lasted <= NOISE_WITHIN
+        found.append(Timed(RESOLVED, severity, lasted.total_seconds(), alert, noise))
     return found

@@ -20,7 +20,6 @@ from receiver.policy.actionnames import action_named
 from receiver.policy.policy import Policy, Schedule
 from receiver.policy.windows import zone
 
-NOISE_WITHIN = timedelta(minutes=5)
 SEVERITIES_SHOWN_MAX = 20
 ALERTS_SHOWN_MAX = 50
 PEOPLE_SHOWN_MAX = 500

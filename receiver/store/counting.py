@@ -17,11 +17,10 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from receiver.spell import ITSELF, MERGED
+from receiver.spell import ITSELF, MERGED, NOISE_WITHIN
 from receiver.state import SpellChanged
 from receiver.statistics import (
     ALERTS_SHOWN_MAX,
-    NOISE_WITHIN,
     PEOPLE_SHOWN_MAX,
     SEVERITIES_SHOWN_MAX,
     AlertSpells,

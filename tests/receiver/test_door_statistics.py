@@ -15,6 +15,7 @@ from aiohttp.test_utils import make_mocked_request
 
 from receiver.clock import SystemClock
 from receiver.doors.statistics import AT_ONCE_MAX, StatisticsDoor
+from receiver.metrics import ALERTS_NAMED_MAX
 from receiver.policy.policy import NO_POLICY
 from receiver.runner import Runner
 from receiver.statistics import Counted
@@ -92,6 +93,29 @@ def test_what_a_receiver_decides_is_in_its_statistics_and_in_its_metrics(tmp_pat
             assert f'tocsin_receiver_time_to_acknowledge_seconds_count{{severity="{incident["severity"]}"}} 1.0' in page
             assert f'tocsin_receiver_time_to_resolve_seconds_count{{severity="{incident["severity"]}"}} 0.0' in page
             assert 'tocsin_receiver_pages_total{channel="chat"} 1.0' in page
+
+    run(test())
+
+
+def test_which_alerts_are_noise_is_a_metric_with_so_many_names(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with receiver(tmp_path) as world:
+            await world.post(webhook([named("Real")]))
+            await world.decided()
+            (incident,) = (await world.get("/api/v1/incidents"))[1]["incidents"]
+            door = f"/api/v1/incidents/{incident['id']}/acknowledge"
+            assert (await world.ask("POST", door, json={"by": "ana"}))[0] == 200
+            await world.post(webhook([named("Real", status="resolved")]))
+            for number in range(ALERTS_NAMED_MAX + 1):
+                for status in ("firing", "resolved"):
+                    await world.post(webhook([named(f"Down{number}", status=status)], groupKey=f"{number}"))
+            await world.decided()
+            page = (await world.get("/metrics"))[1]
+            ended = "tocsin_receiver_alert_incidents_ended_total"
+            assert f'{ended}{{alert="Real",noise="false"}} 1.0' in page
+            assert f'{ended}{{alert="Down0",noise="true"}} 1.0' in page
+            assert f'{ended}{{alert="other",noise="true"}} 2.0' in page
+            assert f"Down{ALERTS_NAMED_MAX - 1}" not in page
 
     run(test())
 
