@@ -167,8 +167,10 @@ def compiled(source: str, form: Form) -> Template:
     """Raises Broken."""
     try:
         return _ENVIRONMENTS[form].from_string(source)
-    except (TemplateError, RecursionError, ValueError, OverflowError) as error:
+    except TemplateError as error:
         raise Broken(sandbox.line_of(error), sandbox.why(error, source)) from None
+    except Exception as error:  # noqa: BLE001 - Python's own limits: what is nested too deeply, and more
+        raise Broken(0, f"what cannot be compiled: it is nested too deeply ({type(error).__name__})") from None
 
 
 def links_of(links: Links, message: Message, document: Document) -> dict[str, str]:

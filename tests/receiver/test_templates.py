@@ -98,7 +98,9 @@ def test_a_template_says(source: str, text: str | None) -> None:
         ("{% for alert in alerts recursive %}{% endfor %}", "line 1: a recursive loop"),
         ("{% autoescape false %}{% endautoescape %}", "line 1: `scope`"),
         ("{{ incident.opened_at|datetime('Mars') }}", "line 1: `datetime` was given a time zone that there is not"),
-        ("{{" + "(" * 3000 + "1" + ")" * 3000 + "}}", "values that do not fit together (RecursionError)"),
+        ("{{" + "(" * 3000 + "1" + ")" * 3000 + "}}", "what cannot be compiled: it is nested too deeply"),
+        ("{% for a in alerts %}" * 30 + "{% endfor %}" * 30, "what cannot be compiled: it is nested too deeply"),
+        ("{% if kind %}" * 150 + "{% endif %}" * 150, "what cannot be compiled: it is nested too deeply"),
     ],
 )
 def test_what_a_template_may_not_do_is_told_with_its_line(source: str, why: str) -> None:

@@ -115,3 +115,25 @@ def test_what_the_policy_hides_is_hidden_in_the_preview_of_each_channel(tmp_path
     assert "user=sample-user" in mail
     assert "ip=•••" in mail
     assert "sample-" not in here + hook
+
+
+def test_the_preview_says_what_came_from_a_template(tmp_path: Path) -> None:
+    policy = """\
+channels:
+  here: {type: terminal, templates: {text: 'in my words: {{ incident.title }}'}}
+  mail:
+    {type: email, smarthost: '127.0.0.1:1', from: tocsin@example.org, to: [ana@example.org],
+     templates: {subject: 'mine', html: '<p>{{ incident.title }}</p>', text: '{{ "" }}'}}
+  fails: {type: terminal, templates: {text: '{{ 1 // 0 if incident.id == "T-0" else "" }}'}}
+"""
+    status, said = run(tmp_path, "--preview", "receiver.yml", policy=policy)
+    assert status == 0
+    here, mail, fails = said.split("--- ")[1:]
+    assert here.startswith("here (terminal)\nfrom a template: text\n")
+    assert "[OPENED] in my words: A sample" in here
+    assert mail.startswith("mail (email)\nfrom a template: subject, html\n")
+    assert "\nSubject: mine\n" in mail
+    assert "\nOPENED info: A sample" in mail
+    assert "\nand in HTML:\n<p>A sample: nothing is wrong (service=shop)</p>\n" in mail
+    assert fails.startswith("fails (terminal)\nthe template 'text' failed, its default went out: line 1: a division by")
+    assert "[OPENED] T-0 info: A sample" in fails
