@@ -91,11 +91,16 @@ class Database:
     removes_with = Removal
 
     def __init__(
-        self, path: Path, *, connect: Callable[[Path], sqlite3.Connection], new_name: Callable[[], str]
+        self,
+        path: Path,
+        *,
+        connect: Callable[[Path], sqlite3.Connection],
+        new_name: Callable[[], str],
+        new_hash_key: Callable[[], bytes] = lambda: secrets.token_bytes(HASH_KEY_BYTES),
     ) -> None:
         self._connection = connect(path)
         self._path = path
-        self._prepare(new_name)
+        self._prepare(new_name, new_hash_key)
         self._journal = chain_of.Journal(self._connection)
         self.reading = Reading(self._connection)
         self.counting = Counting(self._connection)
@@ -301,7 +306,7 @@ class Database:
 
     # --- inside --------------------------------------------------------------------------------------------
 
-    def _prepare(self, new_name: Callable[[], str]) -> None:
+    def _prepare(self, new_name: Callable[[], str], new_hash_key: Callable[[], bytes]) -> None:
         run = self._connection.execute
         version = chain_of.version_of(self._connection, self._path)
         if version == VERSION and self._meta("hash_key", None) is not None:
@@ -313,7 +318,7 @@ class Database:
             if version == 0:
                 self._put_meta("journal", new_name())
             if self._meta("hash_key", None) is None:  # also in what an older version wrote
-                self._put_meta("hash_key", secrets.token_bytes(HASH_KEY_BYTES))
+                self._put_meta("hash_key", new_hash_key())
             run(f"PRAGMA user_version = {VERSION}")
             run("COMMIT")
         except sqlite3.Error:

@@ -52,6 +52,7 @@ from tests.simulation.actions import (
 )
 from tests.simulation.evidence import PAGES, Broken, Evidence, Moment, expect
 from tests.simulation.fallbacks import FALLBACK_CHECKERS
+from tests.simulation.hidden import nobody_is_told_what_the_policy_hides
 from tests.simulation.world import Decide, History, encoded
 
 WATCHDOG = fingerprint_of({"alertname": "Watchdog", "severity": "none"})
@@ -881,6 +882,7 @@ CHECKERS: tuple[Callable[[Evidence], None], ...] = (
     what_becomes_worse_begins_anew,
     no_stage_is_skipped_doubled_or_early,
     nobody_is_paged_off_duty,
+    nobody_is_told_what_the_policy_hides,
     only_who_may_changes_the_state_of_an_incident,
     no_resolve_of_a_silent_source_is_believed,
     nothing_is_over_while_its_group_is_not_known_whole,

@@ -62,6 +62,10 @@ topology:
     cart: {depends_on: [db]}
     search: {depends_on: [db]}
 incident_alerts_max: 12
+redact:
+  - {labels: [host], as: hashed}
+  - {labels: [cluster, instance], as: masked, channels: [chat, hook]}
+  - {labels: ['t*'], as: dropped, channels: [pager]}
 """,
     "other rules": _ROUTES
     + """

@@ -199,7 +199,9 @@ class World:
     async def _serve(self, disk: Disk, until: float) -> None:
         """The wiring of receiver/__main__.py, without sockets and signals."""
         loop = asyncio.get_running_loop()
-        database = self._parts.database(self._path, connect=disk.connect, new_name=lambda: "simulated")
+        database = self._parts.database(
+            self._path, connect=disk.connect, new_name=lambda: "simulated", new_hash_key=lambda: b"simulated"
+        )
 
         async def background(function: Any, /) -> Any:
             await asyncio.sleep(self._chance.choice([0.0, 0.0, 0.0002, 0.004]) + disk.seconds)
