@@ -7,9 +7,13 @@ import threading
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
 
 from guard.configfile import InvalidConfig
 from receiver import settings
+from receiver.channels.filters import filter_names
 from receiver.channels.making import channel_of, templates_of
 from receiver.channels.samples import samples
 from receiver.channels.templatechecks import fault_of
@@ -329,3 +333,69 @@ def test_the_samples_are_of_every_kind() -> None:
 
 def test_a_template_is_compiled_once() -> None:
     assert compiled("{{ kind }}", Form.TEXT) is compiled("{{ kind }}", Form.TEXT)
+
+
+# --- whatever somebody writes ------------------------------------------------------------------------------------
+
+_NAMES = ["incident", "alerts", "incidents", "kind", "links", "a", "b", "loop", "x", "1", "0", "'t'", "none", "10**9"]
+_PARTS = [".labels", ".title", ".alerts", ".opened_at", "[0]", "[:2]", ".annotations", ".x", "['labels']", ".items()"]
+_FILTERS = [f"|{name}" for name in filter_names()] + [
+    "|join(',')",
+    "|map(attribute='labels')",
+    "|map('upper')",
+    "|truncate(3)",
+    "|replace('', 'xy')",
+    "|datetime('UTC')",
+    "|selectattr('status', 'eq', 'firing')",
+    "|sort(attribute='status')",
+    "|round(99)",
+    "|indent(10**9)",
+    "|default(alerts)",
+]
+_operand = st.builds(
+    lambda name, parts: name + "".join(parts),
+    st.sampled_from(_NAMES),
+    st.lists(st.sampled_from([*_PARTS, *_FILTERS]), max_size=4),
+)
+_expression = st.recursive(
+    _operand,
+    lambda inner: st.one_of(
+        st.builds(
+            lambda a, sign, b: f"({a} {sign} {b})", inner, st.sampled_from(["+", "*", "~", "%", "<", "in"]), inner
+        ),
+        st.builds(lambda a, b: f"[{a}, {b}]", inner, inner),
+        st.builds(lambda a, b: f"{{'k': {a}, 'l': {b}}}", inner, inner),
+        st.builds(lambda a, b, c: f"({a} if {b} else {c})", inner, inner, inner),
+    ),
+    max_leaves=4,
+)
+_source = st.recursive(
+    st.one_of(
+        st.builds(lambda each: f"{{{{ {each} }}}}", _expression),
+        st.builds(lambda name, each: f"{{% set {name} = {each} %}}", st.sampled_from(["a", "b", "x"]), _expression),
+        st.sampled_from(["text ", "{{", "%}", "{% endfor %}", "{% raw %}", "<b>", '"']),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4).map("".join),
+        st.builds(lambda name, each, body: f"{{% for {name} in {each} %}}{body}{{% endfor %}}",
+                  st.sampled_from(["a", "b", "x, a"]), _expression, inner),
+        st.builds(lambda each, body: f"{{% if {each} %}}{body}{{% endif %}}", _expression, inner),
+    ),
+    max_leaves=8,
+)  # fmt: skip
+
+
+@settings_of_hypothesis(max_examples=300, deadline=None)
+@given(_source, st.sampled_from(list(Form)))
+def test_whatever_somebody_writes_is_told_or_is_bounded(source: str, form: Form) -> None:
+    said = _said(source, form)
+    assert "\x1b" not in said
+    assert form is not Form.LINE or said.isprintable()
+    assert len(said) <= 5 * 10_000  # what does not print becomes longer when it is shown
+
+
+def _said(source: str, form: Form) -> str:
+    try:
+        return shown(source, form, firing=20, user=NASTY)
+    except Broken as broken:
+        return str(broken).replace("eve@", "\x1b")  # no error repeats what came with an alert
