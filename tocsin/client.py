@@ -12,7 +12,7 @@ import json
 import ssl
 import urllib.error
 import urllib.request
-from argparse import ArgumentParser, Namespace
+from argparse import SUPPRESS, ArgumentParser, Namespace
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -71,13 +71,23 @@ LOGIN_FLAGS = {
 
 def declare_login(command: ArgumentParser, environ: Mapping[str, str]) -> None:
     for name, text in LOGIN_FLAGS.items():
-        metavar = "NAME" if name == "--user" else "FILE"
-        flags.flag(command, name, help=text, metavar=metavar, environ=environ)
+        flags.flag(command, name, help=text, metavar=_metavar(name), environ=environ)
+
+
+def declare_login_again(verb: ArgumentParser) -> None:
+    """For a command of commands: people write these flags where they think of them."""
+    for name, text in LOGIN_FLAGS.items():
+        verb.add_argument(name, default=SUPPRESS, help=text, metavar=_metavar(name))
+
+
+def _metavar(name: str) -> str:
+    return "NAME" if name == "--user" else "FILE"
 
 
 def login_of(chosen: Namespace, command: ArgumentParser) -> Login:
     """Ends with status 2 where half of a login is missing. A token wins over a login."""
-    login = Login(chosen.token_file, chosen.user, chosen.password_file, chosen.ca_file)
+    # Empty is absent, as in a variable: so one call can leave out what the environment says.
+    login = Login(chosen.token_file or None, chosen.user or None, chosen.password_file or None, chosen.ca_file or None)
     if (login.user is None) != (login.password_file is None):
         command.error("a login needs both --user and --password-file")
     return login
@@ -121,7 +131,7 @@ def _answer(url: str, *, data: bytes | None, headers: Mapping[str, str], login: 
             hint = " (--token-file, or --user with --password-file)" if error.code == 401 and not login.says_who else ""
             raise Refused(url, status=error.code, said=said + hint) from None
     except urllib.error.URLError as error:
-        raise Failed(f"cannot reach {url}: {_reason(error.reason)} (is it running? `tocsin up` starts it)") from None
+        raise Failed(f"cannot reach {url}: {_reason(error.reason)}") from None
     except TimeoutError:
         done = "" if data is None else ": it may be done all the same, look before you try again"
         raise Failed(f"{url} did not answer within {TIMEOUT_SECONDS:g} seconds{done}") from None
@@ -132,8 +142,10 @@ def _answer(url: str, *, data: bytes | None, headers: Mapping[str, str], login: 
 def _secret(path: str, *, what: str) -> str:
     try:
         return Path(path).read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise Failed(f"the {what} file {path} cannot be read: {error}") from None
+    except OSError as error:
+        raise Failed(f"the {what} file {path} cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise Failed(f"the {what} file {path} is no text") from None
 
 
 def _trust(url: str, login: Login) -> ssl.SSLContext | None:
@@ -155,4 +167,5 @@ def _said(body: bytes) -> str:
 def _reason(reason: object) -> str:
     if isinstance(reason, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted, {reason.verify_message}; --ca-file names who signed it"
-    return str(reason.strerror or reason) if isinstance(reason, OSError) else str(reason)
+    said = str(reason.strerror or reason) if isinstance(reason, OSError) else str(reason)
+    return f"{said} (is it running? `tocsin up` starts it)"

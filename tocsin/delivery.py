@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 
 from guard import flags
 from guard.printable import printable
-from tocsin.client import DEFAULT_URL, LOGIN_FLAGS, Failed, Refused, ask, declare_login, login_of
+from tocsin.client import DEFAULT_URL, Failed, Refused, ask, declare_login, declare_login_again, login_of
 from tocsin.layout import columns_of, lasting, moment, table
 from tocsin.typed import as_json, login_name, positive
 
@@ -69,8 +69,7 @@ def _chosen(arguments: Sequence[str], environ: Mapping[str, str]) -> Namespace:
         parser = verbs.add_parser(name, help=text, description=f"{text.capitalize()}.", allow_abbrev=False)
         parser.add_argument("--output", choices=("text", "json"), default=SUPPRESS, help="text or json")
         parser.add_argument("--url", default=SUPPRESS, help="the receiver")
-        for login_flag, told in LOGIN_FLAGS.items():
-            parser.add_argument(login_flag, default=SUPPRESS, help=told)
+        declare_login_again(parser)
         parser.add_argument("--channel", default="", metavar="NAME", help="only what is for this channel")
         return parser
 

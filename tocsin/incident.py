@@ -17,7 +17,7 @@ from guard import flags
 from guard.printable import printable
 from receiver.incident import Status
 from receiver.policy.duration import parse_duration
-from tocsin.client import DEFAULT_URL, LOGIN_FLAGS, Failed, Refused, ask, declare_login, login_of
+from tocsin.client import DEFAULT_URL, Failed, Refused, ask, declare_login, declare_login_again, login_of
 from tocsin.layout import columns_of, moment, written
 from tocsin.story import list_of, story_of
 from tocsin.typed import as_json, login_name, positive
@@ -77,8 +77,7 @@ def _chosen(arguments: Sequence[str], environ: Mapping[str, str]) -> Namespace:
         # People write these where they think of them.
         parser.add_argument("--output", choices=("text", "json"), default=SUPPRESS, help="text or json")
         parser.add_argument("--url", default=SUPPRESS, help="the receiver")
-        for login_flag, told in LOGIN_FLAGS.items():
-            parser.add_argument(login_flag, default=SUPPRESS, help=told)
+        declare_login_again(parser)
         return parser
 
     listing = verb("list", "incidents, newest first")

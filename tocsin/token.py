@@ -28,7 +28,11 @@ def main(arguments: Sequence[str], *, out: TextIO | None = None) -> int:
     command = flags.command("tocsin token", "Make a bearer token. It is shown once; web.yml gets its hash.")
     command.add_argument("name", metavar="NAME", type=_name, help="whose it is: the journal shows who did what")
     command.add_argument(
-        "--role", required=True, choices=tuple(Role), metavar="ROLE", help=f"what it allows: {', '.join(Role)}"
+        "--role",
+        required=True,
+        choices=tuple(map(str, Role)),
+        metavar="ROLE",
+        help=f"what it allows: {', '.join(Role)}",
     )
     command.add_argument(
         "--sources", type=_sources, default=(), metavar="NAME,NAME", help="with the role source: only these"

@@ -51,7 +51,7 @@ def test_no_two_tokens_are_the_same_and_each_is_long_enough() -> None:
     ("arguments", "said"),
     [
         (["bot"], "--role"),
-        (["bot", "--role=boss"], "viewer"),
+        (["bot", "--role=boss"], "choose from 'viewer', 'responder', 'admin', 'source')"),
         (["a b", "--role=viewer"], "expected 1 to 64 characters without white space"),
         (["a:b", "--role=viewer"], "expected 1 to 64 characters without white space"),
         (["bot", "--role=viewer", "--sources=eu1"], "--sources is for the role source"),
