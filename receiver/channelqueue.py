@@ -271,7 +271,7 @@ class ChannelQueue:
         self.watcher.failures += 1
         text = _harmless(str(error))
         if self.watcher.last_error is None:
-            log.warning("a channel takes no messages", extra={"channel": self._name, "error": text})
+            log.warning("a channel takes no messages", extra={"channel": self._name, "error": self._loggable(text)})
         self.watcher.last_error = text
         self._failed(message.incident, error, text)
         if self._too_old(message, channel):
@@ -296,7 +296,8 @@ class ChannelQueue:
         self.watcher.refused += 1
         reason, shown = _harmless(reason, self._characters_max()), _harmless(reason)
         self.watcher.last_error = shown
-        log.error("a message is refused", extra={"channel": self._name, "message_id": message.id, "error": shown})
+        error = self._loggable(shown)
+        log.error("a message is refused", extra={"channel": self._name, "message_id": message.id, "error": error})
         return Undeliverable(
             message=message.id,
             incident=message.incident,
@@ -304,6 +305,10 @@ class ChannelQueue:
             attempts=attempt,
             reason=reason,
         )
+
+    def _loggable(self, text: str) -> str:
+        """How it ended. What follows the colon holds a label, or what a program printed: that is for the story."""
+        return text.partition(": ")[0] if isinstance(self._channel(), Quotable) else text
 
     def _characters_max(self) -> int:
         channel: object = self._channel()

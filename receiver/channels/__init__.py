@@ -75,7 +75,8 @@ class Taken(NamedTuple):
 
 @runtime_checkable
 class Quotable(Protocol):
-    """A channel whose answers are worth more room in the story than those of others."""
+    """A channel whose answers are worth more room in the story than those of others, and none in the log after the
+    first colon: there they hold labels, and what a program printed."""
 
     @property
     def answer_characters_max(self) -> int: ...

@@ -69,7 +69,7 @@ class Command:
             ended = await run(arguments, environment=environment, seconds_max=self._timeout_seconds)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
-            raise Refused(f"{arguments[0]} cannot be started: {reason}") from None
+            raise Refused(f"{arguments[0]} cannot be started ({reason})") from None
         took = f"{ended.seconds:.1f} s"
         said = f": {ended.output}" if ended.output else ""
         if ended.too_much:

@@ -147,38 +147,52 @@ def test_a_webhook_is_posted_as_by_a_webhook_channel() -> None:
     assert sink.faults == []
 
 
+async def answered(actions: Mapping[str, ActionFile]) -> list[Delivered | Undeliverable]:
+    """Through the real outbox, in the order of their names."""
+    said: list[Delivered | Undeliverable] = []
+    all_said = asyncio.Event()
+
+    async def report(answer: Delivered | Undeliverable) -> None:
+        said.append(answer)
+        if len(said) == len(actions):
+            all_said.set()
+
+    outbox = Outbox(report=report, clock=SystemClock(), chance=lambda: 0.0)
+    outbox.replace_channels({channel_named(name): action(file) for name, file in actions.items()})
+    outbox.add([message(channel=channel_named(name)) for name in actions])
+    outbox.start()
+    await asyncio.wait_for(all_said.wait(), SURELY)
+    await outbox.stop(grace_seconds=1.0)
+    return sorted(said, key=lambda each: each.channel)
+
+
 def test_the_answer_of_an_action_has_room_in_the_journal_and_in_its_order(tmp_path: Path) -> None:
-    """Through the real outbox, which cuts the answers of other channels."""
+    """The outbox cuts the answers of other channels."""
     program = script(tmp_path, "import os\nprint('x' * 2000 + os.environ['TOCSIN_MESSAGE_ID'])")
     failing = script(tmp_path, "print('y' * 2000)\nraise SystemExit(1)", name="failing")
 
-    async def test() -> list[Delivered | Undeliverable]:
-        said: list[Delivered | Undeliverable] = []
-        both = asyncio.Event()
-
-        async def report(answer: Delivered | Undeliverable) -> None:
-            said.append(answer)
-            if len(said) == 2:
-                both.set()
-
-        outbox = Outbox(report=report, clock=SystemClock(), chance=lambda: 0.0)
-        outbox.replace_channels(
-            {
-                "action:fix": action(ActionFile(command=[program])),
-                "action:break": action(ActionFile(command=[failing])),
-            }
-        )
-        outbox.add([message(channel="action:fix"), message(channel="action:break")])
-        outbox.start()
-        await asyncio.wait_for(both.wait(), SURELY)
-        await outbox.stop(grace_seconds=1.0)
-        return sorted(said, key=lambda each: each.channel)
-
-    broken, fixed = asyncio.run(test())
+    actions = {"fix": ActionFile(command=[program]), "break": ActionFile(command=[failing])}
+    broken, fixed = asyncio.run(answered(actions))
     assert isinstance(fixed, Delivered)
     assert isinstance(broken, Undeliverable)
     assert fixed.answer.endswith("xxj-T-1-1-action:fix")
     assert len(broken.reason) > 2000 > ANSWER_CHARACTERS_MAX
+
+
+def test_the_log_says_how_it_ended_and_neither_labels_nor_what_was_printed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    failing = script(tmp_path, "print('ana@example.org')\nraise SystemExit(3)")
+    hidden = ActionFile(command=["/bin/true", "--name={alertname}"], arguments={"alertname": "[0-9]+"})
+    failed, unfit = asyncio.run(answered({"a": ActionFile(command=[failing]), "b": hidden}))
+    assert isinstance(failed, Undeliverable)
+    assert failed.reason.endswith("ana@example.org")
+    assert isinstance(unfit, Undeliverable)
+    assert unfit.reason == "not run: the label alertname is 'Down', which does not match [0-9]+"
+    logged = sorted(vars(record)["error"] for record in caplog.records if record.message == "a message is refused")
+    assert logged[0].startswith("failed with status 3 after ")
+    assert "ana" not in logged[0]
+    assert logged[1] == "not run"
 
 
 def test_names_go_both_ways() -> None:

@@ -128,7 +128,7 @@ def test_a_failure_says_how_it_ended(tmp_path: Path) -> None:
     ],
 )
 def test_a_program_that_is_none_is_refused_with_the_reason(program: str, reason: str) -> None:
-    assert refused(command(program)) == f"{program} cannot be started: {reason}"
+    assert refused(command(program)) == f"{program} cannot be started ({reason})"
 
 
 @contextmanager
