@@ -26,6 +26,9 @@ class Deed(Protocol):
     def shown(self, message: Message) -> str:
         """What would be done, for people. Raises Refused if nothing can be."""
 
+    def unfilled(self) -> str:
+        """The same where the labels do not fit: as the policy has it."""
+
     async def run(self, message: Message) -> str: ...
 
     async def close(self) -> None: ...
@@ -40,6 +43,9 @@ class Post:
 
     def shown(self, message: Message) -> str:
         return f"POST to {self._host}, {message.kind} {message.incident}"
+
+    def unfilled(self) -> str:
+        return f"POST to {self._host}"
 
     async def run(self, message: Message) -> str:
         return f"done: {await self._webhook.send(message)}"
@@ -76,7 +82,7 @@ class Action:
         try:
             return f"would run: {self._deed.shown(message)}\n"
         except Refused as error:
-            return f"{error}\n"
+            return f"would run: {self._deed.unfilled()}\nfor this sample {error}\n"
 
     async def send(self, message: Message) -> str:
         try:

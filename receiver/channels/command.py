@@ -55,6 +55,10 @@ class Command:
         """As one would type it. Raises Refused when a label does not fit."""
         return shlex.join(self._arguments(message))
 
+    def unfilled(self) -> str:
+        """The same as it stands in the policy, for whoever has no such labels."""
+        return shlex.join(self._command)
+
     async def run(self, message: Message) -> str:
         """What is worth telling of it, if it was successful. Raises Refused with the same if it was not."""
         arguments = self._arguments(message)

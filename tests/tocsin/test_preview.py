@@ -56,7 +56,10 @@ redact: [{{labels: [service], as: masked}}]
     assert status == 0
     assert [each.strip() for each in said.split("--- ")[1:]] == [
         f"action:fix\nwould run: {program} --service=shop",
-        "action:move\nnot run: the alerts of the incident do not share a label cluster",
+        (
+            f"action:move\nwould run: {program} '{{cluster}}'\n"
+            "for this sample not run: the alerts of the incident do not share a label cluster"
+        ),
         "action:hook\nwould run: POST to 127.0.0.1, opened T-0",
     ]
     assert not mark.exists()
