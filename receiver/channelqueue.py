@@ -174,6 +174,8 @@ class ChannelQueue:
         if channel is None or not self._down:
             answer = await self._attempt(message, channel)
         elif self._too_old(message, channel):
+            if self._probe_due and self._resting:  # nobody tries for all yet: the next one does
+                self._ready.put_nowait(self._resting.popleft())
             return self._given_up(message, self._attempts.get(message.id, 0), self._why_down)
         elif self._probe_due:
             self._probe_due, self._probing = False, message.incident

@@ -8,8 +8,10 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from receiver.channelqueue import ANSWER_CHARACTERS_MAX, JITTER_PART, NOT_WRITTEN, Chance
 from receiver.channels import Refused, Unreachable
@@ -361,6 +363,15 @@ def test_what_rests_for_too_long_is_given_up_without_another_attempt() -> None:
         "given up after 105 seconds: nobody listens"
     }
     assert len(chat.attempts) < 20
+
+
+def test_where_those_that_rest_for_longest_are_given_up_another_one_tries_for_all() -> None:
+    """Nothing else would ever wake the others: no message may come for hours."""
+    old = [replace(each, created_at=AT - timedelta(seconds=80)) for each in many()[: MANY // 2]]
+    young = many()[MANY // 2 :]
+    reports = delivered(Down(back_at=40.0, retry_seconds_max=100.0), *old, *young)
+    assert {each.incident for each in reports if isinstance(each, Undeliverable)} == {each.incident for each in old}
+    assert {each.incident for each in reports if isinstance(each, Delivered)} == {each.incident for each in young}
 
 
 def test_a_refusal_shows_that_a_channel_is_not_down() -> None:
