@@ -11,7 +11,7 @@ import asyncio
 import os
 import shlex
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -25,15 +25,18 @@ OUTPUT_BYTES_MAX = 4_096
 OUTPUT_READ_BYTES_MAX = 1_048_576
 # From the polite signal to the other one.
 TERMINATE_SECONDS_MAX = 2.0
+# A program that became another user cannot be killed.
+KILLED_SECONDS_MAX = 1.0
 # What was written last is read for so long, if somebody who escaped still holds the pipe.
 LAST_WORDS_SECONDS_MAX = 1.0
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class Ended(NamedTuple):
-    """How a program ended. `late`: its time was over; `too_much`: it wrote more than anybody reads."""
+    """How a program ended. `late`: its time was over; `too_much`: it wrote more than anybody reads. Without a status it
+    could not be ended."""
 
-    status: int
+    status: int | None
     output: str
     seconds: float
     late: bool
@@ -76,6 +79,8 @@ class Command:
             raise Refused(f"{arguments[0]} cannot be started ({reason})") from None
         took = f"{ended.seconds:.1f} s"
         said = f": {ended.output}" if ended.output else ""
+        if ended.status is None:
+            raise Refused(f"could not be ended after {took}, as it became another user, and may still run{said}")
         if ended.too_much:
             raise Refused(f"ended after {took}, as it wrote more than {OUTPUT_READ_BYTES_MAX} bytes{said}")
         if ended.late:
@@ -95,7 +100,18 @@ class Command:
             raise Refused(f"not run: {error}") from None
 
 
-async def run(arguments: Sequence[str], *, environment: Mapping[str, str], seconds_max: float) -> Ended:
+# What ends a process group, as far as that is possible: by the process that leads it.
+Kill = Callable[[int, signal.Signals], None]
+
+
+def _signal(leader: int, which: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):  # nobody is left, or somebody who became another user
+        os.killpg(leader, which)
+
+
+async def run(
+    arguments: Sequence[str], *, environment: Mapping[str, str], seconds_max: float, kill: Kill = _signal
+) -> Ended:
     """Raises OSError or ValueError when it cannot be started."""
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -114,9 +130,9 @@ async def run(arguments: Sequence[str], *, environment: Mapping[str, str], secon
         finally:
             os.close(write_end)
         kept = bytearray()
-        reading = asyncio.create_task(_read(reader, kept, process.pid))
+        reading = asyncio.create_task(_read(reader, kept, process.pid, kill))
         try:
-            status, late = await _wait(process, seconds_max)
+            status, late = await _wait(process, seconds_max, kill)
             seconds = loop.time() - began
             await asyncio.wait([reading], timeout=LAST_WORDS_SECONDS_MAX)
             too_much = reading.done() and not reading.result()
@@ -127,18 +143,18 @@ async def run(arguments: Sequence[str], *, environment: Mapping[str, str], secon
         transport.close()
 
 
-async def _wait(process: asyncio.subprocess.Process, seconds_max: float) -> tuple[int, bool]:
+async def _wait(process: asyncio.subprocess.Process, seconds_max: float, kill: Kill) -> tuple[int | None, bool]:
     """Its status, and whether its time was over. Nobody of its group lives on, also when we are told to stop."""
     exited = asyncio.create_task(process.wait())
     try:
         done, _ = await asyncio.wait([exited], timeout=seconds_max)
         if not done:
-            _signal(process.pid, signal.SIGTERM)
+            kill(process.pid, signal.SIGTERM)
             await asyncio.wait([exited], timeout=TERMINATE_SECONDS_MAX)
     finally:
-        _signal(process.pid, signal.SIGKILL)
-        status = await exited
-    return status, not done
+        kill(process.pid, signal.SIGKILL)
+        await asyncio.wait([exited], timeout=KILLED_SECONDS_MAX)
+    return process.returncode, not done
 
 
 async def _pipe(loop: asyncio.AbstractEventLoop) -> tuple[asyncio.StreamReader, asyncio.ReadTransport, int]:
@@ -151,18 +167,13 @@ async def _pipe(loop: asyncio.AbstractEventLoop) -> tuple[asyncio.StreamReader, 
     return reader, transport, write_end
 
 
-async def _read(reader: asyncio.StreamReader, kept: bytearray, process: int) -> bool:
+async def _read(reader: asyncio.StreamReader, kept: bytearray, process: int, kill: Kill) -> bool:
     """All of it, of which the beginning is kept. Whoever writes without end is killed, and the answer is False."""
     read = 0
     while part := await reader.read(65_536):
         read += len(part)
         kept += part[: OUTPUT_BYTES_MAX - len(kept)]
         if read > OUTPUT_READ_BYTES_MAX:
-            _signal(process, signal.SIGKILL)
+            kill(process, signal.SIGKILL)
             return False
     return True
-
-
-def _signal(leader: int, which: signal.Signals) -> None:
-    with suppress(ProcessLookupError, PermissionError):  # nobody is left, or somebody who became another user
-        os.killpg(leader, which)

@@ -18,8 +18,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from guard import listen
 from receiver.channels import Refused
-from receiver.channels.command import OUTPUT_BYTES_MAX, OUTPUT_READ_BYTES_MAX, Command, run
+from receiver.channels.command import OUTPUT_BYTES_MAX, OUTPUT_READ_BYTES_MAX, Command, Ended, run
 from receiver.policy.arguments import VALUE_CHARACTERS_MAX, Unfit, filled
 from tests.receiver.builders import SURELY, message
 
@@ -246,6 +247,27 @@ def test_who_stops_waiting_ends_the_program(tmp_path: Path) -> None:
 
     with phone() as server:
         assert asyncio.run(test(server)) == b""
+
+
+def test_who_cannot_be_killed_is_not_waited_for(tmp_path: Path) -> None:
+    """As after sudo: another user's process. Neither its time nor a stop ends it."""
+    program = script(tmp_path, CALLS + "line = call(b'alive')\nline.recv(1)\n")
+
+    async def test(server: socket.socket) -> Ended:
+        arguments = [program, str(server.getsockname()[1])]
+        late = await run(arguments, environment=ENVIRONMENT, seconds_max=0.1, kill=lambda *_: None)
+        stopped = asyncio.create_task(run(arguments, environment=ENVIRONMENT, seconds_max=SURELY, kill=lambda *_: None))
+        lines = [(await asyncio.to_thread(call_taken, server))[1] for _ in range(2)]
+        stopped.cancel()
+        await asyncio.wait_for(asyncio.gather(stopped, return_exceptions=True), SURELY)
+        for line in lines:
+            line.close()  # lets it end
+        await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}))
+        return late
+
+    with phone() as server:
+        ended = listen.run(test(server))
+    assert (ended.status, ended.late) == (None, True)
 
 
 # --- values of labels --------------------------------------------------------------------------------------------
