@@ -22,6 +22,7 @@ from receiver.clock import Clock
 from receiver.entry import Delivered, NotTaken, Undeliverable
 from receiver.lateness import Lateness
 from receiver.message import PAGES, Message
+from receiver.policy.actionnames import action_named
 from receiver.receipts import Receipts
 from receiver.store import StoreFailed, StoreRefused
 
@@ -254,7 +255,7 @@ class ChannelQueue:
             log.info("a channel takes messages again", extra={"channel": self._name})
         self.watcher.last_error = None
         self.watcher.delivered += 1
-        if message.kind in PAGES:
+        if message.kind in PAGES and action_named(self._name) is None:
             self.watcher.pages += 1
             self._on_page(self._name)
         self._answered()

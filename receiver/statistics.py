@@ -16,7 +16,6 @@ import msgspec
 
 from receiver.incident import severity_rank
 from receiver.message import PAGES, Kind
-from receiver.policy.actionnames import action_named
 from receiver.policy.policy import Policy, Schedule
 from receiver.policy.windows import zone
 
@@ -125,21 +124,20 @@ class Statistics(msgspec.Struct, frozen=True, rename={"begin": "from", "end": "t
 
 def statistics_of(counted: Counted, policy: Policy, begin: datetime, end: datetime, time_zone: str) -> Statistics:
     """`time_zone` is that of `by_hour`; a person's hours are by the clock where that person is on call."""
-    taken = [each for each in counted.taken if action_named(each.channel) is None]  # which interrupts nobody
-    pages = [each for each in taken if each.kind in PAGES]
+    pages = [each for each in counted.taken if each.kind in PAGES]
     people = _people(counted, policy)
     return Statistics(
         begin=begin,
         end=end,
         time_zone=time_zone,
         pages=sum(each.count for each in pages),
-        digests=sum(each.count for each in taken if each.kind == Kind.DIGEST),
+        digests=sum(each.count for each in counted.taken if each.kind == Kind.DIGEST),
         by_hour=_by_hour(pages, zone(time_zone)),
         by_severity=sorted(counted.severities, key=lambda each: -severity_rank(each.name)),
         severities_left_out=counted.severities_count - len(counted.severities),
         by_person=people[:PEOPLE_SHOWN_MAX],
         people_left_out=max(0, len(people) - PEOPLE_SHOWN_MAX) + counted.answered_count - len(counted.answered),
-        by_channel=_by_channel(taken),
+        by_channel=_by_channel(counted.taken),
         by_alert=list(counted.alerts),
         alerts_left_out=counted.alerts_count - len(counted.alerts),
     )

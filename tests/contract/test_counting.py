@@ -76,7 +76,7 @@ def sent(draw: some.DrawFn) -> list[Sent]:
     return [
         Sent(
             number,
-            draw(some.sampled_from(["chat", "ana@mail"])),
+            draw(some.sampled_from(["chat", "ana@mail", "action:restart"])),
             draw(some.integers(1, 6)),
             draw(some.sampled_from(Kind)),
             draw(some.none() | some.integers(-40_000, 200_000).map(after)),
@@ -109,7 +109,8 @@ def plainly(changes: Sequence[SpellChanged], sent: Sequence[Sent], cuts: Sequenc
     for each in latest.values():
         first = (each.spell.number, each.spell.begun_at, each.name)
         names[each.incident] = min(names.get(each.incident, first), first)
-    taken = [each for each in sent if each.outcome == "delivered" and each.at and cuts[0] <= each.at < cuts[-1]]
+    told = [each for each in sent if not each.message.channel.startswith("action:")]
+    taken = [each for each in told if each.outcome == "delivered" and each.at and cuts[0] <= each.at < cuts[-1]]
     pages = Counter(names[each.about][2] for each in taken if each.message.kind in PAGES and each.about in names)
     alerts = [
         AlertSpells(*_plain(name, [each for each in inside if each.name == name]), pages=pages[name])

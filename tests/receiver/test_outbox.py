@@ -453,3 +453,14 @@ def test_what_is_owed_and_since_when_is_told_by_channel() -> None:
             assert (owed, oldest, watcher.delivered, watcher.last_error) == (0, None, 1, None)
 
     run_quickly(test)
+
+
+def test_what_an_action_takes_is_no_page() -> None:
+    async def test() -> None:
+        journal, action = Journal(), "action:restart"
+        async with outbox(journal, message(), message(channel=action), chat=Scripted(), **{action: Scripted()}) as box:
+            await journal.until(2)
+            assert {name: watcher.pages for name, (_, _, watcher) in box.by_channel().items()} == {"chat": 1, action: 0}
+            assert {watcher.delivered for _, _, watcher in box.by_channel().values()} == {1}
+
+    run_quickly(test)
