@@ -181,6 +181,8 @@ def test_json_that_is_none_is_said() -> None:
     assert shown('{"user": {{ incident.labels.user|tojson }}}', Form.JSON, user=NASTY)
     with pytest.raises(Broken, match="what it makes is no JSON"):
         shown('{"user": "{{ incident.labels.user }}"}', Form.JSON, user=NASTY)
+    with pytest.raises(Broken, match="what it makes is no JSON"):
+        shown("{{ incident.labels.user }}", Form.JSON, user="[" * 5000)
 
 
 def test_what_fails_is_counted_and_said_and_what_gives_nothing_is_not() -> None:
