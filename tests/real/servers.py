@@ -256,6 +256,7 @@ def sink() -> Iterator[Sink]:
 
     class Quiet(ThreadingHTTPServer):
         daemon_threads = True
+        request_queue_size = 128  # as many as connect at once in any test
 
         def handle_error(self, *_: object) -> None:
             """A receiver that is killed breaks off in the middle of a request; that is what some tests are about."""

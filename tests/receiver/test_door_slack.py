@@ -207,9 +207,9 @@ def test_who_comes_second_hears_who_has_it(tmp_path: Path) -> None:
     [
         ({"secret": "wrong"}, 401, "unsigned"),
         ({"secret": OTHER_SECRET}, 200, "unknown"),  # a secret of the policy, and not that of this channel
-        ({"at": time.time() - 301}, 401, "stale"),
-        ({"at": time.time() + 400}, 401, "stale"),
-        ({"at": 0}, 401, "stale"),
+        ({"at": lambda: time.time() - 301}, 401, "stale"),
+        ({"at": lambda: time.time() + 400}, 401, "stale"),
+        ({"at": lambda: 0}, 401, "stale"),
     ],
 )
 def test_a_press_that_is_not_to_be_believed_does_nothing(
@@ -217,7 +217,8 @@ def test_a_press_that_is_not_to_be_believed_does_nothing(
 ) -> None:
     async def test() -> None:
         async with chat(tmp_path) as slack:
-            assert await slack.press("Resolve", **how) == status
+            now = {name: each() if callable(each) else each for name, each in how.items()}
+            assert await slack.press("Resolve", **now) == status
             assert (await slack.incident())["status"] == "open"
             assert await slack.outcomes() == {outcome: 1.0}
 

@@ -362,6 +362,8 @@ def written_at(key: str, duration: str) -> str:
         "correlate[].window": f"correlate: [{{name: a, by: [b], window: {duration}}}]",
         "escalations.NAME.repeat.every": _escalation(f"repeat: {{every: {duration}, times: 2}}"),
         "escalations.NAME.acknowledged_for": _escalation(f"acknowledged_for: {duration}"),
+        "actions.NAME.timeout": f"actions: {{a: {{command: [/bin/true], timeout: {duration}}}}}",
+        "actions.NAME.retry_for": f"actions: {{a: {{command: [/bin/true], retry_for: {duration}}}}}",
         "links.valid_for": f"links: {{valid_for: {duration}}}",
         "channels.NAME.fallback_after": "channels: {b: {type: terminal}, "
         f"a: {{type: webhook, url: 'http://a', fallback: b, fallback_after: {duration}}}}}",

@@ -40,7 +40,7 @@ people: {ana: {notify: [{email: ana@example.org}]}}
         ("{a: {type: terminal, fallback_after: 5s}}", "channels.a.fallback_after: found a time and no fallback"),
         (
             "{a: {type: terminal, fallback: b, fallback_after: 2h}, b: {type: terminal}}",
-            "channels.a.fallback_after: found '2h', expected a duration from 0s to 1h",
+            "channels.a.fallback_after: found '2h', expected 0s (at once), or a duration from 1s to 1h",
         ),
         ("{a: {type: terminal, fallback: [b]}, b: {type: terminal}}", "channels.a.fallback: found"),
     ],
