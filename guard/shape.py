@@ -33,6 +33,7 @@ _BOUNDS = {
     "pattern": "text that matches {}",
     "uniqueItems": "each item once",
 }
+_COUNTS = ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties")
 
 
 def problems(value: object, schema: Schema, formats: Mapping[str, Format]) -> Iterator[Problem]:
@@ -130,7 +131,12 @@ def _told(error: ValidationError, named: dict[str, Schema], formats: Mapping[str
         case "format":
             yield Problem(path, describe(value), str(error.cause))
         case name:
-            expected = _BOUNDS.get(str(name), f"what {name} {{}} allows").format(_literal(error.validator_value))
+            bound = error.validator_value
+            expected = _BOUNDS.get(str(name), f"what {name} {{}} allows").format(_literal(bound))
+            if name == "pattern" and "description" in schema:
+                expected += f" ({schema['description']})"
+            elif bound == 1 and name in _COUNTS:
+                expected = expected.removesuffix("s")
             key = "propertyNames" in error.absolute_schema_path
             yield Problem((*path, value) if key else path, "this key" if key else describe(value), expected)
 
