@@ -22,7 +22,7 @@ Tocsin goes behind Prometheus and Alertmanager: what they say becomes incidents 
   oncall      who is on call, who is next, and who is when; as a calendar too
   statistics  how long people take to answer, who is paged and when, which alerts are noise
   token       a new token for a program or a person:  tocsin token deploy-bot --role=responder
-  audit       verify | list: the journal's chain, and what the journal holds
+  audit       verify | list | export: the journal's chain, and what the journal holds
 
   tocsin COMMAND --help tells more. Every flag is also an environment variable: TOCSIN_...
 """

@@ -25,6 +25,7 @@ _DEFAULTS = {
     "prometheus": "127.0.0.1:9090",
     "alertmanager": "127.0.0.1:9093",
 }
+_WEB_CONFIGS = ("TOCSIN_WEB_CONFIG_FILE", "TOCSIN_RECEIVER_WEB_CONFIG_FILE", "TOCSIN_EXPORTER_WEB_CONFIG_FILE")
 _CALLED = {
     "receiver": "the receiver",
     "exporter": "the exporter",
@@ -44,7 +45,13 @@ class Addresses:
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    chosen = _parser(environ).parse_args(arguments)
+    command = _parser(environ)
+    chosen = command.parse_args(arguments)
+    for name in _WEB_CONFIGS:
+        if environ.get(name):  # with TLS it would wait for both without an end, as nobody answers in the clear
+            command.error(
+                f"found {name} in the environment, expected none: only `tocsin receiver` and `exporter` use it"
+            )
     addresses = Addresses(**{name: getattr(chosen, f"{name}_web_listen_address") for name in _DEFAULTS})
     data = chosen.data_dir.resolve()
     try:
