@@ -8,6 +8,7 @@ from string import Template
 
 from aiohttp import web
 
+from guard.doorkeeper import caller_of
 from receiver.clock import Clock
 from receiver.incident import Incident, Status, severity_rank
 from receiver.metrics import program_version
@@ -49,13 +50,17 @@ $resolved
   - name: tocsin
     webhook_configs:
       - url: $url/webhook/my-alertmanager
-        send_resolved: true</pre>
-<p>Or try it without one: <code>tocsin fire --url=$url alertname=Demo severity=critical</code></p>
+        send_resolved: true$login</pre>
+<p>Or try it without one: <code>tocsin fire --url=$url$token alertname=Demo severity=critical</code></p>
 <p class="muted"><a href="/api/v1/incidents">incidents</a> · <a href="/api/v1/alerts">alerts</a> ·
 <a href="/api/v1/status">status</a> · <a href="/health/detailed">health</a> · <a href="/metrics">metrics</a></p>
 </body>
 </html>
 """)
+
+_LOGIN = """
+        http_config:
+          authorization: {credentials_file: FILE}   # tocsin token NAME --role=source"""
 
 
 class Page:
@@ -91,7 +96,10 @@ class Page:
             trouble=f'<p class="trouble">The store cannot be written: {escape(trouble)}</p>' if trouble else "",
             open="\n".join(_article(each, now) for each in by_severity) + more or quiet,
             resolved="\n".join(_article(each, now) for each in resolved) or '<p class="muted">None yet.</p>',
-            url=escape(self._external_url or f"http://{request.host}"),
+            url=escape(self._external_url or f"{request.scheme}://{request.host}"),
+            # Who had to say who they are has an Alertmanager that must.
+            login=_LOGIN if caller_of(request).name else "",
+            token=" --token-file=FILE" if caller_of(request).name else "",
         )
 
 

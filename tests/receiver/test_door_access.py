@@ -346,6 +346,28 @@ def test_the_table_of_uses_is_bounded_and_survives_a_full_disk() -> None:
     assert written == [Accessed(rows, left_out=2)]
 
 
+def test_the_start_page_connects_alertmanager_as_this_receiver_wants_it(tmp_path: Path) -> None:
+    trusting = authority(tmp_path)
+    ours = signed(tmp_path, trusting, "server-name")
+    tls = f"tls_server_config: {{cert_file: {ours.certificate}, key_file: {ours.key}}}\n{WEB}"
+
+    async def test() -> None:
+        async with receiver(tmp_path) as world:
+            page = (await world.get("/"))[1]
+            assert f"- url: http://{world.url.removeprefix('http://')}/webhook/" in page
+            assert "credentials_file" not in page
+            assert "--token-file" not in page
+        async with receiver(tmp_path, web_config=tls) as world:
+            how: dict[str, Any] = {"ssl": ours.client_context(trusting.certificate), "headers": bearer("viewer")}
+            async with world.client.get(world.url + "/", **how) as answer:
+                page = await answer.text()
+            assert f"- url: https://{world.url.removeprefix('https://')}/webhook/" in page
+            assert "authorization: {credentials_file: FILE}" in page
+            assert "--token-file=FILE alertname=Demo" in page
+
+    run(test())
+
+
 def test_a_connection_of_tls_has_the_quick_way_too(tmp_path: Path) -> None:
     """Its transport is another one; only the framework says what it is."""
     trusting = authority(tmp_path)
