@@ -19,6 +19,7 @@ addresses.py    what an alert links to
 trust.py        whose certificates are believed, and by which one we show who we are
 posting.py      one POST, for those of them that need its answer
 templates.py    the words of a policy in place of our own
+templating.py   how a template and a message become words
 sandbox.py      what a template may do, and how much of it
 filters.py      what templates do to values
 samples.py      messages to try templates with

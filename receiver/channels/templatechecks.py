@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from receiver.channels.samples import samples
-from receiver.channels.templates import USES, Broken, Use, compiled, made, values_of
+from receiver.channels.templates import USES, Broken, Use
 from receiver.policy.channelfile import ChannelFile
 from receiver.policy.shapes import Told, items
 from receiver.policy.templatefile import TEMPLATE_CHARACTERS_MAX, files_of
@@ -54,6 +54,8 @@ def file_faults(channels: Mapping[str, ChannelFile]) -> Iterator[Told]:
 
 
 def fault_of(source: str, use: Use) -> str | None:
+    from receiver.channels.templating import compiled, made, values_of  # a policy without templates does without it
+
     try:
         compiled(source, use.form)
     except Broken as broken:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -17,11 +19,12 @@ from receiver.channels.filters import filter_names
 from receiver.channels.making import channel_of, templates_of
 from receiver.channels.samples import samples
 from receiver.channels.templatechecks import fault_of
-from receiver.channels.templates import USES, Broken, Form, Templates, Use, compiled, made, values_of
+from receiver.channels.templates import USES, Broken, Form, Templates, Use
+from receiver.channels.templating import compiled, made, values_of
 from receiver.links import Links
 from receiver.message import Kind, read
 from receiver.settings import Settings
-from tests.pages import fenced, text_of
+from tests.pages import ROOT, fenced, text_of
 from tests.receiver.builders import digest, message
 
 NASTY = "<b>\"a\" & 'b'\r\nBcc: eve@example.org\x1b[31m \u202e"
@@ -401,3 +404,15 @@ def _said(source: str, form: Form) -> str:
         return shown(source, form, firing=20, user=NASTY)
     except Broken as broken:
         return str(broken).replace("eve@", "\x1b")  # no error repeats what came with an alert
+
+
+def test_a_policy_without_templates_does_not_wait_for_the_library() -> None:
+    code = """if True:
+        import sys
+        import receiver.__main__
+        from receiver import settings
+        settings.load(settings.EXAMPLE, environ={})
+        print("jinja2" in sys.modules)
+    """
+    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (told.stdout, told.stderr) == ("False\n", "")
