@@ -2,7 +2,8 @@
 
 A file that has faults later leaves the one before in force, as a policy with faults does: half a change, such as a new
 certificate beside the old key, must not close the doors. The log says what is wrong, once for each change, and
-`successful` is for a metric. What cannot change while a program runs is whether it speaks TLS.
+`successful` is for a metric. What cannot change while a program runs is whether it speaks TLS; and whoever has to say
+who they are must do so until a restart, as a file that is just being written may be empty for a moment.
 """
 
 import logging
@@ -101,10 +102,11 @@ class WebConfig:
         try:
             file = configfile.read(self._path, KIND, environ=self._environ)
             if (file.tls_server_config is not None) is not self.speaks_tls:
-                now = "nothing" if self.speaks_tls else "TLS"
-                raise InvalidConfig(
-                    [Fault(str(self._path), 0, "tls_server_config", now, "what it was at the start, or a restart")]
+                raise self._fault(
+                    "tls_server_config", "nothing" if self.speaks_tls else "TLS", "what it was at the start"
                 )
+            if self._known.asks_everybody and not (file.basic_auth_users or file.tokens):
+                raise self._fault("", "neither users nor tokens, which would let everybody in unasked", "some")
             self._put_in_force(file)
         except InvalidConfig as invalid:
             self.successful = False
@@ -112,6 +114,10 @@ class WebConfig:
         else:
             self.successful = True
             log.info("web configuration loaded", extra={"file": str(self._path)})
+
+    def _fault(self, path: str, found: str, expected: str) -> InvalidConfig:
+        """What only the next start takes."""
+        return InvalidConfig([Fault(str(self._path), 0, path, found, f"{expected}, or a restart")])
 
     def _put_in_force(self, file: WebFile) -> None:
         server = file.tls_server_config

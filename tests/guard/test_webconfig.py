@@ -145,8 +145,24 @@ def test_users_tokens_and_roles_change_with_the_file(tmp_path: Path) -> None:
     path.write_text(f"tokens: [{{name: bot, role: responder, hash: '{DIGEST}'}}]\n")
     assert config.now().users == {}
     assert config.now().tokens == {bytes.fromhex(DIGEST[7:]): Caller(Role.RESPONDER, "bot")}
+
+
+@pytest.mark.parametrize("half", ["", "{}\n", "roles: {}\n"])
+def test_a_file_that_is_just_being_written_lets_nobody_in_unasked(
+    tmp_path: Path, half: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "web.yml"
     path.write_text("{}\n")
+    config = WebConfig(path, environ={})
     assert not config.now().asks_everybody
+    path.write_text(f"basic_auth_users: {{ana: {HASH}}}\n")
+    assert config.now().asks_everybody
+    path.write_text(half)
+    assert set(config.now().users) == {"ana"}
+    assert not config.successful
+    assert "or a restart" in caplog.records[-1].__dict__["faults"]
+    path.write_text(f"basic_auth_users: {{ben: {HASH}}}\n")
+    assert set(config.now().users) == {"ben"}
 
 
 @pytest.mark.parametrize("after", ["tokens: [\n", "tokens: 5\n", None])
