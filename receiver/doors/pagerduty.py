@@ -124,12 +124,11 @@ class PagerDutyDoor:
         self._ours: dict[str, str] = {}  # PagerDuty's identifier of an incident -> ours
 
     def replace_channels(self, channels: Mapping[str, ChannelFile]) -> None:
-        with_secret = [
-            (Path(file.webhook_secret_file), name)
-            for name, file in channels.items()
-            if isinstance(file, PagerDutyFile) and file.webhook_secret_file is not None
-        ]
-        self._secrets = {path: frozenset(name for each, name in with_secret if each == path) for path, _ in with_secret}
+        same: dict[Path, set[str]] = {}
+        for name, file in channels.items():
+            if isinstance(file, PagerDutyFile) and file.webhook_secret_file is not None:
+                same.setdefault(Path(file.webhook_secret_file), set()).add(name)
+        self._secrets = {path: frozenset(names) for path, names in same.items()}
 
     async def post(self, request: web.Request) -> web.Response:
         try:

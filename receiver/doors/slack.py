@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -98,12 +98,11 @@ class SlackDoor:
         self._complaints = Complaints(VIA)
 
     def replace_channels(self, channels: Mapping[str, ChannelFile]) -> None:
-        with_secret = [
-            (Path(file.signing_secret_file), file)
-            for file in channels.values()
-            if isinstance(file, SlackFile) and file.signing_secret_file is not None
-        ]
-        self._apps = {path: _app(file for each, file in with_secret if each == path) for path, _ in with_secret}
+        same: dict[Path, list[SlackFile]] = {}
+        for file in channels.values():
+            if isinstance(file, SlackFile) and file.signing_secret_file is not None:
+                same.setdefault(Path(file.signing_secret_file), []).append(file)
+        self._apps = {path: _app(files) for path, files in same.items()}
 
     async def post(self, request: web.Request) -> web.Response:
         try:
@@ -174,9 +173,8 @@ class SlackDoor:
         return "unknown" if error.status == 404 else "refused"
 
 
-def _app(files: Iterable[SlackFile]) -> _App:
-    same = list(files)
-    return _App(frozenset(file.channel or "" for file in same), frozenset(file.api_url for file in same))
+def _app(files: Sequence[SlackFile]) -> _App:
+    return _App(frozenset(file.channel or "" for file in files), frozenset(file.api_url for file in files))
 
 
 def _is_check_of_certificate(body: bytes) -> bool:

@@ -24,6 +24,7 @@ from receiver.channels.slackreply import WAITING_MAX, SlackReplies
 from receiver.doors.naming import by_member
 from receiver.doors.signed import BODY_BYTES_MAX, Lately
 from receiver.policy.channelfile import SlackFile
+from receiver.policy.schedulefile import PEOPLE_MAX
 from receiver.pressed import Button, Pressed, read
 from tests.receiver.builders import broken, named, webhook
 from tests.receiver.provider import Reply, serving
@@ -574,3 +575,22 @@ def test_what_came_lately_is_forgotten_in_its_order() -> None:
     for key in ("a", "b", "c"):
         lately.add(key)
     assert [key in lately for key in ("a", "b", "c")] == [False, True, True]
+
+
+def test_as_many_people_as_a_policy_takes_hold_up_no_reload(tmp_path: Path) -> None:
+    """Each way to a person is a channel with the same secret: they are looked at once, not each beside each."""
+    secret = str(tmp_path / "signing.secret")
+    channels = {
+        f"p{number}@chat": SlackFile(token_file="t", channel=f"U{number}", signing_secret_file=secret)
+        for number in range(PEOPLE_MAX)
+    }
+
+    async def test() -> float:
+        async with receiver(tmp_path) as world:
+            routes = world.app.router.routes()
+            press = next(each.handler for each in routes if each.resource and each.resource.canonical == PATH)
+            began = time.process_time()
+            press.__self__.replace_channels(channels)  # type: ignore[attr-defined]
+            return time.process_time() - began
+
+    assert asyncio.run(test()) < 2.0
