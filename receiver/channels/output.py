@@ -20,7 +20,8 @@ _RULES = (
         re.compile(rf"(?i)((?:\b|_|-)(?:{_NAMES})[\"']?\s*[:=]\s*)(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s,;&\"']+)"),
         rf"\1{_HIDDEN}",
     ),
-    (re.compile(rf"(?i)(--?(?:[a-z]+-)*(?:{_NAMES})\s+)[^\s-]\S*"), rf"\1{_HIDDEN}"),
+    # From its beginning: to look for one behind each dash takes long in a text of nothing but dashes.
+    (re.compile(rf"(?i)((?<![\w-])--?(?:[a-z]+-)*(?:{_NAMES})\s+)[^\s-]\S*"), rf"\1{_HIDDEN}"),
     (re.compile(r"://[^\s/@:]*:[^\s/@]*@"), f"://{_HIDDEN}@"),
     (re.compile(r"\b(?:xox[a-z]-[\w-]{6,}|gh[a-z]_\w{16,}|glpat-[\w-]{16,}|AKIA[A-Z0-9]{12,}|sk-[\w-]{16,})"), _HIDDEN),
     (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"), _HIDDEN),

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from guard import listen
 from receiver.channels import Refused
 from receiver.channels.command import OUTPUT_BYTES_MAX, OUTPUT_READ_BYTES_MAX, Command, Ended, run
+from receiver.channels.output import readable
 from receiver.policy.arguments import VALUE_CHARACTERS_MAX, Unfit, filled
 from tests.receiver.builders import SURELY, message
 
@@ -110,6 +111,14 @@ def test_both_outputs_are_kept_in_their_order_without_secrets(tmp_path: Path) ->
 def test_what_looks_like_a_secret_is_hidden(tmp_path: Path, text: str, shown: str) -> None:
     program = script(tmp_path, f"print({text!r})")
     assert done(command(program)).partition(": ")[2] == shown
+
+
+@pytest.mark.parametrize("text", ["a-", "--a-a-", "--token ", "password", "bearer ", "://", "-----BEGIN "])
+def test_looking_for_secrets_takes_no_time_whatever_was_written(text: str) -> None:
+    written = (text.encode() * OUTPUT_BYTES_MAX)[:OUTPUT_BYTES_MAX]
+    began = time.process_time()
+    readable(written)
+    assert time.process_time() - began < 0.1
 
 
 def test_a_failure_says_how_it_ended(tmp_path: Path) -> None:
