@@ -52,7 +52,7 @@ from tests.simulation.actions import (
 )
 from tests.simulation.evidence import PAGES, Broken, Evidence, Moment, expect
 from tests.simulation.fallbacks import FALLBACK_CHECKERS
-from tests.simulation.hidden import nobody_is_told_what_the_policy_hides
+from tests.simulation.hidden import nobody_is_told_what_the_policy_hides, what_is_hidden_stands_nowhere
 from tests.simulation.world import Decide, History, encoded
 
 WATCHDOG = fingerprint_of({"alertname": "Watchdog", "severity": "none"})
@@ -240,20 +240,33 @@ def _step_of(message: Message) -> int:
 
 
 def nobody_is_paged_twice_for_one_stage(evidence: Evidence) -> None:
-    """A channel is paged again only for another stage, when the escalation began anew, or when it became worse."""
+    """A channel is paged again only for another stage, when the escalation began anew, or when it became worse; or when
+    a person wants that, perhaps later, when its limit allows it. What a fallback is told is for the stage of the page
+    that was not taken."""
     news: Counter[str] = Counter()  # how often that was so
-    paged: dict[tuple[str, str], tuple[int, int, int]] = {}
+    stages: dict[tuple[str, str], tuple[int, int, int]] = {}  # by incident and page
+    paged: dict[tuple[str, str, tuple[int, int, int]], None] = {}
+    wanted: dict[tuple[str, str], None] = {}
     for moment in evidence.moments:
+        fact = moment.entry.fact
+        if isinstance(fact, Resent) and moment.decision.refused is None:
+            wanted[fact.incident, fact.channel] = None
         for identifier, after in moment.after.items():
             before = moment.before.get(identifier)
             news[identifier] += before is None or _begins_anew(before, after)
         for message in moment.decision.messages:
-            if message.kind in PAGES and not isinstance(moment.entry.fact, Resent):  # a person wants that
+            if message.kind in PAGES and (message.incident, message.channel) not in wanted:
                 after = moment.after[message.incident]
                 stage = (news[message.incident], after.round, after.stage)
-                known = paged.get((message.incident, message.channel))
-                expect(known != stage, f"{message.id} pages {message.channel} again for stage {after.stage}")
-                paged[message.incident, message.channel] = stage
+                if isinstance(fact, NotTaken | Undeliverable):
+                    stage = stages.get((message.incident, fact.message), stage)
+                known = (message.incident, message.channel, stage)
+                expect(known not in paged, f"{message.id} pages {message.channel} again for stage {stage[-1]}")
+                paged[known] = None
+                stages[message.incident, message.id] = stage
+        for incident, channel in list(wanted):
+            if incident in moment.after and channel not in moment.after[incident].held:
+                del wanted[incident, channel]
 
 
 def what_grew_past_its_limit_is_paged_again_once(evidence: Evidence) -> None:
@@ -883,6 +896,7 @@ CHECKERS: tuple[Callable[[Evidence], None], ...] = (
     no_stage_is_skipped_doubled_or_early,
     nobody_is_paged_off_duty,
     nobody_is_told_what_the_policy_hides,
+    what_is_hidden_stands_nowhere,
     only_who_may_changes_the_state_of_an_incident,
     no_resolve_of_a_silent_source_is_believed,
     nothing_is_over_while_its_group_is_not_known_whole,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 
-from receiver.entry import Delivered, NotTaken, Resent, TimePassed, Undeliverable
+from receiver.entry import Delivered, NotTaken, PolicyLoaded, Resent, TimePassed, Undeliverable
 from receiver.incident import Status
 from receiver.message import Kind, Message
 from receiver.state import StepTaken
@@ -28,6 +28,10 @@ def a_page_that_its_channel_does_not_take_is_told_to_the_fallback_once(evidence:
     for moment in evidence.moments:
         here, fact = moment.entry.position, moment.entry.fact
         stands_for: dict[tuple[str, str], int] = {}
+        if isinstance(
+            fact, PolicyLoaded
+        ):  # a channel that is gone knows nothing, also when another policy has it again
+            paged = {key: since for key, since in paged.items() if key[1] in moment.policy.channels}
         fallback = moment.policy.fallbacks.get(fact.channel) if isinstance(fact, NotTaken | Undeliverable) else None
         if isinstance(fact, NotTaken | Undeliverable) and fallback is not None:
             other = fallback.channel
@@ -71,7 +75,7 @@ def _calls(
 ) -> dict[str, int]:
     """Of which incidents the message calls somebody, and by which entry that was decided."""
     if message.kind in PAGES:
-        waited = held.get((message.incident, message.channel), 0) if isinstance(moment.entry.fact, TimePassed) else 0
+        waited = held.get((message.incident, message.channel), 0) if _had_waited(moment, message) else 0
         return {message.incident: waited or since[message.incident]}
     if message.kind is not Kind.DIGEST:
         return {}
@@ -84,6 +88,15 @@ def _calls(
         and after.status is Status.OPEN
         and after.calm_at is None
     }
+
+
+def _had_waited(moment: Moment, message: Message) -> bool:
+    """For its channel's limit, and for nothing else: a stage that is taken meanwhile is another page."""
+    return isinstance(moment.entry.fact, TimePassed) and any(
+        step.what == f"told {message.channel}" and step.why.endswith("and the channel may be told again")
+        for change in moment.decision.changes
+        if isinstance(change, StepTaken) and (step := change.step).incident == message.incident
+    )
 
 
 def _told(moment: Moment, incident: str, channel: str) -> bool:

@@ -14,6 +14,8 @@ from receiver.policy.actionnames import action_named
 from receiver.policy.policy import Policy
 from tests.simulation.evidence import Evidence, Moment, expect
 
+# A shorter value is found in anything.
+_LONG = 6
 _SHOWN_AS = {"masked": re.compile("•••"), "hashed": re.compile("#[0-9a-f]{12}"), "shown": re.compile(".*", re.DOTALL)}
 
 
@@ -32,6 +34,19 @@ def nobody_is_told_what_the_policy_hides(evidence: Evidence) -> None:
                 hidden = name != "severity" and _way(moment.policy, message.channel, name) != "shown"
                 told = re.search(rf"{re.escape(said)}(?!\w)", " ".join(_texts_in(document)))
                 expect(not (hidden and told), f"{moment}: {message.id} says {said} in a text")
+
+
+def what_is_hidden_stands_nowhere(evidence: Evidence) -> None:
+    """Not in an address, nor in another label: no value that an alert ever had under a name that is hidden."""
+    values: dict[tuple[str, str], bytes] = {}
+    for moment in evidence.moments:
+        values.update({each: each[1].encode() for each in _values(moment) if len(each[1]) >= _LONG})
+        for message in moment.decision.messages if moment.policy.redact else ():
+            if action_named(message.channel) in moment.policy.commands:
+                continue
+            told = [each for each, written in values.items() if written in message.body]
+            hidden = [each for each in told if _way(moment.policy, message.channel, each[0]) != "shown"]
+            expect(not hidden, f"{moment}: {message.id} says {hidden[:3]}")
 
 
 def _way(policy: Policy, channel: str, name: str) -> str:

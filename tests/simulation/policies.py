@@ -122,6 +122,64 @@ _TEXTS["growing"] = (
     .replace("acknowledged_for: 30m", "again: {firing_more: 3, severity_rises: false}")
 )
 
+_TEXTS["worst"] = """
+routes:
+  - {matchers: ['severity=~"critical|error"'], escalation: page}
+  - {escalation: chat}
+escalations:
+  page:
+    repeat: {every: 25m, times: 3}
+    acknowledged_for: 40m
+    again: {firing_more: 2}
+    stages:
+      - {notify: [chat, {action: fix}]}
+      - {delay: 4m, notify: [pager, {schedule: primary}], when: {firing_min: 2}}
+      - {delay: 12m, notify: [hook, {action: restart}]}
+  chat:
+    repeat: {every: 50m, times: 2}
+    acknowledged_for: 2h
+    stages: [{notify: [chat]}, {delay: 3m, notify: [{schedule: primary}, {action: restart}]}]
+channels:
+  chat: {type: terminal, fallback: pager, fallback_after: 30s}
+  pager: {type: terminal, fallback: phone1, fallback_after: 10s}
+  phone1: {type: terminal, fallback: phone2, fallback_after: 1m}
+  phone2: {type: terminal, fallback: hook, fallback_after: 10m}
+  hook: {type: terminal}
+schedules:
+  primary:
+    time_zone: Europe/Berlin
+    rotations: [{people: [ana, ben], shift: 1h, starts: '2026-03-01T00:00'}]
+    overrides: [{person: ben, from: '2026-03-28T22:10', to: '2026-03-28T23:40'}]
+people: {ana: {notify: [{channel: phone1}]}, ben: {notify: [{channel: phone2}]}}
+actions: {fix: {command: [/bin/fix]}, restart: {webhook: {url: 'http://x/'}}}
+storms: {per_channel: {limit: 3, per: 2m}}
+flapping: {after: 2, calm: 4m}
+cooldowns: [{matchers: ['alertname="Alert2"'], duration: 15m}]
+correlate: [{name: hosts, matchers: ['group=~"[01]"'], by: [host], window: 20m}]
+redact:
+  - {labels: [user], as: masked}
+  - {labels: [host], as: hashed, channels: [chat, hook]}
+"""
+_TEXTS["worst otherwise"] = (
+    _TEXTS["worst"]
+    .replace("fallback: pager, fallback_after: 30s", "fallback: hook, fallback_after: 2m")
+    .replace("  hook: {type: terminal}", "  hook: {type: terminal, fallback: pager, fallback_after: 10s}")
+    .replace("phone2: {type: terminal, fallback: hook, fallback_after: 10m}", "phone2: {type: terminal}")
+    .replace("limit: 3, per: 2m}", "limit: 1, per: 4m}, never_hold: []")
+    .replace("again: {firing_more: 2}", "again: {firing_more: 3, severity_rises: false}")
+    .replace("as: masked", "as: dropped")
+    .replace("calm: 4m", "calm: 1m")
+)
+_TEXTS["worst with less"] = (
+    _TEXTS["worst"]
+    .replace("  pager: {type: terminal, fallback: phone1, fallback_after: 10s}\n", "")
+    .replace("fallback: pager, fallback_after: 30s", "fallback: hook, fallback_after: 10s")
+    .replace("notify: [pager, {schedule: primary}]", "notify: [{schedule: primary}]")
+    .replace("limit: 3, per: 2m", "limit: 0")
+    .replace("after: 2, calm", "after: 0, calm")
+    .replace("channels: [chat, hook]", "channels: [phone1]")
+)
+
 
 @lru_cache
 def policy_named(name: str) -> Policy:

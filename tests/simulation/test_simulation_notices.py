@@ -428,6 +428,7 @@ DECIDES_WRONGLY: dict[str, tuple[str, Decide]] = {
         "pairs",
         other_incident(lambda _, each: replace(each, receipts={})),
     ),
+    "shows what the policy hides": ("worst", other_policy(redact=())),
     "tells no fallback": ("everyday", other_policy(fallbacks={})),
     "forgets which pages are owed": ("everyday", other_incident(lambda _, each: replace(each, pages={}))),
     "forgets whom it paged": ("storm", other_incident(lambda _, each: replace(each, paged={}))),

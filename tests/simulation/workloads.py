@@ -7,49 +7,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
-from tests.simulation.alertmanager import Alertmanager, Post
-
-HOURS = 6.0
-CALM_HOURS = 3.0
-DAY = 24.0
-
-
-@dataclass
-class Script:
-    """What a world is to live through. `steps`: when the receiver's clock is set, and by how much."""
-
-    alertmanagers: list[Alertmanager]
-    policies: tuple[str, ...] = ("plain", "other")  # the first at the start, the others later
-    hours: float = HOURS
-    calm_hours: float = CALM_HOURS
-    steps: tuple[tuple[float, float], ...] = ()
-    people_seconds: float = 400.0  # between two acts
-
-    @property
-    def end(self) -> float:
-        return self.hours * 3600
-
-    @property
-    def calm_end(self) -> float:
-        return self.end + self.calm_hours * 3600
-
-    def posts(self) -> list[Post]:
-        return sorted((post for each in self.alertmanagers for post in each.posts), key=lambda post: post.at)
-
-
-def labels_of(chance: random.Random, number: int, group: int, **more: str) -> dict[str, str]:
-    severity = ["warning", "critical"][number % 2] if chance.random() < 0.9 else chance.choice(["warning", "critical"])
-    return {"alertname": f"Alert{number}", "group": str(group), "severity": severity, **more}
+from tests.simulation.alertmanager import Alertmanager
+from tests.simulation.script import CALM_HOURS, DAY, HOURS, Script, come_and_go, labels_of, times, until_the_end
 
 
 def everyday(chance: random.Random) -> Script:
     """Some groups of alerts that come and go; bodies come twice, and late. The API cannot be asked."""
     alertmanager = Alertmanager(asked=False)
     for group in range(chance.randrange(1, 5)):
-        _come_and_go(chance, alertmanager, group, times=chance.randrange(1, 25))
-    return _until_the_end(Script([alertmanager]))
+        come_and_go(chance, alertmanager, group, times=chance.randrange(1, 25))
+    return until_the_end(Script([alertmanager]))
 
 
 def storm(chance: random.Random) -> Script:
@@ -69,7 +37,7 @@ def storm(chance: random.Random) -> Script:
                     alertmanager.ends(at, f"group {group}", labels)
             alertmanager.posts_group(at, f"group {group}")
     policies = chance.choice([("storms",), ("storms", "nothing passes"), ("nothing passes", "plain", "storms")])
-    return _until_the_end(Script([alertmanager], policies))
+    return until_the_end(Script([alertmanager], policies))
 
 
 def flapping(chance: random.Random) -> Script:
@@ -85,7 +53,7 @@ def flapping(chance: random.Random) -> Script:
             alertmanager.ends(at, f"group {group}", labels)
             alertmanager.posts_group(at, f"group {group}")
             at += chance.choice([10.0, 100.0, 280.0, 310.0, 1500.0])
-    return _until_the_end(Script([alertmanager], chance.choice([("storms",), ("plain", "storms"), ("night",)])))
+    return until_the_end(Script([alertmanager], chance.choice([("storms",), ("plain", "storms"), ("night",)])))
 
 
 def pairs(chance: random.Random) -> Script:
@@ -108,23 +76,23 @@ def pairs(chance: random.Random) -> Script:
                 alertmanager.again(at + chance.choice([1.0, 20.0, 59.0, 70.0]), body)
                 alertmanager.again(at + chance.choice([80.0, 300.0, 320.0]), over)
             at += chance.choice([20.0, 200.0, 900.0])
-    return _until_the_end(Script([alertmanager], chance.choice([("plain",), ("rules", "plain")])))
+    return until_the_end(Script([alertmanager], chance.choice([("plain",), ("rules", "plain")])))
 
 
 def out_of_order(chance: random.Random) -> Script:
     """Any body may come minutes after the ones that follow it."""
     alertmanager = Alertmanager()
     for group in range(chance.randrange(1, 5)):
-        _come_and_go(chance, alertmanager, group, times=chance.randrange(2, 20), late=(0.0, 0.0, 5.0, 100.0, 700.0))
-    return _until_the_end(Script([alertmanager], ("plain", "storms")))
+        come_and_go(chance, alertmanager, group, times=chance.randrange(2, 20), late=(0.0, 0.0, 5.0, 100.0, 700.0))
+    return until_the_end(Script([alertmanager], ("plain", "storms")))
 
 
 def truncated(chance: random.Random) -> Script:
     """Bodies leave alerts out; what fires there, and what is over, only the API says."""
     alertmanager = Alertmanager(alerts_max=chance.choice([1, 3, 5]))
     for group in range(chance.randrange(1, 4)):
-        _come_and_go(chance, alertmanager, group, times=chance.randrange(3, 20), alerts=10)
-    return _until_the_end(Script([alertmanager], chance.choice([("plain",), ("storms", "rules")])))
+        come_and_go(chance, alertmanager, group, times=chance.randrange(3, 20), alerts=10)
+    return until_the_end(Script([alertmanager], chance.choice([("plain",), ("storms", "rules")])))
 
 
 def silent_source(chance: random.Random) -> Script:
@@ -133,7 +101,7 @@ def silent_source(chance: random.Random) -> Script:
     for each in (one, two):
         watchdog = {"alertname": "Watchdog", "severity": "none"}
         each.fires(0, "watchdog", watchdog)
-        silent = [(begin, begin + chance.choice([60.0, 400.0, 3000.0])) for begin in _times(chance, HOURS, 4)]
+        silent = [(begin, begin + chance.choice([60.0, 400.0, 3000.0])) for begin in times(chance, HOURS, 4)]
         at = 1.0
         while at < (HOURS + CALM_HOURS) * 3600:
             if not any(begin <= at < end for begin, end in silent):
@@ -144,7 +112,7 @@ def silent_source(chance: random.Random) -> Script:
     policies = chance.choice(
         [("watched",), ("plain", "watched"), ("watched", "watched otherwise"), ("watched", "other")]
     )
-    return _until_the_end(Script([one, two], policies))
+    return until_the_end(Script([one, two], policies))
 
 
 def _silent_group(
@@ -193,7 +161,7 @@ def silences(chance: random.Random) -> Script:
                     alertmanager.fires(at, name, one)
             alertmanager.posts_group(at, name)
             at += chance.choice([1.0, 60.0, 300.0, 1800.0])
-    return _until_the_end(Script([alertmanager], chance.choice([("plain",), ("storms", "night"), ("rules",)])))
+    return until_the_end(Script([alertmanager], chance.choice([("plain",), ("storms", "night"), ("rules",)])))
 
 
 def correlated(chance: random.Random) -> Script:
@@ -216,7 +184,7 @@ def correlated(chance: random.Random) -> Script:
             alertmanager.posts_group(at + 101.0, name)
             at += 110.0 + chance.choice([0.0, 60.0, 600.0, 3000.0])
     policies = chance.choice([("rules",), ("rules", "other rules"), ("plain", "rules", "other rules", "plain")])
-    return _until_the_end(Script([alertmanager], policies, people_seconds=200.0))
+    return until_the_end(Script([alertmanager], policies, people_seconds=200.0))
 
 
 def unanswered(chance: random.Random) -> Script:
@@ -232,7 +200,7 @@ def unanswered(chance: random.Random) -> Script:
             alertmanager.ends(at + chance.uniform(600, 9000), f"group {group}", mine[0])
             alertmanager.posts_group(at + 9100, f"group {group}")
     policies = chance.choice([("insisting",), ("insisting", "plain"), ("plain", "insisting", "other")])
-    return _until_the_end(Script([alertmanager], policies, people_seconds=chance.choice([900.0, 3000.0])))
+    return until_the_end(Script([alertmanager], policies, people_seconds=chance.choice([900.0, 3000.0])))
 
 
 def growing(chance: random.Random) -> Script:
@@ -256,7 +224,7 @@ def growing(chance: random.Random) -> Script:
             alertmanager.ends(at + 600.0, name, labels)
         alertmanager.posts_group(at + 601.0, name)
     policies = chance.choice([("growing",), ("growing", "insisting"), ("insisting", "growing", "plain")])
-    return _until_the_end(Script([alertmanager], policies, people_seconds=chance.choice([150.0, 500.0])))
+    return until_the_end(Script([alertmanager], policies, people_seconds=chance.choice([150.0, 500.0])))
 
 
 def maintenance(chance: random.Random) -> Script:
@@ -265,27 +233,27 @@ def maintenance(chance: random.Random) -> Script:
     for group in range(chance.randrange(1, 5)):
         at = chance.uniform(3.5 * 3600, 5.2 * 3600)
         cooldown = {"cooldown": chance.choice(["10m", "2h", "2h", "nonsense"])} if chance.random() < 0.6 else {}
-        _come_and_go(chance, alertmanager, group, times=chance.randrange(2, 20), begin=at, more=cooldown)
-    return _until_the_end(Script([alertmanager], chance.choice([("night",), ("night", "plain"), ("storms", "night")])))
+        come_and_go(chance, alertmanager, group, times=chance.randrange(2, 20), begin=at, more=cooldown)
+    return until_the_end(Script([alertmanager], chance.choice([("night",), ("night", "plain"), ("storms", "night")])))
 
 
 def reloads(chance: random.Random) -> Script:
     """The policy changes again and again."""
     alertmanager = Alertmanager()
     for group in range(chance.randrange(2, 6)):
-        _come_and_go(chance, alertmanager, group, times=chance.randrange(3, 20), more={"host": f"h{group % 2}"})
+        come_and_go(chance, alertmanager, group, times=chance.randrange(3, 20), more={"host": f"h{group % 2}"})
     names = ["plain", "other", "storms", "nothing passes", "rules", "other rules", "night", "watched"]
-    return _until_the_end(Script([alertmanager], tuple(chance.choices(names, k=chance.randrange(3, 9)))))
+    return until_the_end(Script([alertmanager], tuple(chance.choices(names, k=chance.randrange(3, 9)))))
 
 
 def clock_steps(chance: random.Random) -> Script:
     """Somebody, or something, sets the clock: by minutes, forwards and backwards."""
     alertmanager = Alertmanager()
     for group in range(chance.randrange(1, 4)):
-        _come_and_go(chance, alertmanager, group, times=chance.randrange(3, 20))
-    at = _times(chance, HOURS, chance.randrange(1, 6))
+        come_and_go(chance, alertmanager, group, times=chance.randrange(3, 20))
+    at = times(chance, HOURS, chance.randrange(1, 6))
     steps = tuple((each, chance.choice([-1800.0, -300.0, -61.0, -1.0, 61.0, 300.0, 1800.0])) for each in at)
-    return _until_the_end(
+    return until_the_end(
         Script([alertmanager], chance.choice([("plain",), ("storms", "night"), ("rules",)]), steps=steps)
     )
 
@@ -318,13 +286,57 @@ def mixed(chance: random.Random) -> Script:
     for group in range(chance.randrange(2, 6)):
         late = chance.choice([(0.0,), (0.0, 5.0, 100.0)])
         more = {"cluster": "eu1", "service": chance.choice(["shop", "cart", "db"]), "host": chance.choice("ab")}
-        _come_and_go(chance, alertmanager, group, times=chance.randrange(3, 16), late=late, more=more)
+        come_and_go(chance, alertmanager, group, times=chance.randrange(3, 16), late=late, more=more)
         for _ in range(chance.randrange(3)):
             at = chance.uniform(0, HOURS * 3600)
             alertmanager.silences(at, labels_of(chance, chance.randrange(4), group, **more), until=at + 2000.0)
     names = ["plain", "storms", "nothing passes", "rules", "other rules", "night"]
-    steps = tuple((at, chance.choice([-300.0, 300.0])) for at in _times(chance, HOURS, chance.randrange(2)))
-    return _until_the_end(Script([alertmanager], tuple(chance.choices(names, k=3)), steps=steps, people_seconds=250.0))
+    steps = tuple((at, chance.choice([-300.0, 300.0])) for at in times(chance, HOURS, chance.randrange(2)))
+    return until_the_end(Script([alertmanager], tuple(chance.choices(names, k=3)), steps=steps, people_seconds=250.0))
+
+
+def worst(chance: random.Random) -> Script:
+    """Everything at once: what grows, flaps, storms and is silenced, many hands, many crashes, and policies that change
+    who stands in for whom."""
+    alertmanager = Alertmanager(alerts_max=chance.choice([0, 0, 4]))
+    for group in range(chance.randrange(2, 6)):
+        name, at = f"group {group}", chance.uniform(0, 3600)
+        mine = [
+            labels_of(chance, number, group, host=chance.choice(["machine-one", "machine-two"]), user=f"person{number}")
+            for number in range(chance.randrange(3, 12))
+        ]
+        for _ in range(chance.randrange(4, 16)):
+            for labels in chance.sample(mine, chance.randrange(1, 4)):
+                if chance.random() < 0.35:
+                    alertmanager.ends(at, name, labels)
+                else:
+                    alertmanager.fires(at, name, labels)
+            if chance.random() < 0.1:
+                alertmanager.silences(at, chance.choice(mine), until=at + chance.choice([200.0, 3000.0]))
+            alertmanager.posts_group(at, name, late=chance.choice([0.0, 0.0, 0.0, 50.0]))
+            at += chance.choice([0.5, 20.0, 200.0, 200.0, 900.0, 1800.0])
+    for burst in range(chance.randrange(3)):
+        at = chance.uniform(0, HOURS * 3000)
+        for group in range(chance.randrange(4, 15)):
+            name = f"burst {burst} {group}"
+            labels = labels_of(chance, group, 100 * (burst + 1) + group, host=f"machine-{group}", user="person9")
+            alertmanager.fires(at, name, labels)
+            alertmanager.posts_group(at + chance.uniform(0, 60), name)
+            if chance.random() < 0.8:
+                later = at + chance.choice([100.0, 900.0, 4000.0])
+                alertmanager.ends(later, name, labels)
+                alertmanager.posts_group(later + 1.0, name)
+    names = ["worst", "worst", "worst otherwise", "worst with less", "growing"]
+    steps = tuple((at, chance.choice([-200.0, 200.0])) for at in times(chance, HOURS, chance.choice([0, 0, 0, 2])))
+    return until_the_end(
+        Script(
+            [alertmanager],
+            ("worst", *chance.choices(names, k=chance.randrange(7))),
+            steps=steps,
+            people_seconds=chance.choice([60.0, 150.0, 600.0]),
+            crashes_max=10,
+        )
+    )
 
 
 WORKLOADS: Mapping[str, Callable[[random.Random], Script]] = {
@@ -345,6 +357,7 @@ WORKLOADS: Mapping[str, Callable[[random.Random], Script]] = {
         reloads,
         clock_steps,
         mixed,
+        worst,
         months,
     )
 }
@@ -352,46 +365,3 @@ WORKLOADS: Mapping[str, Callable[[random.Random], Script]] = {
 
 def name_for(seed: int) -> str:
     return list(WORKLOADS)[seed % len(WORKLOADS)]
-
-
-def _times(chance: random.Random, hours: float, many: int) -> list[float]:
-    return sorted(chance.uniform(0, hours * 3600) for _ in range(many))
-
-
-def _until_the_end(script: Script) -> Script:
-    """When it is calm Alertmanager goes on: it repeats what fires."""
-    for each in script.alertmanagers:
-        each.repeats(script.end + 300.0, script.calm_end - 1200.0, 2400.0)
-        each.posts = [post for post in each.posts if post.at < script.calm_end]
-    return script
-
-
-def _come_and_go(
-    chance: random.Random,
-    alertmanager: Alertmanager,
-    group: int,
-    *,
-    times: int,
-    alerts: int = 4,
-    begin: float | None = None,
-    late: tuple[float, ...] = (0.0,),
-    more: Mapping[str, str] | None = None,
-) -> None:
-    """Some alerts of a group begin or end, a snapshot is posted, perhaps twice, perhaps late; and again."""
-    name = f"group {group}"
-    at = chance.uniform(0, 3600) if begin is None else begin
-    mine = [labels_of(chance, number, group, **(more or {})) for number in range(alerts)]
-    for _ in range(times):
-        all_over = chance.random() < 0.2
-        for labels in mine if all_over else chance.sample(mine, chance.randrange(1, alerts)):
-            if all_over or chance.random() < 0.5:
-                alertmanager.ends(at, name, labels)
-            else:
-                alertmanager.fires(at, name, labels, value=str(chance.randrange(3)))
-        after = chance.choice(late)
-        body = alertmanager.posts_group(at, name, late=after)
-        if body is not None and chance.random() < 0.3:
-            alertmanager.again(at + after + chance.choice([0.0, 0.01, 15.0, 45.0]), body)
-        at += chance.choice([0.001, 1.0, 30.0, 300.0, 1800.0])
-        if at > HOURS * 3600:
-            return

@@ -58,9 +58,9 @@ from tests.simulation.deeds import Ran, SimulatedDeed
 from tests.simulation.faults import Arrival, Crash, Disk, SimulatedChannel
 from tests.simulation.loop import SimulatedLoop
 from tests.simulation.policies import policy_named
-from tests.simulation.workloads import WORKLOADS, Script, name_for
+from tests.simulation.script import Script
+from tests.simulation.workloads import WORKLOADS, name_for
 
-CRASHES_MAX = 4
 LOOK_SECONDS = 60.0
 
 Decide = Callable[[State, Entry, Policy], Decision]
@@ -133,7 +133,7 @@ class World:
 
     def run(self) -> History:
         script = self._script
-        crashes = self._chance.randrange(CRASHES_MAX + 1)
+        crashes = self._chance.randrange(script.crashes_max + 1)
         while self._time < script.end:
             disk = Disk()
             if crashes:
@@ -222,14 +222,14 @@ class World:
         outbox = self._parts.outbox(
             report=runner.submit, clock=clock, chance=self._chance.random, receipts=Receipts(known)
         )
-        outbox.replace_channels({**self._channels, **self._actions(known)}, _patience(self._policy))
+        outbox.replace_channels(self._channels_of(self._policy, known), _patience(self._policy))
         owed: Sequence[Message] = await _until_written(lambda: runner.start(self._policy))
         outbox.add(owed)
         deciding = asyncio.create_task(runner.run())
         outbox.start()
         outside = [asyncio.create_task(each(runner)) for each in (self._post_all, self._look)]
         outside.append(asyncio.create_task(self._act(runner, store)))
-        outside.append(asyncio.create_task(self._reload(runner, outbox)))
+        outside.append(asyncio.create_task(self._reload(runner, outbox, known)))
         keep = self._parts.keep
         if keep is not None:
             retention = Retention(store, submit=runner.submit, clock=clock, keep=lambda: keep)
@@ -246,14 +246,16 @@ class World:
         self.history.live = runner.state
         await store.close()
 
-    def _actions(self, known: Callable[[str], Incident | None]) -> dict[str, Channel]:
+    def _channels_of(self, policy: Policy, known: Callable[[str], Incident | None]) -> dict[str, Channel]:
+        """What the policy does not have any more takes nothing any more."""
         deed = SimulatedDeed(self._deeds, self.history.ran, life=self._lives, known=known)
-        return {
+        actions = {
             channel_named(name): self._parts.action(
                 name=name, deed=deed, dry_run=False, retry_seconds=None, incident=known, tally=Counter()
             )
-            for name in ("fix", "restart")
+            for name in policy.actions
         }
+        return {**{name: self._channels[name] for name in policy.channels}, **actions}
 
     async def _post_all(self, runner: Runner) -> None:
         """Alertmanager: in order, again and again until it is answered 200. A crash leaves it without an answer."""
@@ -269,7 +271,7 @@ class World:
             self.history.accepted.append((position, post.body))
             self._posts.popleft()
 
-    async def _reload(self, runner: Runner, outbox: Outbox) -> None:
+    async def _reload(self, runner: Runner, outbox: Outbox, known: Callable[[str], Incident | None]) -> None:
         loop = asyncio.get_running_loop()
         while self._reloads:
             at, name = self._reloads[0]
@@ -277,7 +279,7 @@ class World:
             fresh = policy_named(name)
             await _until_written(partial(runner.submit, PolicyLoaded(fresh)))
             self._policy = fresh
-            outbox.replace_channels(self._channels, _patience(fresh))
+            outbox.replace_channels(self._channels_of(fresh, known), _patience(fresh))
             self._reloads.popleft()
 
     async def _look(self, runner: Runner) -> None:
