@@ -61,7 +61,7 @@ from receiver.entry import (
     Unreadable,
 )
 from receiver.episode import DOUBTED, begun, bounded, compare, ended
-from receiver.fallback import fall_back, not_taken
+from receiver.fallback import fall_back, held_too_long, not_taken
 from receiver.incident import KEYS_MAX, AlertRecord, Group, Incident, Status, Trigger, receipts_with
 from receiver.joining import Moves, named, stale_at
 from receiver.known import Cut
@@ -237,9 +237,17 @@ def _pass_time(ledger: Ledger) -> None:
             case "source":
                 source_due(ledger, name)
             case "channel":
-                tell_held(ledger, name)
+                _channel_due(ledger, name)
             case _:
                 _incident_due(ledger, who)
+
+
+def _channel_due(ledger: Ledger, name: str) -> None:
+    known = ledger.channel(name)
+    if known.due_at is not None and known.due_at <= ledger.at:
+        tell_held(ledger, name)
+    if known.late_at is not None and known.late_at <= ledger.at:
+        held_too_long(ledger, name)
 
 
 def _incident_due(ledger: Ledger, identifier: str) -> None:

@@ -41,10 +41,11 @@ class ChannelKnown(msgspec.Struct, frozen=True, tag="channel"):
     sent: tuple[datetime, ...] = ()  # as many as count against its limit
     due_at: datetime | None = None  # the digest
     digests: dict[str, tuple[str, ...]] = {}  # message -> its incidents; owed, neither taken nor refused yet
+    late_at: datetime | None = None  # pages that are held by then, as it answers nothing, are its fallback's
 
     @property
     def deadline(self) -> datetime | None:
-        return self.due_at
+        return min((when for when in (self.due_at, self.late_at) if when is not None), default=None)
 
 
 class ChainKnown(msgspec.Struct, frozen=True, tag="chain"):

@@ -43,7 +43,7 @@ def tell(
             continue
         held, now = incident.held.get(channel), kind
         if held is not None:
-            why = f"it was held back {_ago(held.since, ledger.at)}; what has {lane} is not held"
+            why = f"it was held back {ago(held.since, ledger.at)}; what has {lane} is not held"
             incident = ledger.step(incident, f"told {channel}", why)
             now = kind_now(incident, _stronger(Kind(held.kind), kind))
         incident = _owe(ledger, incident, now, known, position=position)
@@ -73,7 +73,7 @@ def tell_held(ledger: Ledger, name: str) -> None:
         incident = held[0]
         waited = incident.held[name]
         incident = _released(ledger, incident, name)
-        why = f"it was held back {_ago(waited.since, ledger.at)}, and the channel may be told again"
+        why = f"it was held back {ago(waited.since, ledger.at)}, and the channel may be told again"
         incident = ledger.step(incident, f"told {name}", why)
         _owe(ledger, incident, kind_now(incident, Kind(waited.kind)), known, position=waited.position)
     elif held:
@@ -98,6 +98,11 @@ def limits_changed(ledger: Ledger) -> None:
         if known.due_at is not None:
             due = min(known.due_at, _free_at(ledger, known)) if name in ledger.policy.channels else None
             ledger.put_known(replace(known, due_at=due))
+        known = ledger.channel(name)
+        if name not in ledger.policy.fallbacks and known.late_at is not None:
+            ledger.put_known(replace(known, late_at=None))
+        elif any(Kind(each.held[name].kind) in PAGES for each in ledger.holds(name)):
+            wait_for_answer(ledger, name)
 
 
 def let_go(ledger: Ledger, incident: Incident) -> Incident:
@@ -116,6 +121,14 @@ def let_go(ledger: Ledger, incident: Incident) -> Incident:
         why = "this was held back from there, and the policy has no such channel any more"
         incident = ledger.step(incident, f"never told {', '.join(lost)}", why)
     return incident
+
+
+def wait_for_answer(ledger: Ledger, name: str) -> None:
+    """A page is held for the channel's limit, and after that for its answer to what it was sent before: for that no
+    longer than its fallback allows."""
+    known, fallback = ledger.channel(name), ledger.policy.fallbacks.get(name)
+    if fallback is not None and known.late_at is None:
+        ledger.put_known(replace(known, late_at=(known.due_at or ledger.at) + fallback.after))
 
 
 def kind_now(incident: Incident, kind: Kind) -> Kind:
@@ -189,6 +202,8 @@ def _hold(
     else:
         kind = _stronger(Kind(before.kind), kind)
         held = replace(before, kind=kind, position=max(before.position, position))
+    if kind in PAGES:
+        wait_for_answer(ledger, known.name)
     return ledger.put(replace(incident, held={**incident.held, known.name: held}))
 
 
@@ -204,7 +219,7 @@ def _digest(ledger: Ledger, known: ChannelKnown, incidents: list[Incident], *, l
     for incident in incidents:
         waited = incident.held[known.name]
         released = _released(ledger, incident, known.name)
-        why = f"in a digest of {len(incidents)} incidents; it was held back {_ago(waited.since, ledger.at)}"
+        why = f"in a digest of {len(incidents)} incidents; it was held back {ago(waited.since, ledger.at)}"
         released = ledger.step(released, f"told {known.name}", why)
         if kind_now(released, Kind(waited.kind)) in PAGES:
             released = _paged(released, known.name, identifier, waited.position)
@@ -238,5 +253,5 @@ def _free_at(ledger: Ledger, known: ChannelKnown) -> datetime:
     return ledger.at if limit == 0 or len(recent) < limit else recent[-limit] + ledger.policy.storms.per
 
 
-def _ago(since: datetime, at: datetime) -> str:
+def ago(since: datetime, at: datetime) -> str:
     return f"for {format_duration(max(at - since, timedelta()))}"

@@ -5,16 +5,18 @@ Derived from the journal and the messages alone, not from what incidents remembe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import timedelta
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
 
 from receiver.entry import Delivered, NotTaken, PolicyLoaded, Resent, TimePassed, Undeliverable
-from receiver.incident import Status
-from receiver.message import Kind, Message
+from receiver.incident import Incident, Status
+from receiver.message import Kind, Message, read
 from receiver.state import StepTaken
 from tests.simulation.evidence import PAGES, Evidence, Moment, expect
 
 # A report may come late when the disk is full or a process is gone; channels hang for some seconds.
+_INSTEAD = re.compile("told (.+) instead")
 REPORTED_WITHIN = timedelta(minutes=5)
 
 
@@ -47,6 +49,11 @@ def a_page_that_its_channel_does_not_take_is_told_to_the_fallback_once(evidence:
                 if not over:
                     del pages[fact.message][incident]
                 stands_for[incident, other] = max(since, paged.get((incident, fact.channel), 0))
+        if isinstance(fact, TimePassed):
+            for incident, name, other in _told_of_what_is_held(moment):
+                knew = max(paged.get((incident, other), -1), held.get((incident, other), -1)) >= held[incident, name]
+                expect(not knew, f"{moment}: {other} is told of {incident}, and knew")
+                stands_for[incident, other] = max(held[incident, name], paged.get((incident, name), 0))
         if isinstance(fact, Delivered | Undeliverable):
             pages.pop(fact.message, None)
         if isinstance(fact, Resent):  # for the page that was not taken
@@ -79,15 +86,32 @@ def _calls(
         return {message.incident: waited or since[message.incident]}
     if message.kind is not Kind.DIGEST:
         return {}
+    waited = {each.id: each.held[message.channel] for each in moment.held_before[message.channel]}
     return {
-        each.id: held[each.id, message.channel]
-        for each in moment.held_before[message.channel]
-        if each.held[message.channel].kind in PAGES
-        and (after := moment.after.get(each.id)) is not None
+        identifier: held[identifier, message.channel] if identifier in waited else moment.entry.position
+        for identifier, after in moment.after.items()
+        if (waited[identifier].kind in PAGES if identifier in waited else _is_in_a_stage(moment, after, message))
         and message.channel not in after.held
         and after.status is Status.OPEN
         and after.calm_at is None
     }
+
+
+def _is_in_a_stage(moment: Moment, incident: Incident, message: Message) -> bool:
+    """It was held and told in one decision: by its story, for a stage that tells this channel."""
+    listed = [each.id for each in read(message).incidents]
+    return incident.id in listed and any(
+        step.what.startswith("stage ") and re.search(rf"\b{re.escape(message.channel)}\b", step.why)
+        for change in moment.decision.changes
+        if isinstance(change, StepTaken) and (step := change.step).incident == incident.id
+    )
+
+
+def _told_of_what_is_held(moment: Moment) -> Iterator[tuple[str, str, str]]:
+    """By the story: of which incident, instead of which channel, and whom."""
+    for change in moment.decision.changes:
+        if isinstance(change, StepTaken) and (told := _INSTEAD.fullmatch(change.step.what)):
+            yield change.step.incident, change.step.why.split()[0], told[1]
 
 
 def _had_waited(moment: Moment, message: Message) -> bool:
@@ -129,7 +153,42 @@ def what_is_not_taken_in_time_is_reported(evidence: Evidence) -> None:
         )
 
 
+def what_is_held_for_a_channel_that_does_not_answer_is_told_to_its_fallback(evidence: Evidence) -> None:
+    """Where nobody sets the clock: in time, as if it had been sent there. Whoever was told of the incident later than
+    that knows."""
+    if evidence.history.script.steps or evidence.aside:
+        return
+    since: dict[tuple[str, str], tuple[int, datetime]] = {}  # position and time of a page that is held
+    told: dict[tuple[str, str], int] = {}
+    for moment in evidence.moments:
+        here, at = moment.entry.position, moment.entry.at
+        if isinstance(moment.entry.fact, PolicyLoaded):  # with other limits
+            since = {key: (position, at) for key, (position, _) in since.items()}
+        for message, document in moment.documents:
+            for incident in [each.id for each in document.incidents] or [message.incident]:
+                told[incident, message.channel] = here
+        for incident, after in moment.after.items():
+            pages = after.status is Status.OPEN and after.calm_at is None
+            for channel in moment.policy.channels:
+                held = after.held.get(channel)
+                if held is None or held.kind not in PAGES or not pages:
+                    since.pop((incident, channel), None)
+                elif since.get((incident, channel), (0, at))[0] != held.position:
+                    since[incident, channel] = held.position, at
+        if not isinstance(moment.entry.fact, TimePassed):
+            continue
+        for (incident, channel), (position, begun) in since.items():
+            fallback = moment.policy.fallbacks.get(channel)
+            if fallback is None or at < begun + moment.policy.storms.per + 2 * fallback.after + REPORTED_WITHIN:
+                continue
+            knows = max(told.get((incident, fallback.channel), 0), since.get((incident, fallback.channel), (0, at))[0])
+            expect(
+                knows >= position, f"{moment}: {channel} holds {incident} since {begun}, {fallback.channel} knows not"
+            )
+
+
 FALLBACK_CHECKERS = (
+    what_is_held_for_a_channel_that_does_not_answer_is_told_to_its_fallback,
     a_page_that_its_channel_does_not_take_is_told_to_the_fallback_once,
     what_is_not_taken_in_time_is_reported,
 )

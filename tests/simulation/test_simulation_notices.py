@@ -334,6 +334,12 @@ def never_sends_the_digest(entry: Entry, state: State, change: Change) -> Change
     return change
 
 
+def never_late_with_what_it_holds(entry: Entry, state: State, change: Change) -> Change:
+    if isinstance(change, KnownChanged) and isinstance(change.known, ChannelKnown):
+        return KnownChanged(replace(change.known, late_at=None))
+    return change
+
+
 def forgets_the_calm(entry: Entry, incident: Incident) -> Incident:
     return replace(incident, calm_at=None)
 
@@ -430,6 +436,7 @@ DECIDES_WRONGLY: dict[str, tuple[str, Decide]] = {
     ),
     "shows what the policy hides": ("worst", other_policy(redact=())),
     "tells no fallback": ("everyday", other_policy(fallbacks={})),
+    "forgets that what it holds is a page": ("storm", other_changes(never_late_with_what_it_holds)),
     "forgets which pages are owed": ("everyday", other_incident(lambda _, each: replace(each, pages={}))),
     "forgets whom it paged": ("storm", other_incident(lambda _, each: replace(each, paged={}))),
     "tells a fallback twice": ("storm", other_changes(forgets_that_the_fallback_was_told)),

@@ -65,6 +65,85 @@ def test_a_page_that_is_not_taken_in_time_is_told_to_the_fallback_and_still_owed
     )
 
 
+def test_what_is_held_for_a_channel_that_does_not_answer_is_told_to_its_fallback_in_time_and_once():
+    check(
+        """
+        00:00  breaks   chat
+        00:00  fires    A
+        00:00  fires    B
+        00:00  fires    C
+        00:02  tires    chat
+               -> pager  opened     A  1 firing, 0 resolved
+        00:03  -> pager  digest     2: B open, C open
+        00:10  fires    D
+        00:10  fires    E
+        00:10  fires    F
+        00:12  -> pager  digest     2: E open, F open
+        00:12  tires    chat
+        00:13  -> pager  opened     D  1 firing, 0 resolved
+        00:20  mends    chat
+               -> chat   opened     A  1 firing, 0 resolved
+               -> chat   digest     2: B open, C open
+               -> chat   opened     D  1 firing, 0 resolved
+               -> chat   digest     2: E open, F open
+        00:30  waits
+        """,
+        STORM.replace("delay: 30m", "delay: 3h"),
+    )
+
+
+def test_with_a_fallback_that_is_told_at_once_what_is_held_is_told_when_the_limit_allows_it():
+    check(
+        """
+        00:00  breaks   chat
+        00:00  fires    A
+        00:00  fires    B
+        00:00  fires    C
+        00:01  tires    chat
+               -> pager  opened     A  1 firing, 0 resolved
+        00:02  -> pager  digest     2: B open, C open
+        00:10  fires    D
+        00:10  fires    E
+        00:11  -> pager  opened     E  1 firing, 0 resolved
+        00:12  waits
+        """,
+        STORM.replace("fallback: pager", "fallback: pager, fallback_after: 0s").replace("delay: 30m", "delay: 3h"),
+    )
+
+
+def test_another_policy_gives_a_fallback_to_what_is_held_already():
+    check(
+        """
+        00:00  breaks   chat
+        00:00  fires    A
+        00:00  fires    B
+        00:00  fires    C
+        00:02  fires    D
+        00:02  fires    E
+        00:10  loads    after
+        00:11  -> pager  opened     E  1 firing, 0 resolved
+        00:20  loads    before
+        00:30  waits
+        """,
+        STORM.replace("fallback: pager", "").replace("delay: 30m", "delay: 3h"),
+        before=STORM.replace("fallback: pager", "").replace("delay: 30m", "delay: 3h"),
+        after=STORM.replace("delay: 30m", "delay: 3h"),
+    )
+
+
+def test_what_waits_for_a_limit_only_is_not_told_to_the_fallback():
+    check(
+        """
+        00:00  fires    A
+               -> chat   opened     A  1 firing, 0 resolved
+        00:00  fires    B
+        00:10  -> chat   opened     B  1 firing, 0 resolved
+        00:12  waits
+        """,
+        STORM.replace("per: 1m", "per: 10m"),
+    )
+
+
 def test_what_was_told_because_it_took_too_long_is_not_told_again_when_it_is_refused():
     check(
         """
