@@ -18,7 +18,8 @@ from aiohttp import web
 from guard import listen
 from guard import log as logs
 from guard.access import Access
-from guard.configfile import InvalidConfig
+from guard.configfile import Fault, InvalidConfig
+from guard.tokens import Unreadable
 from guard.webconfig import WebConfig
 from receiver import settings
 from receiver.accesses import Accesses
@@ -183,7 +184,7 @@ class _Receiver:
             home=self._environ.get("HOME", "/"),
             on_template_failed=self._metrics.template_failed,
         )
-        self._put_in_force(first)
+        self._put_in_force(first, self._sources_of(first))
         _log_warnings(first)
         self._outbox.add(await self._runner.start(first.policy))
         self._metrics.policy_read(successful=True)
@@ -240,19 +241,28 @@ class _Receiver:
         try:
             # In a thread: templates are tried out, which takes a while.
             fresh = await asyncio.to_thread(settings.load, self._path, environ=self._environ)
+            sources = self._sources_of(fresh)
         except InvalidConfig as error:
             self._metrics.policy_read(successful=False)
             log.error("the policy has faults: the old one stays in force", extra={"faults": str(error)})
             raise
         if fresh.policy != self._runner.state.policy:
             await self._runner.submit(PolicyLoaded(fresh.policy))
-        self._put_in_force(fresh)
+        self._put_in_force(fresh, sources)
         _log_warnings(fresh)
         self._metrics.policy_read(successful=True)
         log.info("policy loaded", extra={"file": fresh.name, "digest": fresh.policy.digest})
         return fresh.policy.digest
 
-    def _put_in_force(self, fresh: Settings) -> None:
+    def _sources_of(self, fresh: Settings) -> Sources:
+        """Before anything of the policy is in force: a token file may be gone again since it was checked."""
+        try:
+            return Sources(fresh.sources, access=self._access)
+        except Unreadable as error:
+            fault = Fault(fresh.name, 0, "sources", str(error), "files with one token a line")
+            raise InvalidConfig([fault]) from error
+
+    def _put_in_force(self, fresh: Settings, sources: Sources) -> None:
         """What acts. What decides is put in force by the journal's entry."""
         self._links.valid_for = parse_duration(fresh.links.valid_for)
         self._metrics.observe_actions(fresh.actions, self._in_force.tally)
@@ -262,7 +272,7 @@ class _Receiver:
             {name: each.after.total_seconds() for name, each in fresh.policy.fallbacks.items()},
         )
         self._metrics.known_people(fresh.policy.reach)
-        self._door.sources = Sources(fresh.sources, access=self._access)
+        self._door.sources = sources
         self._slack.replace_channels(fresh.channels)
         self._pagerduty.replace_channels(fresh.channels)
         self._reconciliation.replace_sources(fresh.sources or {})
@@ -336,6 +346,7 @@ class _Receiver:
             ack=AckDoor(store=store, runner=runner, doing=doing, links=self._links, clock=clock, metrics=self._metrics),
             metrics=self._metrics,
             access=self._access,
+            external_url=self._chosen.web_external_url,
             on_use=self._accesses.note,
         )
 

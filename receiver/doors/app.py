@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -74,10 +75,11 @@ def application(
     statistics: StatisticsDoor,
     metrics: Metrics,
     access: Access | None = None,
+    external_url: str | None = None,
     on_use: Callable[[Use], None] = ignore_use,
 ) -> web.Application:
     """Without `access` only this machine is served."""
-    app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[_only_own_origin(metrics)])
+    app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[_only_own_origin(metrics, external_url)])
     app.add_routes(
         [
             web.post("/webhook/{source}", webhook.post),
@@ -116,8 +118,9 @@ def application(
     return app
 
 
-def _only_own_origin(metrics: Metrics) -> Middleware:
-    """A browser says where a POST comes from. A page from elsewhere must not fire alerts on somebody's laptop.
+def _only_own_origin(metrics: Metrics, external_url: str | None) -> Middleware:
+    """A browser says where a POST comes from. A page from elsewhere must not fire alerts on somebody's laptop; nor one
+    whose name was made to lead here after it was loaded: a name is ours only if people were told it.
 
     The page of a signed link tells nobody where it is, so that its token is not told either: browsers say `null` then.
     Who knows the token and the form's own field comes from there.
@@ -128,12 +131,25 @@ def _only_own_origin(metrics: Metrics) -> Middleware:
         origin = request.headers.get("Origin")
         if request.path.startswith("/ack/"):
             return await handler(request)
-        if request.method != "GET" and origin is not None and _host_of(origin) != request.host:
+        own = origin is None or (_host_of(origin) == request.host and _is_ours(request.host, external_url))
+        if request.method != "GET" and not own:
             metrics.webhooks_refused.labels("origin").inc()
             refuse(403, "a page from elsewhere may not do this")
         return await handler(request)
 
     return check
+
+
+def _is_ours(host: str, external_url: str | None) -> bool:
+    """An address, this machine's own name for itself, or the name that the receiver was started with."""
+    name = urlsplit(f"//{host}").hostname or ""
+    if name == "localhost" or (external_url is not None and host == _host_of(external_url)):
+        return True
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _host_of(origin: str) -> str | None:

@@ -285,6 +285,27 @@ def test_a_page_from_elsewhere_cannot_fire_alerts(tmp_path: Path, origin: str) -
     run(test())
 
 
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("evil.example:29093", 403),  # a name that was made to lead to this machine after its page was loaded
+        ("evil.localhost.example", 403),
+        ("localhost:29093", 200),
+        ("127.0.0.1:29093", 200),
+        ("[::1]:29093", 200),
+        ("192.0.2.7", 200),
+        ("tocsin.example.org", 200),  # the external address
+    ],
+)
+def test_a_page_may_only_post_to_a_name_that_is_ours(tmp_path: Path, host: str, status: int) -> None:
+    async def test() -> None:
+        async with receiver(tmp_path, external_url="https://tocsin.example.org/") as world:
+            assert (await world.post(webhook(), Host=host, Origin=f"http://{host}"))[0] == status
+            assert (await world.post(webhook(), Host=host))[0] == 200  # no browser
+
+    run(test())
+
+
 def test_another_method_is_told_which_one_to_use(tmp_path: Path) -> None:
     async def test() -> None:
         async with receiver(tmp_path) as world:

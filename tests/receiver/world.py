@@ -327,6 +327,7 @@ async def _running(
         incident=IncidentPage(store=store, clock=clock),
         ack=AckDoor(store=store, runner=runner, doing=doing, links=links, clock=clock, metrics=metrics),
         metrics=metrics,
+        external_url=external_url,
         access=access,
         on_use=accesses.note,
     )
