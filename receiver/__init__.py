@@ -23,6 +23,7 @@ telling.py   whom to tell now: stages, and updates to those who know
 quiet.py     when nobody is told yet: maintenance, cooldown
 storm.py     telling channels, and holding back what would be too much: digests
 fallback.py  who is told instead when a channel does not take a page
+withdrawal.py  which pages are owed and call nobody any more
 ledger.py    a decision while it is made
 state.py     what is known, and the only way it moves
 texts.py     the texts of alerts that come together, each kept in memory once

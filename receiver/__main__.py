@@ -127,6 +127,7 @@ class _Receiver:
             clock=self._clock,
             chance=random.random,
             receipts=receipts,
+            incident=self._incident,
             on_page=self._metrics.count_page,
         )
         self._reconciliation = Reconciliation(

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from receiver.entry import Delivered, Undeliverable
+from receiver.entry import Delivered, Undeliverable, Withdrawn
 from receiver.incident import Incident
 from receiver.ledger import Ledger, Telling
 from receiver.message import Kind, message_id
@@ -31,10 +31,12 @@ def run(ledger: Ledger, incident: Incident, kind: Kind, actions: Iterable[str]) 
     return incident
 
 
-def in_story(fact: Delivered | Undeliverable) -> tuple[str, str]:
+def in_story(fact: Delivered | Undeliverable | Withdrawn) -> tuple[str, str]:
     """What the story says of an answer, and why."""
     action = action_named(fact.channel)
     match fact:
+        case Withdrawn(why=why):
+            return "withdrawn", f"not sent to {fact.channel} any more: {why}"
         case Delivered(answer=answer):
             return ("delivered", f"{fact.channel} took it: {answer}") if action is None else (_step(action), answer)
         case Undeliverable(reason=reason) if action is None:

@@ -19,12 +19,14 @@ from msgspec.structs import replace
 
 from receiver.channels import Channel, Quotable, Refused, Unreachable
 from receiver.clock import Clock
-from receiver.entry import Delivered, NotTaken, Undeliverable
+from receiver.entry import Delivered, NotTaken, Undeliverable, Withdrawn
+from receiver.incident import Incident
 from receiver.lateness import Lateness
 from receiver.message import PAGES, Message
 from receiver.policy.actionnames import action_named
 from receiver.receipts import Receipts
 from receiver.store import StoreFailed, StoreRefused
+from receiver.withdrawal import no_longer_calls
 
 log = logging.getLogger("tocsin.receiver")
 
@@ -39,7 +41,8 @@ DOWN_INCIDENTS = 5
 PROBE_SECONDS_MAX = 15.0
 NOT_WRITTEN = "what it said cannot be written down"
 
-Report = Callable[[Delivered | Undeliverable | NotTaken], Awaitable[object]]
+Answer = Delivered | Undeliverable | Withdrawn
+Report = Callable[[Answer | NotTaken], Awaitable[object]]
 Chance = Callable[[], float]
 
 
@@ -51,6 +54,7 @@ class Watcher(msgspec.Struct):
     delivered: int = 0
     pages: int = 0  # of these: opened or escalated
     refused: int = 0
+    withdrawn: int = 0
     not_written: int = 0
     last_error: str | None = None
     down: bool = False
@@ -68,6 +72,7 @@ class ChannelQueue:
         clock: Clock,
         chance: Chance,
         receipts: Receipts,
+        incident: Callable[[str], Incident | None],
         on_page: Callable[[str], None],
     ) -> None:
         self._name = name
@@ -76,6 +81,7 @@ class ChannelQueue:
         self._clock = clock
         self._chance = chance
         self._receipts = receipts
+        self._incident = incident
         self._on_page = on_page
         self._lanes: dict[str, deque[Message]] = {}
         self._attempts: dict[str, int] = {}
@@ -169,14 +175,18 @@ class ChannelQueue:
 
     # --- a channel that is down --------------------------------------------------------------------------------
 
-    async def _attempt_or_rest(self, message: Message) -> Delivered | Undeliverable | float | None:
+    async def _attempt_or_rest(self, message: Message) -> Answer | float | None:
         """None: it rests."""
         channel = self._channel()
+        # The last thing before it leaves: nothing is awaited between this look and the attempt.
+        why = None if channel is None else no_longer_calls(message, self._incident(message.incident))
+        if why is not None:
+            self._let_another_try()
+            return self._withdrawn(message, why)
         if channel is None or not self._down:
             answer = await self._attempt(message, channel)
         elif self._too_old(message, channel):
-            if self._probe_due and self._resting:  # nobody tries for all yet: the next one does
-                self._ready.put_nowait(self._resting.popleft())
+            self._let_another_try()
             return self._given_up(message, self._attempts.get(message.id, 0), self._why_down)
         elif self._probe_due:
             self._probe_due, self._probing = False, message.incident
@@ -210,6 +220,11 @@ class ChannelQueue:
                 self._ready.put_nowait(incident)
             else:
                 self._resting.append(incident)
+
+    def _let_another_try(self) -> None:
+        """A lane that was to try for all has nothing to try: the next one does."""
+        if self._probe_due and self._resting:
+            self._ready.put_nowait(self._resting.popleft())
 
     def _answered(self) -> None:
         """Whatever it said: it is not down."""
@@ -313,11 +328,23 @@ class ChannelQueue:
         """How it ended. What follows the colon holds a label, or what a program printed: that is for the story."""
         return text.partition(": ")[0] if isinstance(self._channel(), Quotable) else text
 
+    def _withdrawn(self, message: Message, why: str) -> Withdrawn:
+        self.watcher.withdrawn += 1
+        log.info("a page is not sent any more", extra={"channel": self._name, "message_id": message.id, "reason": why})
+        return Withdrawn(
+            message=message.id,
+            incident=message.incident,
+            channel=self._name,
+            kind=message.kind,
+            attempts=self._attempts.get(message.id, 0),
+            why=why,
+        )
+
     def _characters_max(self) -> int:
         channel: object = self._channel()
         return channel.answer_characters_max if isinstance(channel, Quotable) else ANSWER_CHARACTERS_MAX
 
-    async def _report_until_settled(self, answer: Delivered | Undeliverable) -> None:
+    async def _report_until_settled(self, answer: Answer) -> None:
         """The answer is known and must not be asked for again: only the journal can be tried again."""
         while True:
             try:
@@ -344,11 +371,13 @@ def _harmless(text: str, characters_max: int = ANSWER_CHARACTERS_MAX) -> str:
     return cut.encode(errors="backslashreplace").decode().replace("\0", "\\x00")[:characters_max]
 
 
-def _without_words(answer: Delivered | Undeliverable) -> Delivered | Undeliverable:
+def _without_words(answer: Answer) -> Answer:
     match answer:
         case Delivered():
             return replace(answer, answer=NOT_WRITTEN)
         case Undeliverable():
             return replace(answer, reason=NOT_WRITTEN)
+        case Withdrawn():
+            return replace(answer, why=NOT_WRITTEN)
         case _:
             assert_never(answer)

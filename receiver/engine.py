@@ -59,6 +59,7 @@ from receiver.entry import (
     TimePassed,
     Undeliverable,
     Unreadable,
+    Withdrawn,
 )
 from receiver.episode import DOUBTED, begun, bounded, compare, ended
 from receiver.fallback import fall_back, held_too_long, not_taken
@@ -74,6 +75,7 @@ from receiver.state import MessageSettled, PolicyInForce, State
 from receiver.storm import let_go, limits_changed, settled, tell_held
 from receiver.telling import flaps, routed, tell_change, tell_stages, tell_stale
 from receiver.watch import hear, hide_absent, is_silent, looked, show, source_due, watchdogs_changed
+from receiver.withdrawal import withdrawn
 
 # How exactly it is written down when something was heard of an incident: a part of the policy's `stale_after`.
 HEARD_PARTS = 24
@@ -96,7 +98,7 @@ def decide(state: State, entry: Entry, policy: Policy) -> Decision:
             _load_policy(ledger, entry.fact)
         case Delivered(seconds=seconds):
             _settle(ledger, entry.fact, seconds=seconds)
-        case Undeliverable():
+        case Undeliverable() | Withdrawn():
             _settle(ledger, entry.fact)
         case NotTaken():
             not_taken(ledger, entry.fact)
@@ -352,8 +354,9 @@ def _stale_anew(ledger: Ledger, incident: Incident) -> datetime | None:
     return until if until is None or incident.stale_at is None else min(until, incident.stale_at)
 
 
-def _settle(ledger: Ledger, fact: Delivered | Undeliverable, *, seconds: float | None = None) -> None:
-    """A channel answered about a message, which is about one incident or, a digest, about several."""
+def _settle(ledger: Ledger, fact: Delivered | Undeliverable | Withdrawn, *, seconds: float | None = None) -> None:
+    """A channel answered about a message, which is about one incident or, a digest, about several; or it is not asked
+    any more."""
     what, why = in_story(fact)
     channel = ledger.channel(fact.channel)
     identifiers = channel.digests.get(fact.message, (fact.incident,))
@@ -367,13 +370,15 @@ def _settle(ledger: Ledger, fact: Delivered | Undeliverable, *, seconds: float |
     if fact.message in channel.digests:
         digests = {name: each for name, each in channel.digests.items() if name != fact.message}
         ledger.put_known(replace(channel, digests=digests))
-    attempts = "" if fact.attempts == 1 else f", at attempt {fact.attempts}"
+    attempts = "" if fact.attempts <= 1 or isinstance(fact, Withdrawn) else f", at attempt {fact.attempts}"
     for each in owing:
         owed = {message: name for message, name in each.owed.items() if message != fact.message}
         receipts = receipts_with(each, fact.channel, receipt) if receipt else each.receipts
         incident = ledger.step(replace(each, owed=owed, receipts=receipts), what, f"{why}{attempts}", seconds=seconds)
         if isinstance(fact, Undeliverable):
             incident = fall_back(ledger, incident, fact, why)
+        elif isinstance(fact, Withdrawn):
+            incident = withdrawn(ledger, incident, fact)
         if fact.message in incident.pages:
             pages = {message: position for message, position in incident.pages.items() if message != fact.message}
             incident = ledger.put(replace(incident, pages=pages))

@@ -66,6 +66,18 @@ class NotTaken(msgspec.Struct, frozen=True, tag="not_taken"):
     why: str
 
 
+class Withdrawn(msgspec.Struct, frozen=True, tag="withdrawn"):
+    """A page that was owed is not sent any more: it would call somebody about what another one has, or put off.
+    `kind` is the page's; after so many attempts."""
+
+    message: str
+    incident: str
+    channel: str
+    kind: str
+    attempts: int
+    why: str
+
+
 class Acknowledged(msgspec.Struct, frozen=True, tag="acknowledged"):
     """A person has it in hand."""
 
@@ -246,6 +258,7 @@ _Tagged = (
     | Delivered
     | Undeliverable
     | NotTaken
+    | Withdrawn
     | EntriesSetAside
     | Act
     | AlertsFetched

@@ -226,6 +226,7 @@ class Incident(msgspec.Struct, frozen=True):
     spell: Spell | None = None  # the latest; None: it was over before an older version was replaced by this one
     paged: dict[str, int] = {}  # by channel: the position of the entry by which it was paged last
     pages: dict[str, int] = {}  # likewise of each page that is owed, and that nobody was told instead
+    withdrawn: dict[str, str] = {}  # by channel: the kind of a page that was not sent, until one calls it after all
 
     @property
     def deadline(self) -> datetime | None:

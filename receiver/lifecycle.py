@@ -114,7 +114,7 @@ def heard_again(ledger: Ledger, incident: Incident, trigger: Trigger, why: str) 
 
 
 def _from_the_first_stage(ledger: Ledger, incident: Incident) -> Incident:
-    return replace(incident, escalates_from=ledger.at, stage=0, round=0)
+    return replace(incident, escalates_from=ledger.at, stage=0, round=0, withdrawn={})
 
 
 def open_again(ledger: Ledger, incident: Incident) -> Incident:
@@ -141,6 +141,7 @@ def open_again(ledger: Ledger, incident: Incident) -> Incident:
         due_at=None,
         reopened=incident.reopened + 1,
         unaware=incident.told,
+        withdrawn={},
     )
     within = format_duration(ledger.policy.reopen_within)
     why = f"it fires again within {within} of its end ({times(incident.reopened)} now)"

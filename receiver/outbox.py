@@ -3,8 +3,10 @@
 To one channel, messages about one incident go one after the other in the order of their decisions; different
 incidents do not wait for each other. An attempt that fails is repeated later (channelqueue.py). The answer
 becomes an entry of the journal; until that is on disk the message stays owed, so a crash repeats it, with
-the same identifier. An answer that the journal refuses for good is reported without its words, so that nothing is
-sent twice; when that is refused as well, the lane goes on, and the message stays owed until a restart tries again.
+the same identifier. A page about what somebody has by now is not sent (withdrawal.py): that is reported in the same
+way, and looked at again after a crash. An answer that the journal refuses for good is reported without its words, so
+that nothing is sent twice; when that is refused as well, the lane goes on, and the message stays owed until a restart
+tries again.
 
 A channel that fails for several incidents in a row, and takes nothing between, is down. What is owed to it then rests,
 however much it is: one message at a time is tried, less and less often, until one is answered. Then all the others are
@@ -20,6 +22,7 @@ from datetime import datetime
 from receiver.channelqueue import Chance, ChannelQueue, Report, Watcher
 from receiver.channels import Channel
 from receiver.clock import Clock
+from receiver.incident import Incident
 from receiver.message import Message
 from receiver.receipts import Receipts
 
@@ -27,8 +30,8 @@ RETIRE_SECONDS = 60.0
 
 
 class Outbox:
-    """All channels' queues. `report` is Runner.submit; `chance` gives numbers from 0 to below 1; `on_page` hears which
-    channel took what interrupts somebody."""
+    """All channels' queues. `report` is Runner.submit; `chance` gives numbers from 0 to below 1; `incident` looks up
+    what is decided; `on_page` hears which channel took what interrupts somebody."""
 
     def __init__(
         self,
@@ -37,12 +40,14 @@ class Outbox:
         clock: Clock,
         chance: Chance,
         receipts: Receipts | None = None,
+        incident: Callable[[str], Incident | None] = lambda _: None,
         on_page: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._report = report
         self._clock = clock
         self._chance = chance
         self._receipts = receipts or Receipts()
+        self._incident = incident
         self._on_page = on_page
         self._queues: dict[str, ChannelQueue] = {}
         self._retiring: set[asyncio.Task[None]] = set()
@@ -119,6 +124,7 @@ class Outbox:
                 clock=self._clock,
                 chance=self._chance,
                 receipts=self._receipts,
+                incident=self._incident,
                 on_page=self._on_page,
             )
             if self._running:

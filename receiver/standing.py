@@ -110,6 +110,11 @@ def _channel_families(outbox: Outbox, clock: Clock, fallbacks: Mapping[str, int]
         "Messages refused or given up: somebody was not told.",
         labels=["channel"],
     )
+    withdrawn = CounterMetricFamily(
+        "tocsin_receiver_messages_withdrawn",
+        "Pages not sent any more: by then somebody had the incident, or it was put off.",
+        labels=["channel"],
+    )
     up = GaugeMetricFamily(
         "tocsin_receiver_channel_up",
         "0 while attempts for several incidents fail in a row, and one is tried for all.",
@@ -133,10 +138,11 @@ def _channel_families(outbox: Outbox, clock: Clock, fallbacks: Mapping[str, int]
         delivered.add_metric([name], watcher.delivered)
         pages.add_metric([name], watcher.pages)
         refused.add_metric([name], watcher.refused)
+        withdrawn.add_metric([name], watcher.withdrawn)
         not_written.add_metric([name], watcher.not_written)
         up.add_metric([name], 0 if watcher.down else 1)
         fallen_back.add_metric([name], fallbacks.get(name, 0))
-    yield from (owed, age, attempts, failures, delivered, pages, refused, not_written, up, fallen_back)
+    yield from (owed, age, attempts, failures, delivered, pages, refused, withdrawn, not_written, up, fallen_back)
 
 
 def _held_families(state: State, outbox: Outbox, clock: Clock) -> Iterator[Metric]:

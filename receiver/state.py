@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import msgspec
 
-from receiver.entry import Delivered, EntrySetAside, Undeliverable
+from receiver.entry import Delivered, EntrySetAside, Undeliverable, Withdrawn
 from receiver.escalation import Idle, idle
 from receiver.incident import AlertRecord, Group, Incident, Spell, Step
 from receiver.known import ChainKnown, ChannelKnown, Cut, Known, SourceKnown, name_of
@@ -50,20 +50,24 @@ class SpellChanged(msgspec.Struct, frozen=True):
 
 
 class MessageSettled(msgspec.Struct, frozen=True):
-    """Taken or refused: the outbox owes it no longer. The rest is for whoever wants to know what was sent."""
+    """Taken, refused or withdrawn: the outbox owes it no longer. The rest is for whoever asks what was sent."""
 
     message: str
-    outcome: str = "delivered"  # or refused
+    outcome: str = "delivered"  # or refused, or withdrawn
     attempts: int | None = None
     seconds: float | None = None
     answer: str = ""
     at: datetime | None = None
 
     @classmethod
-    def by(cls, fact: Delivered | Undeliverable, at: datetime) -> MessageSettled:
-        if isinstance(fact, Delivered):
-            return cls(fact.message, "delivered", fact.attempts, fact.seconds, fact.answer, at)
-        return cls(fact.message, "refused", fact.attempts, None, fact.reason, at)
+    def by(cls, fact: Delivered | Undeliverable | Withdrawn, at: datetime) -> MessageSettled:
+        match fact:
+            case Delivered():
+                return cls(fact.message, "delivered", fact.attempts, fact.seconds, fact.answer, at)
+            case Undeliverable():
+                return cls(fact.message, "refused", fact.attempts, None, fact.reason, at)
+            case Withdrawn():
+                return cls(fact.message, "withdrawn", fact.attempts, None, fact.why, at)
 
 
 class PolicyInForce(msgspec.Struct, frozen=True):

@@ -38,14 +38,15 @@ def tell(
         incident = ledger.put(replace(incident, told=told, unaware=unaware))
         known = ledger.channel(channel)
         lane = _lane(ledger, incident)
+        now = _called(incident, channel, kind)
         if lane is None and not _within_limit(ledger, incident, known):
-            incident = _hold(ledger, incident, kind, known, position=position)
+            incident = _hold(ledger, incident, now, known, position=position)
             continue
-        held, now = incident.held.get(channel), kind
+        held = incident.held.get(channel)
         if held is not None:
             why = f"it was held back {ago(held.since, ledger.at)}; what has {lane} is not held"
             incident = ledger.step(incident, f"told {channel}", why)
-            now = kind_now(incident, _stronger(Kind(held.kind), kind))
+            now = kind_now(incident, _stronger(Kind(held.kind), now))
         incident = _owe(ledger, incident, now, known, position=position)
     return ledger.put(incident)
 
@@ -75,7 +76,8 @@ def tell_held(ledger: Ledger, name: str) -> None:
         incident = _released(ledger, incident, name)
         why = f"it was held back {ago(waited.since, ledger.at)}, and the channel may be told again"
         incident = ledger.step(incident, f"told {name}", why)
-        _owe(ledger, incident, kind_now(incident, Kind(waited.kind)), known, position=waited.position)
+        kind = _called(incident, name, kind_now(incident, Kind(waited.kind)))
+        _owe(ledger, incident, kind, known, position=waited.position)
     elif held:
         held.sort(key=lambda each: (-severity_rank(each.severity), each.position, len(each.id), each.id))
         left_out = max(0, len(held) - DIGEST_INCIDENTS_MAX)
@@ -116,6 +118,7 @@ def let_go(ledger: Ledger, incident: Incident) -> Incident:
         unaware=tuple(name for name in incident.unaware if name in channels),
         held={name: held for name, held in incident.held.items() if name in channels},
         paged={name: position for name, position in incident.paged.items() if name in channels},
+        withdrawn={name: kind for name, kind in incident.withdrawn.items() if name in channels},
     )
     if lost:
         why = "this was held back from there, and the policy has no such channel any more"
@@ -144,6 +147,14 @@ def kind_now(incident: Incident, kind: Kind) -> Kind:
             return Kind.UPDATED
         case Status.OPEN:
             return kind if kind in (Kind.OPENED, Kind.ESCALATED) else Kind.UPDATED
+
+
+def _called(incident: Incident, channel: str, kind: Kind) -> Kind:
+    """What is open calls a channel from which a page was withdrawn, whatever else there is to say."""
+    page = incident.withdrawn.get(channel)
+    if page is None or kind is not Kind.UPDATED or incident.status is not Status.OPEN or incident.calm_at is not None:
+        return kind
+    return Kind(page)
 
 
 def _lane(ledger: Ledger, incident: Incident) -> Matcher | None:
@@ -178,7 +189,8 @@ def _owe(ledger: Ledger, incident: Incident, kind: Kind, known: ChannelKnown, *,
 
 def _paged(incident: Incident, channel: str, message: str, position: int) -> Incident:
     paged = {**incident.paged, channel: max(position, incident.paged.get(channel, 0))}
-    return replace(incident, paged=paged, pages={**incident.pages, message: position})
+    withdrawn = {name: kind for name, kind in incident.withdrawn.items() if name != channel}
+    return replace(incident, paged=paged, pages={**incident.pages, message: position}, withdrawn=withdrawn)
 
 
 def _hold(
@@ -221,7 +233,7 @@ def _digest(ledger: Ledger, known: ChannelKnown, incidents: list[Incident], *, l
         released = _released(ledger, incident, known.name)
         why = f"in a digest of {len(incidents)} incidents; it was held back {ago(waited.since, ledger.at)}"
         released = ledger.step(released, f"told {known.name}", why)
-        if kind_now(released, Kind(waited.kind)) in PAGES:
+        if _called(released, known.name, kind_now(released, Kind(waited.kind))) in PAGES:
             released = _paged(released, known.name, identifier, waited.position)
         ledger.put(replace(released, owed={**released.owed, identifier: known.name}))
     names = tuple(incident.id for incident in incidents)

@@ -57,6 +57,7 @@ CORE = (
         "lifecycle",
         "escalation",
         "fallback",
+        "withdrawal",
         "actions",
     ),
     *(

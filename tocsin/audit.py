@@ -39,6 +39,7 @@ from receiver.entry import (
     TimePassed,
     Undeliverable,
     Unreadable,
+    Withdrawn,
     kind_of,
 )
 from receiver.policy.duration import parse_duration
@@ -245,7 +246,7 @@ def _who(fact: Fact) -> str:
     match fact:
         case AlertsReceived() | AlertsFetched() | Looked() | Unreadable():
             return fact.source or "tocsin"
-        case Delivered() | Undeliverable():
+        case Delivered() | Undeliverable() | Withdrawn():
             return fact.channel
         case _:
             return str(getattr(fact, "by", "tocsin"))
@@ -268,6 +269,8 @@ def _what(fact: Fact) -> str:
             return f"took message {fact.message} about {fact.incident} at attempt {fact.attempts}: {fact.answer}"
         case Undeliverable():
             return f"refused message {fact.message} about {fact.incident} at attempt {fact.attempts}: {fact.reason}"
+        case Withdrawn():
+            return f"was not sent message {fact.message} about {fact.incident} any more: {fact.why}"
         case EntriesSetAside(entries):
             return f"{_few([f'entry {each.position} ({each.error})' for each in entries])} could not be decided"
         case ChainBroken():

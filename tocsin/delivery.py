@@ -20,7 +20,7 @@ from tocsin.client import DEFAULT_URL, Failed, Refused, ask, declare_login, decl
 from tocsin.layout import columns_of, lasting, moment, table
 from tocsin.typed import as_json, login_name, positive
 
-OUTCOMES = ("owed", "delivered", "refused")
+OUTCOMES = ("owed", "delivered", "refused", "withdrawn")
 LISTED_MAX = 10_000  # as many as the receiver lists at once
 ANSWER_CHARACTERS_MAX = 200
 _DIGEST = "digest"

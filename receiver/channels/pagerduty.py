@@ -2,7 +2,8 @@
 
 The key by which PagerDuty knows it again is that of the incident, so a repeat is no second page. What is acknowledged
 there is not paged again by a trigger; when ours is open again (its severity rose, a snooze ended), the old one is
-resolved first. That, and nothing else, is what the receipt remembers.
+resolved first. That, and whether there is one at all, is what the receipt remembers: about what somebody has already,
+nothing is triggered that was not there before.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ SAID_CHARACTERS_MAX = 300
 _SEVERITIES = ("info", "info", "warning", "error", "critical", "critical")  # by rank
 _ACTIONS = {Kind.ACKNOWLEDGED: "acknowledge", Kind.RESOLVED: "resolve"}
 _STANDS = {"acknowledged": "acknowledge", "snoozed": "acknowledge", "resolved": "resolve"}
+# What the receipt remembers, where PagerDuty may have no incident of ours: nothing was triggered, or it is over there.
+_ALONE = "acknowledge alone"
+_NOTHING_THERE = ("", "resolve", _ALONE)
 
 Values = dict[str, object]
 
@@ -95,9 +99,13 @@ class PagerDuty:
         if message.kind is Kind.DIGEST:
             return Taken(await self._send_digest(message, document))
         (event,) = events_of(message.kind, document)
-        if receipt == "acknowledge" and event.action == "trigger":
-            if document.incident.status != "open":
+        if event.action == "trigger" and document.incident.status != "open":
+            if receipt not in _NOTHING_THERE:
                 return Taken(await self._send(message, document, event), receipt)
+            event = Event("acknowledge", event.incident)  # a trigger would begin one there, and page somebody
+        if event.action == "acknowledge" and receipt in _NOTHING_THERE:
+            return Taken(await self._send(message, document, event), receipt or _ALONE)
+        if event.action == "trigger" and receipt in ("acknowledge", _ALONE):
             await self._send(message, document, Event("resolve", event.incident))
         return Taken(await self._send(message, document, event), event.action)
 

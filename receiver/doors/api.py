@@ -20,7 +20,7 @@ from receiver.store import Store
 from receiver.view import AlertView, IncidentView, alert_view, incident_view
 
 LIMIT_MAX = 10_000
-OUTCOMES = ("owed", "delivered", "refused")
+OUTCOMES = ("owed", "delivered", "refused", "withdrawn")
 STATUSES = ("active", "all", *Status)
 
 
@@ -132,6 +132,7 @@ class Api:
                         "delivered": watcher.delivered,
                         "failed_attempts": watcher.failures,
                         "refused": watcher.refused,
+                        "withdrawn": watcher.withdrawn,
                         "up": not watcher.down,
                         "error": watcher.last_error,
                     }

@@ -40,6 +40,9 @@ class Doing:
             raise NotDone(409, f"it is still owed: {found.channel} gets it as soon as it takes something")
         if found.outcome == "delivered":
             raise NotDone(409, f"{found.channel} took it: only what was refused, or given up, is sent again")
+        if found.outcome == "withdrawn":
+            text = f"nobody was to be called any more ({found.answer}): if it is open again, {found.channel} is called"
+            raise NotDone(409, text)
         if found.incident == DIGEST_LANE:
             raise NotDone(409, "it is a digest, which told how things were then: look at the incidents of now instead")
         return await self.do(Resent(found.incident, by, found.message, found.channel, found.kind, via))

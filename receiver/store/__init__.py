@@ -90,7 +90,7 @@ class Delivery(msgspec.Struct, frozen=True):
     kind: str
     created_at: datetime
     settled_at: datetime | None
-    outcome: str  # owed, delivered or refused
+    outcome: str  # owed, delivered, refused or withdrawn
     attempts: int | None
     seconds: float | None
     answer: str

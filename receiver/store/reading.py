@@ -23,7 +23,7 @@ class Reading:
         self._connection = connection
 
     def deliveries(self, limit: int, channel: str, incident: str, outcome: str) -> list[Delivery]:
-        """Newest first. An empty text is every one; `outcome` is owed, delivered or refused."""
+        """Newest first. An empty text is every one; `outcome` is owed, delivered, refused or withdrawn."""
         where = "(:channel = '' OR channel = :channel) AND (:incident = '' OR incident = :incident)"
         values = {"channel": channel, "incident": incident, "outcome": outcome, "limit": limit}
         return self._deliveries(where, values)

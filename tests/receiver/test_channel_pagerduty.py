@@ -125,6 +125,41 @@ def test_what_somebody_put_off_pages_nobody_until_it_is_open_again(tmp_path: Pat
     run(test())
 
 
+def test_what_it_hears_of_only_when_somebody_has_it_pages_nobody_until_that_is_open_again(tmp_path: Path) -> None:
+    """The page was withdrawn: PagerDuty ignores an acknowledgement of what it does not know."""
+
+    async def test() -> None:
+        async with pagerduty(tmp_path) as (sink, channel):
+            receipt = ""
+            for each in (
+                message(kind=Kind.ACKNOWLEDGED, step=2, acknowledged_by="ana"),
+                message(kind=Kind.UPDATED, step=3, status=Status.ACKNOWLEDGED, firing=2),
+                message(kind=Kind.UPDATED, step=4, status=Status.SNOOZED),
+            ):
+                receipt = await told_after(channel, receipt, each)
+            assert (sink.actions, sink.incidents) == ([("acknowledge", "j-T-1")] * 3, {})
+            receipt = await told_after(channel, receipt, message(kind=Kind.OPENED, step=5))
+            assert (receipt, sink.incidents["j-T-1"].pages) == ("trigger", 1)
+            assert sink.faults == []
+
+    run(test())
+
+
+def test_what_is_over_there_is_not_begun_anew_by_news_of_what_somebody_has(tmp_path: Path) -> None:
+    """It was opened again, and the page about that was withdrawn."""
+
+    async def test() -> None:
+        async with pagerduty(tmp_path) as (sink, channel):
+            receipt = await told(channel, message(), message(kind=Kind.RESOLVED, step=2))
+            receipt = await told_after(channel, receipt, message(kind=Kind.ACKNOWLEDGED, step=4, acknowledged_by="ana"))
+            receipt = await told_after(channel, receipt, message(kind=Kind.UPDATED, step=5, status=Status.ACKNOWLEDGED))
+            assert (sink.incidents["j-T-1"].status, sink.incidents["j-T-1"].pages) == ("resolved", 1)
+            await told_after(channel, receipt, message(kind=Kind.OPENED, step=6))
+            assert (sink.incidents["j-T-1"].status, sink.incidents["j-T-1"].pages) == ("triggered", 2)
+
+    run(test())
+
+
 async def told_after(channel: PagerDuty, receipt: str, after: Message) -> str:
     return (await channel.follow(after, receipt)).receipt
 

@@ -61,6 +61,25 @@ async def told(channel: Slack, *messages: Message) -> str:
     return receipt
 
 
+@pytest.mark.parametrize("first", [Kind.ACKNOWLEDGED, Kind.UPDATED])
+def test_what_it_hears_of_only_when_somebody_has_it_is_posted_as_that(first: Kind, tmp_path: Path) -> None:
+    """The page was withdrawn."""
+
+    async def test() -> None:
+        async with slack(tmp_path) as (sink, channel):
+            status = Status.ACKNOWLEDGED
+            await told(
+                channel,
+                message(kind=first, step=2, status=status, acknowledged_by="ana", title="Disk full"),
+                message(kind=Kind.RESOLVED, step=3, title="Disk full"),
+            )
+            (posted,) = sink.posted.values()
+            assert "acknowledged by ana" in str(posted.versions[0])
+            assert (len(posted.versions), len(posted.thread)) == (2, 1)
+
+    run(test())
+
+
 def test_an_incident_is_one_message_that_is_changed_in_place_with_its_story_in_a_thread(tmp_path: Path) -> None:
     async def test() -> None:
         async with slack(tmp_path) as (sink, channel):

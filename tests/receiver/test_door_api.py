@@ -71,7 +71,7 @@ def test_what_was_sent_and_what_is_owed_is_listed_newest_first(tmp_path: Path) -
             assert delivered["created_at"] <= delivered["settled_at"]
             status, answer = await world.get("/api/v1/deliveries?outcome=lost")
             assert status == 400
-            assert answer["error"] == "outcome: found 'lost', expected one of: owed, delivered, refused"
+            assert answer["error"] == "outcome: found 'lost', expected one of: owed, delivered, refused, withdrawn"
 
     run(test())
 

@@ -13,9 +13,9 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from receiver.channelqueue import ANSWER_CHARACTERS_MAX, JITTER_PART, NOT_WRITTEN, Chance
+from receiver.channelqueue import ANSWER_CHARACTERS_MAX, JITTER_PART, NOT_WRITTEN, Answer, Chance
 from receiver.channels import Refused, Unreachable
-from receiver.entry import Delivered, NotTaken, Undeliverable
+from receiver.entry import Delivered, NotTaken, Undeliverable, Withdrawn
 from receiver.message import Message
 from receiver.outbox import Outbox
 from receiver.store import StoreFailed, StoreRefused
@@ -80,12 +80,12 @@ class Journal:
 
     fails: int = 0
     refuses: tuple[str, ...] = ()
-    reports: list[Delivered | Undeliverable] = field(default_factory=list)
+    reports: list[Answer] = field(default_factory=list)
     late: list[tuple[float, NotTaken]] = field(default_factory=list)  # what was not taken in time, and when
     asked: int = 0
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def submit(self, fact: Delivered | Undeliverable | NotTaken) -> int:
+    async def submit(self, fact: Answer | NotTaken) -> int:
         self.asked += 1
         assert self.asked < 1000, "it is asked for ever"
         if self.asked <= self.fails:
@@ -93,14 +93,16 @@ class Journal:
         if isinstance(fact, NotTaken):
             self.late.append((asyncio.get_running_loop().time(), fact))
             return len(self.late)
-        said = fact.answer if isinstance(fact, Delivered) else fact.reason
+        match fact:
+            case Delivered(answer=said) | Undeliverable(reason=said) | Withdrawn(why=said):
+                pass
         if said in self.refuses:
             raise StoreRefused(f"ValueError: {said}")
         self.reports.append(fact)
         self.news.set()
         return len(self.reports)
 
-    async def until(self, count: int) -> list[Delivered | Undeliverable]:
+    async def until(self, count: int) -> list[Answer]:
         while len(self.reports) < count:
             self.news.clear()
             await self.news.wait()
@@ -121,10 +123,8 @@ async def outbox(
         await box.stop(grace_seconds=1.0)
 
 
-def delivered(
-    chat: Scripted, *messages: Message, fails: int = 0, count: int | None = None
-) -> list[Delivered | Undeliverable]:
-    async def test() -> list[Delivered | Undeliverable]:
+def delivered(chat: Scripted, *messages: Message, fails: int = 0, count: int | None = None) -> list[Answer]:
+    async def test() -> list[Answer]:
         journal = Journal(fails=fails)
         async with outbox(journal, *messages, chat=chat) as box:
             reports = await journal.until(len(messages) if count is None else count)
@@ -168,7 +168,7 @@ def test_attempts_come_less_and_less_often_up_to_once_a_minute() -> None:
 
 
 def test_a_part_of_each_pause_is_chance_and_the_deadline_stays() -> None:
-    async def test() -> list[Delivered | Undeliverable]:
+    async def test() -> list[Answer]:
         journal, dice = Journal(), itertools.cycle([0.0, 0.5, 0.99])
         async with outbox(journal, message("T-1"), chance=lambda: next(dice), chat=chat):
             return await journal.until(1)
@@ -227,7 +227,7 @@ def test_while_the_journal_cannot_be_written_the_report_waits_and_nothing_is_sen
     ],
 )
 def test_an_answer_that_the_journal_refuses_is_written_without_its_words_and_nothing_is_sent_twice(
-    chat: Scripted, settled: Delivered | Undeliverable, caplog: pytest.LogCaptureFixture
+    chat: Scripted, settled: Answer, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def test() -> None:
         journal = Journal(refuses=("odd",))
@@ -291,7 +291,7 @@ def test_a_message_to_a_channel_that_is_gone_is_refused_and_that_is_said() -> No
     assert report.reason == "the policy has no channel 'chat' any more"
 
 
-async def _without_a_channel() -> list[Delivered | Undeliverable]:
+async def _without_a_channel() -> list[Answer]:
     journal = Journal()
     async with outbox(journal, message("T-1")):
         return await journal.until(1)
@@ -402,7 +402,7 @@ def test_what_rests_is_tried_at_once_where_the_new_policy_has_another_channel() 
 
 
 def test_what_rests_is_refused_when_the_new_policy_has_no_such_channel() -> None:
-    async def test() -> list[Delivered | Undeliverable]:
+    async def test() -> list[Answer]:
         journal = Journal()
         async with outbox(journal, *many(), chat=Down(back_at=1e6)) as box:
             await asyncio.sleep(50)

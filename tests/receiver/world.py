@@ -253,7 +253,11 @@ async def _running(
         return await runner.submit(fact)
 
     store: Any = disk
-    outbox = Outbox(report=report, clock=clock, chance=random.random, on_page=metrics.count_page)
+
+    def incident(identifier: str) -> Incident | None:
+        return runner.state.incidents.get(identifier)  # of the state that there is then
+
+    outbox = Outbox(report=report, clock=clock, chance=random.random, incident=incident, on_page=metrics.count_page)
     metrics.known_people(loaded.policy.reach)
     runner = Runner(store, clock=clock, on_decided=decided, messages_owed=lambda: outbox.owed, **decider)
     reconciliation = Reconciliation(known=lambda: runner.state, perform=runner.perform, clock=clock)
@@ -286,10 +290,6 @@ async def _running(
     )
     pagerduty.replace_channels(loaded.channels)
     tally: Tally = Counter()
-
-    def incident(identifier: str) -> Incident | None:
-        return runner.state.incidents.get(identifier)  # of the state that there is then
-
     acting = {
         channel_named(name): action_of(name, file, incident=incident, tally=tally, home="/")
         for name, file in loaded.actions.items()

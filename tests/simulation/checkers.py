@@ -32,6 +32,7 @@ from receiver.entry import (
     Split,
     TimePassed,
     Undeliverable,
+    Withdrawn,
 )
 from receiver.escalation import next_stage
 from receiver.incident import AlertRecord, Incident, Status, severity_rank
@@ -52,7 +53,9 @@ from tests.simulation.actions import (
 )
 from tests.simulation.evidence import PAGES, Broken, Evidence, Moment, expect
 from tests.simulation.fallbacks import FALLBACK_CHECKERS
+from tests.simulation.faults import Arrival
 from tests.simulation.hidden import nobody_is_told_what_the_policy_hides, what_is_hidden_stands_nowhere
+from tests.simulation.withdrawals import WITHDRAWAL_CHECKERS
 from tests.simulation.world import Decide, History, encoded
 
 WATCHDOG = fingerprint_of({"alertname": "Watchdog", "severity": "none"})
@@ -202,11 +205,12 @@ def nobody_is_paged_about_what_somebody_has_or_put_off(evidence: Evidence) -> No
 
 def nobody_is_paged_after_an_acknowledgement_was_answered(evidence: Evidence) -> None:
     """By what really arrived, over all crashes: it is still in the journal, and until something took the incident out
-    of their hands no page about it was made. Whether that was allowed is for the checker above."""
-    pages: dict[str, list[Message]] = defaultdict(list)
+    of their hands no page about it left, whenever that was decided: only what was on its way already. Whether it could
+    be taken out of their hands is for the checker above."""
+    pages: dict[str, list[Arrival]] = defaultdict(list)
     for arrival in evidence.history.arrived:
         if arrival.message.kind in PAGES:
-            pages[arrival.message.incident].append(arrival.message)
+            pages[arrival.message.incident].append(arrival)
     moments: dict[str, list[Moment]] = defaultdict(list)
     for moment in evidence.moments:
         for identifier in moment.after:
@@ -219,8 +223,10 @@ def nobody_is_paged_after_an_acknowledgement_was_answered(evidence: Evidence) ->
         ]
         expect(bool(taken), f"{act} was answered, and is not in the journal up to {position}")
         first, last = _steps_in_hand(moments[act.incident], act.incident, taken[-1])
-        made = [message.id for message in pages[act.incident] if first < _step_of(message) <= last]
+        made = [each.message.id for each in pages[act.incident] if first < _step_of(each.message) <= last]
         expect(not made, f"{made} page although {act.by} was told to have it")
+        sent = [each.message.id for each in pages[act.incident] if first <= each.steps <= last]
+        expect(not sent, f"{sent} leave although {act.by} was told to have it")
 
 
 def _steps_in_hand(moments: Iterable[Moment], identifier: str, taken: int) -> tuple[int, float]:
@@ -251,6 +257,8 @@ def nobody_is_paged_twice_for_one_stage(evidence: Evidence) -> None:
         fact = moment.entry.fact
         if isinstance(fact, Resent) and moment.decision.refused is None:
             wanted[fact.incident, fact.channel] = None
+        if isinstance(fact, Withdrawn) and (fact.incident, fact.message) in stages:  # that one called nobody
+            paged.pop((fact.incident, fact.channel, stages[fact.incident, fact.message]), None)
         for identifier, after in moment.after.items():
             before = moment.before.get(identifier)
             news[identifier] += before is None or _begins_anew(before, after)
@@ -667,11 +675,11 @@ def no_message_without_a_decision(evidence: Evidence) -> None:
         expect(decided == arrival.message, f"{arrival.message.id} arrived and was not decided so")
 
 
-def every_message_arrives_or_is_refused(evidence: Evidence) -> None:
+def every_message_arrives_or_is_refused_or_withdrawn(evidence: Evidence) -> None:
     arrived = {each.message.id for each in (*evidence.history.arrived, *evidence.history.ran)}
-    refused = {entry.fact.message for entry in evidence.entries if isinstance(entry.fact, Undeliverable)}
-    missing = [identifier for identifier in evidence.decided if identifier not in arrived | refused]
-    expect(not missing, f"decided and neither taken nor refused: {missing[:3]}")
+    settled = {entry.fact.message for entry in evidence.entries if isinstance(entry.fact, Undeliverable | Withdrawn)}
+    missing = [identifier for identifier in evidence.decided if identifier not in arrived | settled]
+    expect(not missing, f"decided and neither taken nor refused nor withdrawn: {missing[:3]}")
     owed = [message.id for message in evidence.database.owed()]
     expect(not owed, f"still owed: {owed[:3]}")
 
@@ -885,7 +893,7 @@ CHECKERS: tuple[Callable[[Evidence], None], ...] = (
     the_chain_holds,
     replaying_the_journal_decides_the_same,
     no_message_without_a_decision,
-    every_message_arrives_or_is_refused,
+    every_message_arrives_or_is_refused_or_withdrawn,
     nothing_is_sent_twice_without_a_reason,
     messages_of_an_incident_keep_their_order,
     nobody_is_paged_about_what_somebody_has_or_put_off,
@@ -917,6 +925,7 @@ CHECKERS: tuple[Callable[[Evidence], None], ...] = (
     everything_that_is_left_adds_up,
     every_message_follows_the_last_one_that_was_answered,
     *FALLBACK_CHECKERS,
+    *WITHDRAWAL_CHECKERS,
 )
 
 

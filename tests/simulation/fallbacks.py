@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
-from receiver.entry import Delivered, NotTaken, PolicyLoaded, Resent, TimePassed, Undeliverable
+from receiver.entry import Delivered, NotTaken, PolicyLoaded, Resent, TimePassed, Undeliverable, Withdrawn
 from receiver.incident import Incident, Status
 from receiver.message import Kind, Message, read
 from receiver.state import StepTaken
@@ -54,7 +54,7 @@ def a_page_that_its_channel_does_not_take_is_told_to_the_fallback_once(evidence:
                 knew = max(paged.get((incident, other), -1), held.get((incident, other), -1)) >= held[incident, name]
                 expect(not knew, f"{moment}: {other} is told of {incident}, and knew")
                 stands_for[incident, other] = max(held[incident, name], paged.get((incident, name), 0))
-        if isinstance(fact, Delivered | Undeliverable):
+        if isinstance(fact, Delivered | Undeliverable | Withdrawn):  # of what is withdrawn nobody else is told
             pages.pop(fact.message, None)
         if isinstance(fact, Resent):  # for the page that was not taken
             again = (fact.incident, fact.channel)
@@ -143,7 +143,7 @@ def what_is_not_taken_in_time_is_reported(evidence: Evidence) -> None:
     waiting: dict[str, Message] = {}
     for moment in evidence.moments:
         fact = moment.entry.fact
-        if isinstance(fact, Delivered | Undeliverable | NotTaken):
+        if isinstance(fact, Delivered | Undeliverable | NotTaken | Withdrawn):
             page = waiting.pop(fact.message, None)
             if page is not None and page.channel in moment.policy.fallbacks:
                 bound = page.created_at + moment.policy.fallbacks[page.channel].after + REPORTED_WITHIN

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from receiver.channels import Refused, Taken, Unreachable
+from receiver.incident import Incident
 from receiver.message import Message
 
 STATEMENTS_MAX = 200_000  # of one life; a busy one has twenty thousand
@@ -75,6 +76,7 @@ class SimulatedChannel:
         self.parallel_max = parallel
         self.healthy = False  # from the day on which nothing goes wrong any more
         self.life = 0
+        self.known: Callable[[str], Incident | None] = lambda _: None  # what the receiver has decided
         self._name = name
         self._chance = chance
         self._arrived = arrived
@@ -85,6 +87,8 @@ class SimulatedChannel:
         return (await self.follow(message, "")).answer
 
     async def follow(self, message: Message, receipt: str) -> Taken:
+        incident = self.known(message.incident)  # before anything is awaited: here the attempt begins
+        steps = incident.steps if incident else 0
         await asyncio.sleep(self._chance.choice([0.0, 0.001, 0.05, 0.7]))
         now = asyncio.get_running_loop().time()
         fate = 1.0 if self.healthy else self._chance.random()
@@ -99,7 +103,7 @@ class SimulatedChannel:
         if fate < 0.08:
             raise Refused("no")
         lost = fate < 0.16
-        self._arrived.append(Arrival(message, self.life, answer_lost=lost, follows=receipt))
+        self._arrived.append(Arrival(message, self.life, answer_lost=lost, follows=receipt, steps=steps))
         if lost:
             await asyncio.sleep(HANG_SECONDS)
             raise Unreachable("the answer was lost")
@@ -112,8 +116,9 @@ class SimulatedChannel:
 class Arrival:
     """One message at the other side."""
 
-    def __init__(self, message: Message, life: int, *, answer_lost: bool, follows: str) -> None:
+    def __init__(self, message: Message, life: int, *, answer_lost: bool, follows: str, steps: int) -> None:
         self.message = message
         self.life = life
         self.answer_lost = answer_lost
         self.follows = follows  # the receipt that came with it
+        self.steps = steps  # how long the story was that the receiver knew when the attempt began

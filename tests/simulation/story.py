@@ -13,6 +13,7 @@ from receiver.entry import (
     NotTaken,
     PolicyLoaded,
     Undeliverable,
+    Withdrawn,
 )
 from receiver.message import read as read_message
 from receiver.state import StepTaken
@@ -45,6 +46,8 @@ def _in_words(fact: Fact) -> str:
             return f"the policy {policy.digest!r} is loaded"
         case Delivered() | Undeliverable():
             return f"{fact.channel} {'took' if isinstance(fact, Delivered) else 'refused'} {fact.message}"
+        case Withdrawn():
+            return f"{fact.channel} is not sent {fact.message}: {fact.why}"
         case NotTaken():
             return f"{fact.channel} has not taken {fact.message} since {fact.since:%H:%M:%S}: {fact.why}"
         case AlertsFetched():

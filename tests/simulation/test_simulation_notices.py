@@ -198,6 +198,13 @@ class NeverSaysThatAPageIsLate(Outbox):
         super().replace_channels(channels)
 
 
+class NeverLooksBeforeItSends(Outbox):
+    """What was decided once goes out, whoever has it by now."""
+
+    def __init__(self, *, incident: Any, **more: Any) -> None:
+        super().__init__(incident=lambda _: None, **more)
+
+
 class RunsAnyway(Action):
     """What somebody has, or what is over, does not keep it from running."""
 
@@ -221,6 +228,7 @@ BROKEN = {
     "asks again instead of writing": Parts(outbox=AsksAgainInsteadOfWriting),
     "reports nothing": Parts(outbox=ReportsNothing),
     "never says that a page is late": Parts(outbox=NeverSaysThatAPageIsLate),
+    "sends pages about what somebody has by now": Parts(outbox=NeverLooksBeforeItSends),
     "runs an action whatever somebody did meanwhile": Parts(action=RunsAnyway),
 }
 
@@ -438,6 +446,10 @@ DECIDES_WRONGLY: dict[str, tuple[str, Decide]] = {
     "tells no fallback": ("everyday", other_policy(fallbacks={})),
     "forgets that what it holds is a page": ("storm", other_changes(never_late_with_what_it_holds)),
     "forgets which pages are owed": ("everyday", other_incident(lambda _, each: replace(each, pages={}))),
+    "forgets from whom a page was withdrawn": (
+        "everyday",
+        other_incident(lambda _, each: replace(each, withdrawn={})),
+    ),
     "forgets whom it paged": ("storm", other_incident(lambda _, each: replace(each, paged={}))),
     "tells a fallback twice": ("storm", other_changes(forgets_that_the_fallback_was_told)),
     "tells people in a maintenance window": ("maintenance", other_policy(maintenance=())),
@@ -447,8 +459,12 @@ DECIDES_WRONGLY: dict[str, tuple[str, Decide]] = {
 
 @pytest.mark.parametrize(
     "broken",
-    [Parts(runner=AnswersActsFirst), Parts(decide=other_messages(pages_what_somebody_has))],
-    ids=["answers acts first", "pages what somebody has"],
+    [
+        Parts(runner=AnswersActsFirst),
+        Parts(decide=other_messages(pages_what_somebody_has), outbox=NeverLooksBeforeItSends),
+        Parts(outbox=NeverLooksBeforeItSends),
+    ],
+    ids=["answers acts first", "pages what somebody has and does not look", "does not look before it sends"],
 )
 def test_a_page_after_an_acknowledgement_was_answered_is_noticed_by_its_own_checker(
     broken: Parts, tmp_path: Path

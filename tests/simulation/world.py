@@ -220,8 +220,10 @@ class World:
             return runner.state.incidents.get(identifier)  # of the state that there is then
 
         outbox = self._parts.outbox(
-            report=runner.submit, clock=clock, chance=self._chance.random, receipts=Receipts(known)
+            report=runner.submit, clock=clock, chance=self._chance.random, receipts=Receipts(known), incident=known
         )
+        for channel in self._channels.values():
+            channel.known = known
         outbox.replace_channels(self._channels_of(self._policy, known), _patience(self._policy))
         owed: Sequence[Message] = await _until_written(lambda: runner.start(self._policy))
         outbox.add(owed)

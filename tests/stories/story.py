@@ -16,7 +16,8 @@ the group's whole snapshot. `eu2/Down@db` comes from the source eu2. Channels an
     fires A B      these begin to fire                 resolves A    these are over
     repeats A      its group is posted again           hides A       silenced: its group is posted without it
     late A         an older firing arrives             overdue A     a resolve arrives that is older than everything
-    breaks chat    the channel answers nothing         mends chat    and now it takes everything it is owed
+    breaks chat    the channel answers nothing         mends chat    and now it takes everything it is owed; but pages
+                                                       about what somebody has by then are withdrawn
     refuses chat   it refuses what it is sent next     loads NAME    another policy of the test
     resends chat ana  what chat refused last is sent again
     tires chat     pages and digests that it is owed are reported as not taken in time
@@ -71,6 +72,7 @@ from receiver.entry import (
     Split,
     TimePassed,
     Undeliverable,
+    Withdrawn,
 )
 from receiver.fallback import FALLS_BACK
 from receiver.incident import Incident, Step
@@ -84,6 +86,7 @@ from receiver.settings import KIND
 from receiver.state import State, StepTaken
 from receiver.store import Draft
 from receiver.store.database import Commit, Database
+from receiver.withdrawal import no_longer_calls
 
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
 IN_A_DIGEST = 4  # are shown in the transcript
@@ -362,7 +365,10 @@ class Story:
                 continue
             self.owed.remove(message)
             fact: Fact
-            if message.channel in self._refusing:
+            why = no_longer_calls(message, self.state.incidents.get(message.incident))
+            if why is not None:
+                fact = Withdrawn(message.id, message.incident, message.channel, message.kind, 0, why)
+            elif message.channel in self._refusing:
                 self._refusing.discard(message.channel)
                 self._refused[message.channel] = message
                 fact = Undeliverable(message.id, message.incident, message.channel, 1, "no")

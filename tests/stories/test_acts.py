@@ -79,14 +79,13 @@ def test_everybody_who_was_told_hears_who_has_it():
     """)
 
 
-def test_a_channel_that_was_down_hears_of_the_acknowledgement_last_and_once():
+def test_a_channel_that_was_down_hears_of_the_acknowledgement_alone_and_once():
     check("""
         00:00  breaks   chat
         00:01  fires    Down@db
         00:02  fires    Slow@db
         00:03  acks     Down ana
         00:04  mends    chat
-               -> chat   opened     Down  1 firing, 0 resolved
                -> chat   acknowledged Down and 1 more kind of alert  2 firing, 0 resolved
     """)
 

@@ -32,6 +32,7 @@ from receiver.entry import (
     Suppressed,
     Undeliverable,
     Unreadable,
+    Withdrawn,
 )
 from receiver.store import Draft
 from receiver.store.sqlite import open_sqlite
@@ -69,6 +70,10 @@ ASKED: tuple[tuple[Fact, str], ...] = (
     (
         AlertsFetched("eu1", "team.a", "{}:{}", (Alert("firing", {"alertname": "Down"}, at(0)),)),
         "eu1: was asked for the whole group {}:{}, 1 alert: Down",
+    ),
+    (
+        Withdrawn("m2", "T-1", "pager", "opened", 0, "ana has it"),
+        "pager: was not sent message m2 about T-1 any more: ana has it",
     ),
     (
         ChainBroken(2, "entry 3 is missing (the next one is 4)"),
