@@ -23,7 +23,7 @@ from receiver.incident import Held, Incident, Status
 from receiver.ledger import Ledger
 from receiver.message import DIGEST_LANE, PAGES, Kind
 from receiver.policy.policy import Fallback
-from receiver.storm import ago, kind_now, tell, tell_in_digest, wait_for_answer
+from receiver.storm import ago, kind_now, tell, tell_in_digest, uncalled, wait_for_answer
 
 FALLS_BACK = (*PAGES, Kind.DIGEST)
 
@@ -50,7 +50,9 @@ def fall_back(ledger: Ledger, incident: Incident, fact: NotTaken | Undeliverable
     ledger.counts[f"fallback {fact.channel}"] += 1
     incident = ledger.step(incident, f"told {other} instead", f"{why}; {other} is its fallback")
     latest = max(position, incident.paged.get(fact.channel, 0))
-    kind = kind_now(incident, Kind.ESCALATED if other in incident.told else Kind.OPENED)
+    page = Kind.ESCALATED if other in incident.told else Kind.OPENED
+    kind = kind_now(incident, page)
+    incident = uncalled(incident, other, page, kind)
     if fact.incident == DIGEST_LANE:
         digest = f"it was in a digest for {fact.channel}"
         return tell_in_digest(ledger, incident, kind, other, stands_for=latest, why=digest)

@@ -46,7 +46,9 @@ def tell(
         if held is not None:
             why = f"it was held back {ago(held.since, ledger.at)}; what has {lane} is not held"
             incident = ledger.step(incident, f"told {channel}", why)
-            now = kind_now(incident, _stronger(Kind(held.kind), now))
+            stronger = _stronger(Kind(held.kind), now)
+            now = kind_now(incident, stronger)
+            incident = uncalled(incident, channel, stronger, now)
         incident = _owe(ledger, incident, now, known, position=position)
     return ledger.put(incident)
 
@@ -77,6 +79,7 @@ def tell_held(ledger: Ledger, name: str) -> None:
         why = f"it was held back {ago(waited.since, ledger.at)}, and the channel may be told again"
         incident = ledger.step(incident, f"told {name}", why)
         kind = _called(incident, name, kind_now(incident, Kind(waited.kind)))
+        incident = uncalled(incident, name, Kind(waited.kind), kind)
         _owe(ledger, incident, kind, known, position=waited.position)
     elif held:
         held.sort(key=lambda each: (-severity_rank(each.severity), each.position, len(each.id), each.id))
@@ -147,6 +150,15 @@ def kind_now(incident: Incident, kind: Kind) -> Kind:
             return Kind.UPDATED
         case Status.OPEN:
             return kind if kind in (Kind.OPENED, Kind.ESCALATED) else Kind.UPDATED
+
+
+def uncalled(incident: Incident, channel: str, wanted: Kind, now: Kind) -> Incident:
+    """A page that calls nobody by the time it leaves, because somebody has the incident or it was put off, calls when
+    that is over."""
+    in_hand = incident.status in (Status.ACKNOWLEDGED, Status.SNOOZED)
+    if not in_hand or wanted not in PAGES or now in PAGES:
+        return incident
+    return replace(incident, withdrawn={**incident.withdrawn, channel: wanted})
 
 
 def _called(incident: Incident, channel: str, kind: Kind) -> Kind:
@@ -233,8 +245,10 @@ def _digest(ledger: Ledger, known: ChannelKnown, incidents: list[Incident], *, l
         released = _released(ledger, incident, known.name)
         why = f"in a digest of {len(incidents)} incidents; it was held back {ago(waited.since, ledger.at)}"
         released = ledger.step(released, f"told {known.name}", why)
-        if _called(released, known.name, kind_now(released, Kind(waited.kind))) in PAGES:
+        kind = _called(released, known.name, kind_now(released, Kind(waited.kind)))
+        if kind in PAGES:
             released = _paged(released, known.name, identifier, waited.position)
+        released = uncalled(released, known.name, Kind(waited.kind), kind)
         ledger.put(replace(released, owed={**released.owed, identifier: known.name}))
     names = tuple(incident.id for incident in incidents)
     ledger.digests[known.name] = Digest(names, left_out)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from receiver.entry import Withdrawn
+from receiver.entry import Delivered, Undeliverable, Withdrawn
 from receiver.incident import Incident, Status
-from receiver.message import Kind
-from tests.simulation.evidence import PAGES, Evidence, expect
+from receiver.message import Kind, Message
+from tests.simulation.evidence import PAGES, Evidence, Moment, expect
 
 IN_HAND = frozenset({Status.ACKNOWLEDGED, Status.SNOOZED})
 
@@ -43,15 +43,14 @@ def only_a_page_that_is_owed_is_withdrawn(evidence: Evidence) -> None:
 
 
 def whom_a_page_was_withdrawn_from_is_called_when_it_is_open_again(evidence: Evidence) -> None:
-    """By the first message about it that is no digest; unless its escalation began anew, and calls in its time, or
-    another page is owed there."""
+    """Likewise whom a page reached too late to be one. By the first message about it that is no digest; unless its
+    escalation began anew, and calls in its time, or another page is owed there."""
     owes: dict[str, dict[str, str]] = defaultdict(dict)  # by incident: owed pages, and to whom
     uncalled: dict[str, set[str]] = defaultdict(set)
     for moment in evidence.moments:
         fact = moment.entry.fact
-        message = getattr(fact, "message", "")
-        if type(fact).__name__ in ("Delivered", "Undeliverable", "Withdrawn"):
-            owes[getattr(fact, "incident", "")].pop(message, None)
+        if isinstance(fact, Delivered | Undeliverable | Withdrawn):
+            owes[fact.incident].pop(fact.message, None)
         for identifier, after in moment.after.items():
             before = moment.before.get(identifier)
             if before is not None and _begins_anew(before, after):
@@ -65,6 +64,8 @@ def whom_a_page_was_withdrawn_from_is_called_when_it_is_open_again(evidence: Evi
             if each.kind in PAGES:
                 owes[each.incident][each.id] = each.channel
                 uncalled[each.incident].discard(each.channel)
+            elif _came_too_late(moment, each):
+                uncalled[each.incident].add(each.channel)
             elif each.kind is Kind.UPDATED and each.channel in uncalled[each.incident]:
                 calls = moment.after[each.incident].status is Status.OPEN
                 calm = moment.after[each.incident].calm_at is not None
@@ -76,6 +77,15 @@ def whom_a_page_was_withdrawn_from_is_called_when_it_is_open_again(evidence: Evi
         told = incident.calm_at is None and incident.quiet_until is None and not incident.held
         left = sorted(uncalled[incident.id]) if incident.status is Status.OPEN and told else []
         expect(not left, f"{incident.id} is open, and {left} were never called about it")
+
+
+def _came_too_late(moment: Moment, message: Message) -> bool:
+    """It was to be a page: it was held back, or another channel did not take it, and somebody has the incident now."""
+    before, after = moment.before.get(message.incident), moment.after.get(message.incident)
+    if after is None or after.status not in IN_HAND or message.kind is Kind.DIGEST:
+        return False
+    held = before.held.get(message.channel) if before is not None else None
+    return (held is not None and held.kind in PAGES) or f"told {message.channel} instead" in moment.steps
 
 
 def _begins_anew(before: Incident, after: Incident) -> bool:

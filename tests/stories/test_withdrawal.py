@@ -11,6 +11,7 @@ routes: [{escalation: page}]
 escalations: {page: {stages: [{notify: [chat]}]}}
 channels: {chat: {type: terminal, fallback: pager}, pager: {type: terminal}}
 """
+ONE = POLICY + "storms: {per_channel: {limit: 1, per: 10m}}\n"
 AGAIN = """
 routes: [{escalation: page}]
 escalations:
@@ -130,6 +131,52 @@ def test_no_fallback_is_told_of_a_page_that_was_withdrawn():
     )
 
 
+def test_a_fallback_that_hears_of_what_was_put_off_is_called_when_that_is_over():
+    check(
+        """
+        00:00  breaks   chat
+        00:01  fires    Down
+        00:02  snoozes  Down 1h ana
+        00:03  tires    chat
+               -> pager  updated    Down  1 firing, 0 resolved
+        01:02  -> pager  opened     Down  1 firing, 0 resolved
+        01:03  waits
+        """,
+        FALLBACK,
+    )
+
+
+def test_what_was_held_back_and_put_off_calls_when_that_is_over():
+    check(
+        """
+        00:00  fires    One
+               -> chat   opened     One  1 firing, 0 resolved
+        00:01  fires    Two
+        00:02  snoozes  Two 1h ana
+        00:10  -> chat   updated    Two  1 firing, 0 resolved
+        01:02  -> chat   opened     Two  1 firing, 0 resolved
+        01:03  waits
+        """,
+        ONE,
+    )
+
+
+def test_what_was_put_off_in_a_digest_calls_when_that_is_over():
+    check(
+        """
+        00:00  fires    One
+               -> chat   opened     One  1 firing, 0 resolved
+        00:01  fires    Two
+        00:02  fires    Three
+        00:03  snoozes  Two 1h ana
+        00:10  -> chat   digest     2: Two snoozed, Three open
+        01:03  -> chat   opened     Two  1 firing, 0 resolved
+        01:04  waits
+        """,
+        ONE,
+    )
+
+
 def test_a_digest_that_is_owed_goes_out():
     check(
         """
@@ -142,7 +189,7 @@ def test_a_digest_that_is_owed_goes_out():
         00:20  mends    chat
                -> chat   digest     2: Two open, Three open
         """,
-        POLICY + "\nstorms: {per_channel: {limit: 1, per: 10m}}\n",
+        ONE,
     )
 
 
