@@ -162,8 +162,9 @@ def what_is_held_for_a_channel_that_does_not_answer_is_told_to_its_fallback(evid
     told: dict[tuple[str, str], int] = {}
     for moment in evidence.moments:
         here, at = moment.entry.position, moment.entry.at
-        if isinstance(moment.entry.fact, PolicyLoaded):  # with other limits
-            since = {key: (position, at) for key, (position, _) in since.items()}
+        if isinstance(moment.entry.fact, PolicyLoaded):  # with other limits, and perhaps without the channel
+            channels = moment.policy.channels
+            since = {key: (position, at) for key, (position, _) in since.items() if key[1] in channels}
         for message, document in moment.documents:
             for incident in [each.id for each in document.incidents] or [message.incident]:
                 told[incident, message.channel] = here

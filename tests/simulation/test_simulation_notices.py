@@ -450,7 +450,7 @@ DECIDES_WRONGLY: dict[str, tuple[str, Decide]] = {
         "everyday",
         other_incident(lambda _, each: replace(each, withdrawn={})),
     ),
-    "forgets whom it paged": ("storm", other_incident(lambda _, each: replace(each, paged={}))),
+    "forgets whom it paged": ("unanswered", other_incident(lambda _, each: replace(each, paged={}))),
     "tells a fallback twice": ("storm", other_changes(forgets_that_the_fallback_was_told)),
     "tells people in a maintenance window": ("maintenance", other_policy(maintenance=())),
     "tells people of what cools down": ("maintenance", other_alert(lambda _, each: replace(each, quiet_until=None))),
