@@ -28,7 +28,8 @@ def test_every_metric_is_documented_with_its_type_and_labels_and_nothing_else_is
         policy += "actions: {fix: {command: [/bin/true]}}\n"
         policy += "people: {ana: {notify: [{channel: chat}]}}\n"
         async with receiver(tmp_path, policy=policy) as world:
-            await world.post(webhook())
+            for status in ("firing", "resolved"):
+                await world.post(webhook([named("Down", status=status)]))
             await world.decided()
             found = {}
             for family in world.metrics.registry.collect():
