@@ -160,6 +160,8 @@ def _dead_letters(base: str, chosen: Namespace) -> list[str]:
     told how things were at a time that is over."""
     query = urlencode({"channel": chosen.channel, "limit": LISTED_MAX})
     listed = ask(f"{base}?{query}", login=chosen.login)["deliveries"]
+    if not listed:
+        raise Failed(f"nothing was ever sent to {chosen.channel!r}: is that its name?")
     newest: dict[str, Document] = {}
     for each in listed:
         newest.setdefault(each["incident"], each)

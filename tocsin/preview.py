@@ -46,6 +46,9 @@ def show(path: Path, *, out: TextIO, environ: Mapping[str, str]) -> int:
 def send(path: Path, *, channel: str, out: TextIO, environ: Mapping[str, str]) -> int:
     """Sends one message through one channel, once, and says what the other side answered. Raises InvalidConfig."""
     read = settings.load(path, environ=environ)
+    if channel in read.actions:
+        out.write(f"{channel}: an action, which only a stage runs; --preview shows what it would be\n")
+        return 1
     if channel not in read.channels:
         names = ", ".join(sorted(read.channels)) or "a name that is defined (none is)"
         out.write(f"{channel}: found no such channel, expected one of: {names}\n")

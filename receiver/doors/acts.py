@@ -146,7 +146,7 @@ class Acts:
         except TimeoutError:
             refuse(503, f"the body did not arrive within {self._seconds_max:g} seconds", headers=RETRY)
         try:
-            return msgspec.json.decode(bytes(body), type=form)
+            return msgspec.json.decode(bytes(body) or b"{}", type=form)
         except msgspec.ValidationError as error:
             what, _, path = str(error).partition(" - at `$")
             what = what.replace(_NOT_BLANK, "a text that is not blank")

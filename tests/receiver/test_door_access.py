@@ -272,12 +272,25 @@ def test_an_act_has_the_name_that_was_proved(
     run(test())
 
 
+def test_whoever_is_known_needs_no_body(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with receiver(tmp_path, web_config=WEB) as world:
+            await world.post(webhook(), **bearer("source"))
+            await world.decided()
+            listed = await world.ask("GET", "/api/v1/incidents", headers=bearer("viewer"))
+            path = f"/api/v1/incidents/{listed[1]['incidents'][0]['id']}/acknowledge"
+            assert (await world.ask("POST", path, headers=bearer("responder")))[0] == 200
+
+    run(test())
+
+
 def test_nobody_acts_without_a_name(tmp_path: Path) -> None:
     async def test() -> None:
         async with receiver(tmp_path) as world:
             status, said = await world.ask("POST", "/api/v1/incidents/T-2/acknowledge", json={})
             wanted = "body: found no `by`, expected who does this: a token or a login would tell"
             assert (status, said["error"]) == (400, wanted)
+            assert (await world.ask("POST", "/api/v1/incidents/T-2/acknowledge")) == (400, {"error": wanted})
 
     run(test())
 

@@ -80,7 +80,7 @@ def test_all_dead_letters_of_a_channel_are_the_newest_of_each_incident_that_were
             again = await typed(world.url, "resend", "--channel=chat", "--all")
             assert again == (0, "nothing to send again\n", "")
             nobody = await typed(world.url, "resend", "--channel=nobody", "--all")
-            assert nobody == (0, "nothing to send again\n", "")
+            assert nobody == (1, "", "tocsin delivery: nothing was ever sent to 'nobody': is that its name?\n")
 
     run(test())
 

@@ -96,6 +96,13 @@ def test_a_channel_that_the_policy_does_not_have_is_said(tmp_path: Path) -> None
     )
 
 
+def test_an_action_is_not_tried_out(tmp_path: Path) -> None:
+    action = "actions: {fix: {command: [/bin/true]}}\n"
+    status, said = run(tmp_path, "--send", "fix", policy=POLICY + action)
+    wanted = "fix: an action, which only a stage runs; --preview shows what it would be"
+    assert (status, said.splitlines()[-1]) == (1, wanted)
+
+
 def test_it_must_be_clear_which_policy_is_meant(tmp_path: Path) -> None:
     (tmp_path / "other.receiver.yml").write_text("channels: {here: {type: terminal}}\n")
     status, said = run(tmp_path, "--send", "mail")
