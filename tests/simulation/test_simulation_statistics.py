@@ -14,6 +14,7 @@ from receiver.entry import Delivered
 from receiver.incident import Status
 from receiver.message import Kind
 from receiver.message import read as read_message
+from receiver.policy.actionnames import action_named
 from receiver.statistics import Spells
 from tests.simulation.evidence import PAGES, Evidence, Moment
 from tests.simulation.world import World
@@ -68,8 +69,11 @@ def told_by(moment: Moment) -> Iterator[str]:
 
 
 def pages_of(evidence: Evidence) -> tuple[int, int]:
-    """Pages and digests that a channel took, each once however often its answer is in the journal."""
-    taken = {entry.fact.message for entry in evidence.entries if isinstance(entry.fact, Delivered)}
+    """Pages and digests that a channel took, each once however often that is in the journal. Actions page nobody."""
+    taken = {
+        entry.fact.message for entry in evidence.entries
+        if isinstance(entry.fact, Delivered) and action_named(entry.fact.channel) is None
+    }  # fmt: skip
     kinds = [read_message(evidence.decided[each]).kind for each in taken if each in evidence.decided]
     return sum(kind in PAGES for kind in kinds), kinds.count(Kind.DIGEST)
 
