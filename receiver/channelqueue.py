@@ -89,6 +89,7 @@ class ChannelQueue:
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._workers: list[asyncio.Task[None]] = []
         self._busy: set[asyncio.Task[None]] = set()
+        self._started = False
         self._stopping = False
         self._failing: set[str] = set()  # incidents whose attempts failed since one was last answered
         self._down = False
@@ -109,6 +110,7 @@ class ChannelQueue:
         if lane is None:
             self._lanes[message.incident] = deque([message])
             self._ready.put_nowait(message.incident)
+            self._staff()
         else:
             lane.append(message)
 
@@ -116,9 +118,16 @@ class ChannelQueue:
         return min((lane[0].created_at for lane in self._lanes.values()), default=None)
 
     def start(self) -> None:
-        """As many workers as the channel takes; a channel that was replaced may take more than the one before."""
+        self._started = True
+        self._staff()
+
+    def _staff(self) -> None:
+        """As many workers as the channel takes, and not before there is work: thousands of people have a channel each,
+        and most are owed nothing. A channel that was replaced may take more than the one before."""
+        if not self._started or self._stopping:
+            return
         channel = self._channel()
-        wanted = channel.parallel_max if channel is not None else 1
+        wanted = min(len(self._lanes), channel.parallel_max if channel is not None else 1)
         while len(self._workers) < wanted:
             self._workers.append(asyncio.create_task(self._work()))
 

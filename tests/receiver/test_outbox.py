@@ -157,6 +157,19 @@ def test_one_incident_that_fails_does_not_hold_up_the_others() -> None:
     assert [at for at, each in chat.attempts if "T-1" not in each] == [0.0, 0.0]
 
 
+def test_channels_that_are_owed_nothing_have_no_tasks_however_many_there_are() -> None:
+    async def test() -> None:
+        journal, people = Journal(), {f"ana-{number}": Scripted() for number in range(1000)}
+        async with outbox(journal, chat=Scripted(), **people) as box:
+            before = len(asyncio.all_tasks())
+            assert before < 10
+            box.add([message("T-1"), message("T-2"), message("T-1", step=2)])
+            await journal.until(3)
+            assert len(asyncio.all_tasks()) == before + 2
+
+    run_quickly(test)
+
+
 def test_attempts_come_less_and_less_often_up_to_once_a_minute() -> None:
     chat = Scripted({"T-1": [busy()] * 9})
     (report,) = delivered(chat, message("T-1"))
