@@ -224,6 +224,8 @@ def _hold(
             ledger.put_known(replace(known, due_at=due))
         held = Held(since=ledger.at, kind=kind, position=position)
     else:
+        if kind not in PAGES:
+            position = before.position  # what calls nobody makes no later page of what waits
         kind = _stronger(Kind(before.kind), kind)
         held = replace(before, kind=kind, position=max(before.position, position))
     if kind in PAGES:

@@ -111,6 +111,30 @@ def test_with_a_fallback_that_is_told_at_once_what_is_held_is_told_when_the_limi
     )
 
 
+def test_what_calls_nobody_makes_no_later_page_of_what_is_held():
+    check(
+        """
+        00:00  breaks   chat
+        00:00  fires    A
+        00:00  fires    B
+        00:00  fires    C
+        00:05  fires    D
+        00:05  fires    E
+        00:10  -> pager  escalated  A  1 firing, 0 resolved
+        00:11  -> pager  digest     2: B open, C open
+        00:15  -> pager  escalated  D  1 firing, 0 resolved
+        00:16  -> pager  escalated  E  1 firing, 0 resolved
+        00:17  snoozes  E 2m ana
+               -> pager  updated    E  1 firing, 0 resolved
+        00:19  -> pager  updated    E  1 firing, 0 resolved
+        00:50  waits
+        """,
+        STORM.replace("delay: 30m, notify: [chat]", "delay: 10m, notify: [pager]").replace(
+            "fallback: pager", "fallback: pager, fallback_after: 20m"
+        ),
+    )
+
+
 def test_another_policy_gives_a_fallback_to_what_is_held_already():
     check(
         """
