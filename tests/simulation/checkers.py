@@ -247,29 +247,31 @@ def _step_of(message: Message) -> int:
 
 def nobody_is_paged_twice_for_one_stage(evidence: Evidence) -> None:
     """A channel is paged again only for another stage, when the escalation began anew, or when it became worse; or when
-    a person wants that, perhaps later, when its limit allows it. What a fallback is told is for the stage of the page
-    that was not taken."""
+    a person wants that, perhaps later, when its limit allows it; or when it was put off before the page left. What a
+    fallback is told is for the page that was not taken."""
     news: Counter[str] = Counter()  # how often that was so
-    stages: dict[tuple[str, str], tuple[int, int, int]] = {}  # by incident and page
-    paged: dict[tuple[str, str, tuple[int, int, int]], None] = {}
+    calls: Counter[tuple[str, str]] = Counter()  # which of a channel were withdrawn
+    stages: dict[tuple[str, str], tuple[int, ...]] = {}  # by incident and page
+    paged: dict[tuple[str, str, tuple[int, ...]], None] = {}
     wanted: dict[tuple[str, str], None] = {}
     for moment in evidence.moments:
         fact = moment.entry.fact
         if isinstance(fact, Resent) and moment.decision.refused is None:
             wanted[fact.incident, fact.channel] = None
-        if isinstance(fact, Withdrawn) and (fact.incident, fact.message) in stages:  # that one called nobody
-            paged.pop((fact.incident, fact.channel, stages[fact.incident, fact.message]), None)
+        if isinstance(fact, Withdrawn):  # that one called nobody
+            calls[fact.incident, fact.channel] += 1
         for identifier, after in moment.after.items():
             before = moment.before.get(identifier)
             news[identifier] += before is None or _begins_anew(before, after)
         for message in moment.decision.messages:
             if message.kind in PAGES and (message.incident, message.channel) not in wanted:
                 after = moment.after[message.incident]
-                stage = (news[message.incident], after.round, after.stage)
+                call = calls[message.incident, message.channel]
+                stage = (news[message.incident], after.round, after.stage, call)
                 if isinstance(fact, NotTaken | Undeliverable):
                     stage = stages.get((message.incident, fact.message), stage)
                 known = (message.incident, message.channel, stage)
-                expect(known not in paged, f"{message.id} pages {message.channel} again for stage {stage[-1]}")
+                expect(known not in paged, f"{message.id} pages {message.channel} again for stage {stage[2]}")
                 paged[known] = None
                 stages[message.incident, message.id] = stage
         for incident, channel in list(wanted):
