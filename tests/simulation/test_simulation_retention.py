@@ -57,7 +57,7 @@ def test_what_is_left_of_the_journal_has_an_unbroken_chain_and_nothing_that_coun
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     seen: Counter[str] = Counter()
-    for seed in range(max(request.config.getoption("--seeds") // 4, 10)):
+    for seed in range(max(request.config.getoption("--seeds") // 8, 10)):
         try:
             evidence = lived(seed, tmp_path / str(seed))
         except Exception as error:  # noqa: BLE001 - whatever it is, the seed is what people need

@@ -89,7 +89,7 @@ def test_what_cannot_be_decided_is_set_aside_and_all_else_holds(
     runner: type[Runner], why: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     seen: Counter[str] = Counter()
-    for seed in range(max(request.config.getoption("--seeds") // 4, 10)):
+    for seed in range(max(request.config.getoption("--seeds") // 8, 10)):
         try:
             evidence = check_all(World(seed, tmp_path / str(seed), Parts(runner=runner, set_aside_for=why)).run())
         except Exception as error:  # noqa: BLE001 - whatever it is, the seed is what people need
