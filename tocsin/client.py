@@ -16,10 +16,11 @@ from argparse import SUPPRESS, ArgumentParser, Namespace
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TextIO, TypeVar
 from urllib.parse import urlsplit
 
 from guard import flags
+from guard.printable import printable
 
 TIMEOUT_SECONDS = 10.0
 DEFAULT_URL = "http://127.0.0.1:29093"
@@ -74,14 +75,27 @@ def declare_login(command: ArgumentParser, environ: Mapping[str, str]) -> None:
         flags.flag(command, name, help=text, metavar=_metavar(name), environ=environ)
 
 
-def declare_login_again(verb: ArgumentParser) -> None:
+def declare_again(verb: ArgumentParser) -> None:
     """For a command of commands: people write these flags where they think of them."""
+    verb.add_argument("--output", choices=("text", "json"), default=SUPPRESS, help="text or json")
+    verb.add_argument("--url", default=SUPPRESS, help="the receiver")
     for name, text in LOGIN_FLAGS.items():
         verb.add_argument(name, default=SUPPRESS, help=text, metavar=_metavar(name))
 
 
 def _metavar(name: str) -> str:
     return "NAME" if name == "--user" else "FILE"
+
+
+def status_of(command: str, base: str, work: Callable[[], int], *, err: TextIO) -> int:
+    """What `work` ends with; 1 where the receiver does not answer, or not as it should, and the person reads why."""
+    try:
+        return work()
+    except Failed as error:
+        err.write(f"{command}: {printable(str(error))}\n")
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        err.write(f"{command}: {base} does not answer as Tocsin's receiver does: {printable(repr(error))}\n")
+    return 1
 
 
 def login_of(chosen: Namespace, command: ArgumentParser) -> Login:

@@ -8,7 +8,7 @@ the exit status is 1.
 from __future__ import annotations
 
 import sys
-from argparse import SUPPRESS, ArgumentParser, Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TextIO
@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 
 from guard import flags
 from guard.printable import printable
-from tocsin.client import DEFAULT_URL, Failed, Refused, ask, declare_login, declare_login_again, login_of
+from tocsin.client import DEFAULT_URL, Failed, Refused, ask, declare_again, declare_login, login_of, status_of
 from tocsin.layout import columns_of, lasting, moment, table
 from tocsin.typed import as_json, login_name, positive
 
@@ -40,20 +40,17 @@ def main(
     out, err, now = out or sys.stdout, err or sys.stderr, now or datetime.now(UTC)
     chosen = _chosen(arguments, environ)
     base = chosen.url.rstrip("/") + "/api/v1/deliveries"
-    try:
+
+    def work() -> int:
         if chosen.verb == "resend":
             return _resend(base, chosen, out=out, err=err)
         query = {name: getattr(chosen, name) for name in ("outcome", "channel", "incident", "limit")}
         document = ask(f"{base}?{urlencode(query)}", login=chosen.login)
         text = _list_of(document["deliveries"], now=now, columns=columns_of(out, environ))
-    except Failed as error:
-        err.write(f"tocsin delivery: {printable(str(error))}\n")
-        return 1
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        err.write(f"tocsin delivery: {base} does not answer as Tocsin's receiver does: {printable(repr(error))}\n")
-        return 1
-    out.write(as_json(document) if chosen.output == "json" else text)
-    return 0
+        out.write(as_json(document) if chosen.output == "json" else text)
+        return 0
+
+    return status_of("tocsin delivery", base, work, err=err)
 
 
 def _chosen(arguments: Sequence[str], environ: Mapping[str, str]) -> Namespace:
@@ -67,9 +64,7 @@ def _chosen(arguments: Sequence[str], environ: Mapping[str, str]) -> Namespace:
 
     def verb(name: str, text: str) -> ArgumentParser:
         parser = verbs.add_parser(name, help=text, description=f"{text.capitalize()}.", allow_abbrev=False)
-        parser.add_argument("--output", choices=("text", "json"), default=SUPPRESS, help="text or json")
-        parser.add_argument("--url", default=SUPPRESS, help="the receiver")
-        declare_login_again(parser)
+        declare_again(parser)
         parser.add_argument("--channel", default="", metavar="NAME", help="only what is for this channel")
         return parser
 

@@ -7,7 +7,7 @@ was not on standard error; then the exit status is 1.
 from __future__ import annotations
 
 import sys
-from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TextIO
@@ -17,7 +17,7 @@ from guard import flags
 from guard.printable import printable
 from receiver.incident import Status
 from receiver.policy.duration import parse_duration
-from tocsin.client import DEFAULT_URL, Failed, Refused, ask, declare_login, declare_login_again, login_of
+from tocsin.client import DEFAULT_URL, Failed, Refused, ask, declare_again, declare_login, login_of, status_of
 from tocsin.layout import columns_of, moment, written
 from tocsin.story import list_of, story_of
 from tocsin.typed import as_json, login_name, positive
@@ -39,7 +39,8 @@ def main(
     chosen = _chosen(arguments, environ)
     base = chosen.url.rstrip("/") + "/api/v1/incidents"
     columns = columns_of(out, environ)
-    try:
+
+    def work() -> int:
         match chosen.verb:
             case "list":
                 document = ask(f"{base}?{_query(chosen)}", login=chosen.login)
@@ -50,14 +51,10 @@ def main(
                 text = story_of(document, now=now, columns=columns)
             case _:
                 return _act_on_all(base, chosen, out=out, err=err)
-    except Failed as error:
-        err.write(f"tocsin incident: {printable(str(error))}\n")
-        return 1
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        err.write(f"tocsin incident: {base} does not answer as Tocsin's receiver does: {printable(repr(error))}\n")
-        return 1
-    out.write(as_json(document) if chosen.output == "json" else text)
-    return 0
+        out.write(as_json(document) if chosen.output == "json" else text)
+        return 0
+
+    return status_of("tocsin incident", base, work, err=err)
 
 
 # --- the command line --------------------------------------------------------------------------------------
@@ -74,10 +71,7 @@ def _chosen(arguments: Sequence[str], environ: Mapping[str, str]) -> Namespace:
 
     def verb(name: str, text: str) -> ArgumentParser:
         parser = verbs.add_parser(name, help=text, description=f"{text.capitalize()}.", allow_abbrev=False)
-        # People write these where they think of them.
-        parser.add_argument("--output", choices=("text", "json"), default=SUPPRESS, help="text or json")
-        parser.add_argument("--url", default=SUPPRESS, help="the receiver")
-        declare_login_again(parser)
+        declare_again(parser)
         return parser
 
     listing = verb("list", "incidents, newest first")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,8 +13,9 @@ from zoneinfo import ZoneInfo
 from guard import flags
 from guard.printable import printable
 from receiver.policy.windows import parse_moment, zone
-from tocsin.client import DEFAULT_URL, Failed, ask, ask_text, declare_login, login_of
+from tocsin.client import DEFAULT_URL, ask, ask_text, declare_login, login_of, status_of
 from tocsin.layout import columns_of, moment, table
+from tocsin.typed import as_json
 
 OUTPUTS = ("text", "json", "ical")
 DAYS_MAX = 366
@@ -33,7 +33,8 @@ def main(
     chosen = _chosen(arguments, environ)
     base = chosen.url.rstrip("/") + "/api/v1/oncall"
     query = _query(chosen, now)
-    try:
+
+    def work() -> int:
         if chosen.output == "ical":
             text = ask_text(f"{base}/{quote(chosen.schedule, safe='')}.ics?{urlencode(query)}", login=chosen.login)
         else:
@@ -41,17 +42,13 @@ def main(
                 query["schedule"] = chosen.schedule
             document = ask(f"{base}?{urlencode(query)}", login=chosen.login)
             if chosen.output == "json":
-                text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+                text = as_json(document)
             else:
                 text = _text(document["schedules"], shifts="until" in query, columns=columns_of(out, environ))
-    except Failed as error:
-        err.write(f"tocsin oncall: {printable(str(error))}\n")
-        return 1
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        err.write(f"tocsin oncall: {base} does not answer as Tocsin's receiver does: {printable(repr(error))}\n")
-        return 1
-    out.write(text)
-    return 0
+        out.write(text)
+        return 0
+
+    return status_of("tocsin oncall", base, work, err=err)
 
 
 def _chosen(arguments: Sequence[str], environ: Mapping[str, str]) -> Namespace:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,8 +10,9 @@ from urllib.parse import urlencode
 
 from guard import flags
 from guard.printable import printable
-from tocsin.client import DEFAULT_URL, Failed, ask, declare_login, login_of
+from tocsin.client import DEFAULT_URL, ask, declare_login, login_of, status_of
 from tocsin.layout import columns_of, lasting, moment, table, written
+from tocsin.typed import as_json
 
 OUTPUTS = ("text", "json")
 ALERTS_SHOWN_MAX = 10
@@ -27,21 +27,14 @@ def main(
     chosen = _chosen(arguments, environ)
     told = {"from": chosen.since, "to": chosen.until, "time_zone": chosen.time_zone}
     base = chosen.url.rstrip("/") + "/api/v1/statistics"
-    try:
+
+    def work() -> int:
         query = urlencode({key: value for key, value in told.items() if value is not None})
         document = ask(f"{base}?{query}", login=chosen.login)
-        if chosen.output == "json":
-            text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-        else:
-            text = _text(document, columns=columns_of(out, environ))
-    except Failed as error:
-        err.write(f"tocsin statistics: {printable(str(error))}\n")
-        return 1
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        err.write(f"tocsin statistics: {base} does not answer as Tocsin's receiver does: {printable(repr(error))}\n")
-        return 1
-    out.write(text)
-    return 0
+        out.write(as_json(document) if chosen.output == "json" else _text(document, columns=columns_of(out, environ)))
+        return 0
+
+    return status_of("tocsin statistics", base, work, err=err)
 
 
 def _chosen(arguments: Sequence[str], environ: Mapping[str, str]) -> Namespace:
