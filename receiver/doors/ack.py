@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import math
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from types import MappingProxyType
-from typing import NamedTuple
 from urllib.parse import parse_qsl
 
 from aiohttp import web
 
+from guard.limits import Buckets, network_of
 from receiver.clock import Clock
 from receiver.doors.acts import BY_CHARACTERS_MAX
 from receiver.doors.answers import RETRY
@@ -34,11 +35,10 @@ from receiver.store import Store, StoreFailed
 
 FORM_BYTES_MAX = 8_192
 FORM_FIELDS_MAX = 10
-# One address may try so many tokens that are none in a minute. Good ones are always read: somebody behind the same
-# proxy must not be kept from answering.
+# One address may try so many tokens that are none at once, and one more in so long. Good ones are always read: somebody
+# behind the same proxy must not be kept from answering.
 BAD_TOKENS_MAX = 20
-BAD_TOKENS_PER = timedelta(minutes=1)
-ADDRESSES_MAX = 1_000
+BAD_TOKEN_SECONDS = 6.0
 VIA = "link"
 
 _BUTTONS = (
@@ -68,13 +68,6 @@ class _Refusal(Exception):
         self.known = known
 
 
-class _Tries(NamedTuple):
-    """Tokens that were none, from one address."""
-
-    since: datetime
-    tried: int
-
-
 class AckDoor:
     def __init__(
         self, *, store: Store, runner: Runner, doing: Doing, links: Links, clock: Clock, metrics: Metrics
@@ -85,7 +78,7 @@ class AckDoor:
         self._links = links
         self._clock = clock
         self._metrics = metrics
-        self._bad: dict[str, _Tries] = {}
+        self._bad = Buckets(burst=BAD_TOKENS_MAX, per_second=1 / BAD_TOKEN_SECONDS)
 
     async def get(self, request: web.Request) -> web.Response:
         """The page. It changes nothing, however often it is asked for."""
@@ -122,7 +115,7 @@ class AckDoor:
         try:
             claim = self._links.read(request.match_info["token"])
         except NotGenuine:
-            self._one_more(request.remote or "", now)
+            self._one_more(request.remote)
             text = "The link is not whole, or was not made by this receiver. Copy all of it from the message."
             raise _Refusal(403, "not_genuine", "This is no link of ours", text) from None
         if now >= claim.ends:
@@ -134,16 +127,10 @@ class AckDoor:
             raise _Refusal(410, "expired", "This link has ended", text)
         return claim
 
-    def _one_more(self, address: str, now: datetime) -> None:
+    def _one_more(self, remote: str | None) -> None:
         """Raises when it is one too many."""
-        tries = self._bad.pop(address, _Tries(now, 0))
-        if now - tries.since >= BAD_TOKENS_PER:
-            tries = _Tries(now, 0)
-        self._bad[address] = _Tries(tries.since, tries.tried + 1)
-        if len(self._bad) > ADDRESSES_MAX:
-            del self._bad[next(iter(self._bad))]
-        if tries.tried >= BAD_TOKENS_MAX:
-            wait = max(1, int((tries.since + BAD_TOKENS_PER - now).total_seconds()))
+        wait = math.ceil(self._bad.take(network_of(remote)))
+        if wait:
             text = f"Too many links that are none came from your address. Try again in {wait} seconds."
             raise _Refusal(429, "too_many", "Not so fast", text, headers={"Retry-After": str(wait)})
 
