@@ -69,8 +69,8 @@ def node_exporter_command(path: str) -> list[str]:
         "--web.disable-exporter-metrics",
         "--collector.disable-defaults",
         *(f"--collector.{collector.name}" for collector in COLLECTORS),
-        f"--collector.filesystem.mount-points-exclude={MOUNT_POINTS_EXCLUDED.pattern}",
-        f"--collector.filesystem.fs-types-exclude={TYPES_EXCLUDED.pattern}",
+        f"--collector.filesystem.mount-points-exclude={MOUNT_POINTS_EXCLUDED}",
+        f"--collector.filesystem.fs-types-exclude={TYPES_EXCLUDED}",
     ]
 
 

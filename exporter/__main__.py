@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from exporter.collectors import COLLECTORS
+from exporter.collectors import COLLECTORS, build
 from exporter.collectors.files import Paths
 from exporter.control import Control, Plan, Refused
 from exporter.doors import Doors
@@ -63,7 +63,7 @@ async def serve(
     control = Control(
         plan,
         load=load,
-        collectors={collector.name: collector(paths) for collector in COLLECTORS},
+        collectors={kind.name: build(kind, paths) for kind in COLLECTORS},
         registry=registry,
         tally=tally,
     )

@@ -2,7 +2,8 @@
 
 This is the only value that travels from collectors to the page. A family that exists can be written in
 every format: names are legal, counters end in `_total` and never fall below zero, no two samples share
-their labels. A family is built fresh at each scrape and never changed; it keeps no history.
+their labels. What stays the same from scrape to scrape is its shape, which is made once; the family around
+it is built fresh at each scrape and never changed. It keeps no history.
 """
 
 import re
@@ -26,22 +27,68 @@ class InvalidFamily(ValueError):
     """A family that no format could carry; the message says which rule it breaks."""
 
 
-class Family(msgspec.Struct, frozen=True, kw_only=True):
-    """Samples are pairs of label values, in the order of `labels`, and a number."""
+class Shape(msgspec.Struct, frozen=True):
+    """What stays the same of a family from scrape to scrape. Made once, and checked then."""
 
     name: str
     type: Type
     help: str
-    samples: Samples
     labels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check_names(self.name, self.type, self.labels)
-        _check_samples(self)
 
     @property
     def base_name(self) -> str:
         return base_name(self.name, self.type)
+
+    def of(self, samples: Samples) -> "Family":
+        return Family(self, samples)
+
+    def single(self, value: float) -> "Family":
+        """The family without labels that has this value."""
+        return Family(self, single(value))
+
+
+class Family(msgspec.Struct, frozen=True):
+    """Samples are pairs of label values, in the order of the shape's labels, and a number."""
+
+    shape: Shape
+    samples: Samples
+
+    def __post_init__(self) -> None:
+        _check_samples(self)
+
+    @staticmethod
+    def of(*, name: str, type: Type, help: str, samples: Samples, labels: tuple[str, ...] = ()) -> "Family":  # noqa: A002
+        """For a family whose shape nobody keeps."""
+        return Family(shape(name, type, help, labels), samples)
+
+    @property
+    def name(self) -> str:
+        return self.shape.name
+
+    @property
+    def type(self) -> Type:
+        return self.shape.type
+
+    @property
+    def help(self) -> str:
+        return self.shape.help
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.shape.labels
+
+    @property
+    def base_name(self) -> str:
+        return self.shape.base_name
+
+
+@lru_cache(maxsize=4096)
+def shape(name: str, kind: Type, description: str, labels: tuple[str, ...] = ()) -> Shape:
+    """The one shape of this description; for names that the kernel or a file chooses."""
+    return Shape(name, kind, description, labels)
 
 
 def base_name(name: str, kind: Type) -> str:
@@ -54,8 +101,6 @@ def single(value: float) -> Samples:
     return (((), value),)
 
 
-# The same few hundred names come back at every scrape, so they are checked once.
-@lru_cache(maxsize=4096)
 def _check_names(name: str, kind: Type, labels: tuple[str, ...]) -> None:
     if not METRIC_NAME.fullmatch(name):
         raise InvalidFamily(f"{name!r} is not a metric name")

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from exporter.metrics import Tally
+from exporter.outcome import Reason
 from exporter.registry import Registry
 
 CONFIGURATION_REFUSED = "the configuration was refused at the last reload, the one before is in force"
@@ -18,7 +19,7 @@ def failing(registry: Registry, tally: Tally) -> dict[str, str]:
     found: dict[str, str] = {}
     if registry.last is not None:
         for name, outcome in registry.last.outcomes.items():
-            if outcome.reason is not None and name in registry.names:
+            if outcome.reason not in (None, Reason.ABSENT) and name in registry.names:
                 found[name] = outcome.error
         for clash in registry.last.quarantined:
             found.setdefault(clash.collector, f"{clash.family} is left out: the name belongs to {clash.owner}")

@@ -50,7 +50,7 @@ def version() -> str:
 def families(tally: Tally, *, collectors: Sequence[str], stuck: Sequence[str]) -> list[Family]:
     """Everything about Tocsin itself; what belongs to the process is added by `process_families`."""
     return [
-        Family(
+        Family.of(
             name="tocsin_exporter_build_info",
             type="gauge",
             help="The versions of Tocsin and of Python; the value is always 1.",
@@ -64,14 +64,14 @@ def families(tally: Tally, *, collectors: Sequence[str], stuck: Sequence[str]) -
 
 def _about_collectors(tally: Tally, collectors: Sequence[str], stuck: Sequence[str]) -> list[Family]:
     return [
-        Family(
+        Family.of(
             name="tocsin_exporter_collector_stuck",
             type="gauge",
             help="1 while the collector has not come back from a scrape that has ended without it.",
             labels=("collector",),
             samples=tuple(((name,), float(name in stuck)) for name in collectors),
         ),
-        Family(
+        Family.of(
             name="tocsin_exporter_collector_failures_total",
             type="counter",
             help="How often the collector failed, by reason: error, deadline or stuck.",
@@ -80,9 +80,10 @@ def _about_collectors(tally: Tally, collectors: Sequence[str], stuck: Sequence[s
                 ((name, reason.value), tally.failures.get((name, reason), 0))
                 for name in collectors
                 for reason in Reason
+                if reason is not Reason.ABSENT
             ),
         ),
-        Family(
+        Family.of(
             name="tocsin_exporter_families_quarantined_total",
             type="counter",
             help="How often a family of the collector was left out because its name was taken.",
@@ -94,32 +95,32 @@ def _about_collectors(tally: Tally, collectors: Sequence[str], stuck: Sequence[s
 
 def _about_the_doors(tally: Tally) -> list[Family]:
     return [
-        Family(
+        Family.of(
             name="tocsin_exporter_scrapes_rejected_total",
             type="counter",
             help="Scrapes answered with 503 because --web.max-requests were being served already.",
             samples=single(tally.scrapes_rejected),
         ),
-        Family(
+        Family.of(
             name="tocsin_exporter_requests_refused_total",
             type="counter",
             help="Requests refused for who asked, or how often, by reason.",
             labels=("reason",),
             samples=tuple(((reason,), count) for reason, count in tally.requests_refused.items()),
         ),
-        Family(
+        Family.of(
             name="tocsin_exporter_web_config_last_reload_successful",
             type="gauge",
             help="1 if the web configuration and its certificates were without a fault when last read.",
             samples=single(float(tally.web_config_successful())),
         ),
-        Family(
+        Family.of(
             name="tocsin_exporter_config_last_reload_successful",
             type="gauge",
             help="1 if the configuration file was accepted when it was last read, 0 if it was refused.",
             samples=single(float(tally.reload_successful)),
         ),
-        Family(
+        Family.of(
             name="tocsin_exporter_config_last_reload_success_timestamp_seconds",
             type="gauge",
             help="When the configuration in force was read, in seconds since 1970.",
@@ -135,7 +136,7 @@ def process_families(process: ProcessCollector) -> list[Family]:
 
 def _from_client_library(metric: Metric) -> Family:
     counts = metric.type == "counter"
-    return Family(
+    return Family.of(
         name=f"{metric.name}_total" if counts else metric.name,
         type="counter" if counts else "gauge",
         help=metric.documentation,

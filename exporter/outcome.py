@@ -18,9 +18,15 @@ RESERVED_PREFIXES = ("tocsin_exporter_", "process_", "node_scrape_collector_")
 class Reason(StrEnum):
     """Why a collector failed; the values are those of the label `reason`."""
 
+    # Nothing of the kind is on this machine. node_exporter calls that no success either, but nobody has failed.
+    ABSENT = "absent"
     ERROR = "error"
     DEADLINE = "deadline"
     STUCK = "stuck"
+
+
+class Absent(Exception):
+    """Raised by a collector when what it speaks of is not on this machine. It is no failure."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -73,14 +79,14 @@ def without_clashes(outcomes: Mapping[str, Outcome]) -> tuple[list[Family], list
 
 def about(outcomes: Mapping[str, Outcome]) -> Iterable[Family]:
     """node_exporter's two metrics about collectors, which its dashboards and alerts ask for."""
-    yield Family(
+    yield Family.of(
         name="node_scrape_collector_duration_seconds",
         type="gauge",
         help="How long the collector took, or how long it has been waited for.",
         labels=("collector",),
         samples=tuple(((name,), outcome.seconds) for name, outcome in outcomes.items()),
     )
-    yield Family(
+    yield Family.of(
         name="node_scrape_collector_success",
         type="gauge",
         help="1 where the collector succeeded in time, 0 where it did not.",

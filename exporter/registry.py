@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from exporter.collectors import Collector
-from exporter.outcome import Outcome, Quarantined, Reason, Snapshot, snapshot
+from exporter.outcome import Absent, Outcome, Quarantined, Reason, Snapshot, snapshot
 from exporter.pool import Pool
 
 log = logging.getLogger("tocsin.exporter")
@@ -162,6 +162,8 @@ class Registry:
                 if self._reported.pop(name, None) is not None:
                     log.info("collector recovered", extra={"collector": name, "failed_before": str(before)})
                 continue
+            if outcome.reason is Reason.ABSENT:
+                continue
             self._failed(name, outcome.reason)
             if outcome.reason is not before:
                 self._reported[name] = outcome.reason
@@ -180,6 +182,8 @@ def attempt(collector: Collector, deadline: float) -> Outcome:
     started = time.perf_counter()
     try:
         families = tuple(collector.collect(deadline))
+    except Absent as absent:
+        return Outcome(time.perf_counter() - started, reason=Reason.ABSENT, error=str(absent))
     except (OSError, ValueError) as error:
         return Outcome(time.perf_counter() - started, reason=Reason.ERROR, error=str(error) or type(error).__name__)
     except BaseException as error:  # noqa: BLE001 - a collector's bug, SystemExit included, is its own

@@ -5,17 +5,19 @@ decides how long it may take. The registry runs it in a thread, times it and iso
 one is a file here, a line in `COLLECTORS` and a line in docs/metrics-exporter.md.
 
     files        where the kernel's files are, and how they are read
+    options      what can be set about a collector
     cpu … uname  the collectors, named as in node_exporter, with node_exporter's metrics
 """
 
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
 
 from exporter.collectors.cpu import Cpu
 from exporter.collectors.files import Paths
 from exporter.collectors.filesystem import Filesystem
 from exporter.collectors.loadavg import Loadavg
 from exporter.collectors.meminfo import Meminfo
+from exporter.collectors.options import Chosen, Option
 from exporter.collectors.stat import Stat
 from exporter.collectors.time import Time
 from exporter.collectors.uname import Uname
@@ -31,10 +33,27 @@ class Collector(Protocol):
     def collect(self, deadline: float) -> Iterable[Family]: ...
 
 
-class PathCollector(Collector, Protocol):
-    """A collector that needs nothing but the roots of the kernel's files."""
+class BuiltIn(Collector, Protocol):
+    """A collector of this package: made from the paths, and from what was chosen if it has options."""
 
-    def __init__(self, paths: Paths) -> None: ...
+    enabled: bool
+    options: tuple[Option, ...]
+
+    def __init__(self, *arguments: Any) -> None: ...
 
 
-COLLECTORS: tuple[type[PathCollector], ...] = (Cpu, Filesystem, Loadavg, Meminfo, Stat, Time, Uname)
+def build(kind: type[BuiltIn], paths: Paths, said: Mapping[str, str] | None = None) -> Collector:
+    """`said` are options by name, as texts."""
+    return kind(paths, Chosen(kind.options, said)) if kind.options else kind(paths)
+
+
+# By name. One line each, as more are added all the time.
+COLLECTORS: tuple[type[BuiltIn], ...] = (
+    Cpu,
+    Filesystem,
+    Loadavg,
+    Meminfo,
+    Stat,
+    Time,
+    Uname,
+)

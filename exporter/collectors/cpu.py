@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from os.path import isdir
 
 from exporter.collectors.files import Malformed, Paths, numbered, read, read_optional, whole_number
+from exporter.collectors.options import Option
 from exporter.family import Family
 
 MODES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
@@ -25,6 +26,8 @@ Times = tuple[int, ...]
 class Cpu:
     name = "cpu"
     help = "Processor times from /proc/stat; throttling, isolation and presence from /sys."
+    enabled = True
+    options: tuple[Option, ...] = ()
 
     def __init__(self, paths: Paths) -> None:
         self._stat_path = f"{paths.procfs}/stat"
@@ -78,14 +81,14 @@ def time_families(processors: Mapping[str, Times]) -> Iterable[Family]:
             times.append(((cpu, mode), tick / TICKS_PER_SECOND))
         for mode, tick in zip(GUEST_MODES, ticks[len(MODES) :], strict=True):
             guest_times.append(((cpu, mode), tick / TICKS_PER_SECOND))
-    yield Family(
+    yield Family.of(
         name="node_cpu_seconds_total",
         type="counter",
         help="Seconds that each processor spent in each mode.",
         labels=("cpu", "mode"),
         samples=times,
     )
-    yield Family(
+    yield Family.of(
         name="node_cpu_guest_seconds_total",
         type="counter",
         help="Seconds that each processor spent running guests; they are part of user and nice as well.",
@@ -101,7 +104,7 @@ def presence_family(folders: Iterable[tuple[int, str]]) -> Family:
         content = read_optional(f"{folder}/online")
         online = content is None or content.strip() == b"1"
         samples.append(((str(cpu),), float(online)))
-    return Family(
+    return Family.of(
         name="node_cpu_online",
         type="gauge",
         help="1 for a processor that is online, 0 for one that is not.",
@@ -126,7 +129,7 @@ def throttle_families(folders: Iterable[str]) -> Iterable[Family]:
         _read_once(cores, at_core, f"{folder}/thermal_throttle/core_throttle_count")
         _read_once(packages, at_core[1:], f"{folder}/thermal_throttle/package_throttle_count")
     if cores:
-        yield Family(
+        yield Family.of(
             name="node_cpu_core_throttles_total",
             type="counter",
             help="How often the core was slowed down because of its temperature.",
@@ -134,7 +137,7 @@ def throttle_families(folders: Iterable[str]) -> Iterable[Family]:
             samples=tuple(cores.items()),
         )
     if packages:
-        yield Family(
+        yield Family.of(
             name="node_cpu_package_throttles_total",
             type="counter",
             help="How often the package was slowed down because of its temperature.",
@@ -149,7 +152,7 @@ def _read_once(counts: dict[tuple[str, ...], float], key: tuple[str, ...], path:
 
 
 def isolated_family(processors: Iterable[int]) -> Family:
-    return Family(
+    return Family.of(
         name="node_cpu_isolated",
         type="gauge",
         help="1 for a processor that the scheduler leaves alone.",

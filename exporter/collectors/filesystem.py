@@ -14,14 +14,13 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from exporter.collectors.files import Malformed, Paths, read, text
+from exporter.collectors.options import Chosen, Filter, Kind, Option
 from exporter.family import Family
 from exporter.pool import Pool
 
 # node_exporter's defaults: what is mounted there or so is not a disk that could fill up.
-MOUNT_POINTS_EXCLUDED = re.compile(
-    r"^/(dev|proc|run/credentials/.+|sys|var/lib/docker/.+|var/lib/containers/storage/.+)($|/)"
-)
-TYPES_EXCLUDED = re.compile(
+MOUNT_POINTS_EXCLUDED = r"^/(dev|proc|run/credentials/.+|sys|var/lib/docker/.+|var/lib/containers/storage/.+)($|/)"
+TYPES_EXCLUDED = (
     r"^(autofs|binfmt_misc|bpf|cgroup2?|configfs|debugfs|devpts|devtmpfs|fusectl|hugetlbfs|iso9660|mqueue|nsfs"
     r"|overlay|proc|procfs|pstore|rpc_pipefs|securityfs|selinuxfs|squashfs|erofs|sysfs|tracefs)$"
 )
@@ -72,9 +71,32 @@ class Question:
 class Filesystem:
     name = "filesystem"
     help = "Size, free space and inodes of mounted filesystems."
+    enabled = True
+    options: tuple[Option, ...] = (
+        Option(
+            "mount-points-exclude",
+            Kind.PATTERN,
+            MOUNT_POINTS_EXCLUDED,
+            "mount points that are left out",
+        ),
+        Option("mount-points-include", Kind.PATTERN, "", "only these mount points"),
+        Option("fs-types-exclude", Kind.PATTERN, TYPES_EXCLUDED, "types of file systems that are left out"),
+        Option("fs-types-include", Kind.PATTERN, "", "only these types of file systems"),
+    )
 
-    def __init__(self, paths: Paths, *, statvfs: Callable[[bytes], os.statvfs_result] = os.statvfs) -> None:
+    def __init__(
+        self,
+        paths: Paths,
+        chosen: Chosen | None = None,
+        *,
+        statvfs: Callable[[bytes], os.statvfs_result] = os.statvfs,
+    ) -> None:
         self._paths = paths
+        chosen = chosen or Chosen(self.options)
+        self._wanted = (
+            Filter(include=chosen.pattern("mount-points-include"), exclude=chosen.pattern("mount-points-exclude")),
+            Filter(include=chosen.pattern("fs-types-include"), exclude=chosen.pattern("fs-types-exclude")),
+        )
         self._statvfs = statvfs
         self._pool = Pool("tocsin-filesystem")
         self._unanswered: dict[bytes, Question] = {}
@@ -87,11 +109,16 @@ class Filesystem:
         for process in ("1", "self"):
             path = f"{self._paths.procfs}/{process}/mountinfo"
             try:
-                return wanted_mounts(read(path), rootfs=self._paths.rootfs, where=path)
+                mounts = parse(read(path), rootfs=self._paths.rootfs, where=path)
+                return tuple(mount for mount in mounts if self._is_wanted(mount))
             except OSError:
                 if process == "self":
                     raise
         raise AssertionError("unreachable")
+
+    def _is_wanted(self, mount: Mount) -> bool:
+        points, types = self._wanted
+        return points.keeps(mount.mountpoint) and types.keeps(mount.fstype)
 
     def _ask(self, path: bytes, deadline: float) -> Answer:
         question = self._unanswered.get(path)
@@ -110,11 +137,7 @@ class Filesystem:
 
 # A host with many containers has thousands of lines, and hardly ever a new one.
 @lru_cache(maxsize=1)
-def wanted_mounts(content: bytes, *, rootfs: str, where: str) -> tuple[Mount, ...]:
-    return tuple(mount for mount in parse(content, rootfs=rootfs, where=where) if is_wanted(mount))
-
-
-def parse(content: bytes, *, rootfs: str = "/", where: str = "mountinfo") -> list[Mount]:
+def parse(content: bytes, *, rootfs: str = "/", where: str = "mountinfo") -> tuple[Mount, ...]:
     """`27 1 254:0 / /mnt/a\\040b rw,relatime shared:1 - ext4 /dev/vda rw` by its words."""
     mounts = []
     for line in content.splitlines():
@@ -135,7 +158,7 @@ def parse(content: bytes, *, rootfs: str = "/", where: str = "mountinfo") -> lis
                 path=rootfs.rstrip("/").encode() + mountpoint,
             )
         )
-    return mounts
+    return tuple(mounts)
 
 
 def unescape(word: bytes) -> bytes:
@@ -148,10 +171,6 @@ def without_rootfs(mountpoint: bytes, rootfs: str) -> bytes:
     prefix = rootfs.rstrip("/").encode()
     inside = mountpoint == prefix or mountpoint.startswith(prefix + b"/")
     return (mountpoint.removeprefix(prefix) if inside else mountpoint) or b"/"
-
-
-def is_wanted(mount: Mount) -> bool:
-    return not (MOUNT_POINTS_EXCLUDED.search(mount.mountpoint) or TYPES_EXCLUDED.search(mount.fstype))
 
 
 def families(answers: Iterable[tuple[Mount, Answer]]) -> Iterable[Family]:
@@ -174,7 +193,7 @@ def families(answers: Iterable[tuple[Mount, Answer]]) -> Iterable[Family]:
     statuses = [(labels, answer.status) for labels, (_, answer) in shown if answer.status is not None]
     for name, description, measure in MEASURES:
         yield _gauge(name, description, [(labels, measure(status)) for labels, status in statuses])
-    yield Family(
+    yield Family.of(
         name="node_filesystem_mount_info",
         type="gauge",
         help="The numbers of the device that is mounted there; the value is always 1.",
@@ -205,4 +224,4 @@ MEASURES: tuple[tuple[str, str, Callable[[os.statvfs_result], float]], ...] = (
 
 
 def _gauge(name: str, description: str, samples: list[tuple[tuple[str, ...], float]]) -> Family:
-    return Family(name=name, type="gauge", help=description, labels=LABELS, samples=samples)
+    return Family.of(name=name, type="gauge", help=description, labels=LABELS, samples=samples)

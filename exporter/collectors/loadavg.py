@@ -3,21 +3,24 @@
 from collections.abc import Iterable
 
 from exporter.collectors.files import Malformed, Paths, read
+from exporter.collectors.options import Option
 from exporter.family import Family, single
 
 
 class Loadavg:
     name = "loadavg"
     help = "Load averages from /proc/loadavg."
+    enabled = True
+    options: tuple[Option, ...] = ()
 
     def __init__(self, paths: Paths) -> None:
         self._path = f"{paths.procfs}/loadavg"
 
     def collect(self, deadline: float) -> Iterable[Family]:  # noqa: ARG002
         one, five, fifteen = parse(read(self._path), self._path)
-        yield Family(name="node_load1", type="gauge", help="Load average over one minute.", samples=single(one))
-        yield Family(name="node_load5", type="gauge", help="Load average over five minutes.", samples=single(five))
-        yield Family(
+        yield Family.of(name="node_load1", type="gauge", help="Load average over one minute.", samples=single(one))
+        yield Family.of(name="node_load5", type="gauge", help="Load average over five minutes.", samples=single(five))
+        yield Family.of(
             name="node_load15",
             type="gauge",
             help="Load average over fifteen minutes.",

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from exporter.collectors.files import Malformed, Paths, read
+from exporter.collectors.options import Option
 from exporter.family import Family, single
 
 IN_PARENTHESES = re.compile(r"\((.*)\)")
@@ -17,13 +18,15 @@ NOT_IN_A_NAME = re.compile(r"[^a-zA-Z0-9_]")
 class Meminfo:
     name = "meminfo"
     help = "Memory statistics from /proc/meminfo."
+    enabled = True
+    options: tuple[Option, ...] = ()
 
     def __init__(self, paths: Paths) -> None:
         self._path = f"{paths.procfs}/meminfo"
 
     def collect(self, deadline: float) -> Iterable[Family]:  # noqa: ARG002
         for field, value in parse(read(self._path), self._path).items():
-            yield Family(
+            yield Family.of(
                 name=f"node_memory_{field}",
                 type="gauge",
                 help=f"{field.removesuffix('_bytes')} of /proc/meminfo.",

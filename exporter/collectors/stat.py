@@ -6,6 +6,7 @@ The processor times of the same file belong to the collector `cpu`.
 from collections.abc import Iterable
 
 from exporter.collectors.files import Malformed, Paths, read
+from exporter.collectors.options import Option
 from exporter.family import Family, Type, single
 
 # The first word of a line in /proc/stat, and what becomes of the number that follows it.
@@ -22,6 +23,8 @@ FIELDS: dict[bytes, tuple[str, Type, str]] = {
 class Stat:
     name = "stat"
     help = "Boot time, interrupts, context switches and forks from /proc/stat."
+    enabled = True
+    options: tuple[Option, ...] = ()
 
     def __init__(self, paths: Paths) -> None:
         self._path = f"{paths.procfs}/stat"
@@ -29,7 +32,7 @@ class Stat:
     def collect(self, deadline: float) -> Iterable[Family]:  # noqa: ARG002
         for field, value in parse(read(self._path), self._path).items():
             name, kind, description = FIELDS[field]
-            yield Family(name=name, type=kind, help=description, samples=single(value))
+            yield Family.of(name=name, type=kind, help=description, samples=single(value))
 
 
 def parse(content: bytes, where: str = "stat") -> dict[bytes, int]:

@@ -5,12 +5,15 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 from exporter.collectors.files import Paths, numbered, read_optional, text
+from exporter.collectors.options import Option
 from exporter.family import Family, single
 
 
 class Time:
     name = "time"
     help = "System time, time zone and clock sources."
+    enabled = True
+    options: tuple[Option, ...] = ()
 
     def __init__(self, paths: Paths, *, now: Callable[[], float] = time.time) -> None:
         self._now = now
@@ -19,13 +22,13 @@ class Time:
     def collect(self, deadline: float) -> Iterable[Family]:  # noqa: ARG002
         now = self._now()
         zone, offset_seconds = local_zone(now)
-        yield Family(
+        yield Family.of(
             name="node_time_seconds",
             type="gauge",
             help="The machine's clock, in seconds since 1970.",
             samples=single(now),
         )
-        yield Family(
+        yield Family.of(
             name="node_time_zone_offset_seconds",
             type="gauge",
             help="How far the local time zone is ahead of UTC.",
@@ -43,14 +46,14 @@ class Time:
             name = text(read_optional(f"{folder}/current_clocksource") or b"").strip()
             if name:
                 current.append(((name, str(index)), 1))
-        yield Family(
+        yield Family.of(
             name="node_time_clocksource_available_info",
             type="gauge",
             help="A clock source that the kernel could use; the value is always 1.",
             labels=("clocksource", "device"),
             samples=available,
         )
-        yield Family(
+        yield Family.of(
             name="node_time_clocksource_current_info",
             type="gauge",
             help="The clock source that the kernel uses; the value is always 1.",

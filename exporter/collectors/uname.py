@@ -4,12 +4,15 @@ import os
 from collections.abc import Callable, Iterable
 
 from exporter.collectors.files import Paths, read_optional, text
+from exporter.collectors.options import Option
 from exporter.family import Family
 
 
 class Uname:
     name = "uname"
     help = "Kernel release, machine and host name from uname."
+    enabled = True
+    options: tuple[Option, ...] = ()
 
     def __init__(self, paths: Paths, *, uname: Callable[[], os.uname_result] = os.uname) -> None:
         self._uname = uname
@@ -17,7 +20,7 @@ class Uname:
 
     def collect(self, deadline: float) -> Iterable[Family]:  # noqa: ARG002
         system = self._uname()
-        yield Family(
+        yield Family.of(
             name="node_uname_info",
             type="gauge",
             help="What uname says about this system, as labels; the value is always 1.",

@@ -36,7 +36,7 @@ PATIENT = 600.0
 
 
 def gauge(name: str, value: float = 1.0) -> Family:
-    return Family(name=name, type="gauge", help="A test.", samples=single(value))
+    return Family.of(name=name, type="gauge", help="A test.", samples=single(value))
 
 
 class Says:

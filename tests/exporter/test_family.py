@@ -11,7 +11,7 @@ def family(
     samples: Samples = (((), 1),),
     labels: tuple[str, ...] = (),
 ) -> Family:
-    return Family(name=name, type=kind, help="A test.", samples=samples, labels=labels)
+    return Family.of(name=name, type=kind, help="A test.", samples=samples, labels=labels)
 
 
 @pytest.mark.parametrize("name", ["", "1st", "node-load", "node load", "näme", "node_load1\n"])

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from exporter.collectors.files import Paths
-from exporter.collectors.filesystem import NO_ANSWER, Filesystem, is_wanted, parse
+from exporter.collectors.filesystem import NO_ANSWER, Filesystem, parse
 from tests.exporter.builders import FIXTURE_PATHS, SURELY
 
 STATUS = os.statvfs_result((65536, 4096, 1000, 400, 300, 50, 20, 20, 0, 255))
@@ -146,9 +146,12 @@ def test_a_mount_without_a_device_is_no_reason_to_fail() -> None:
         ("/mnt", "nfs4", True),
     ],
 )
-def test_what_is_not_a_disk_is_left_out(mountpoint: str, fstype: str, wanted: bool) -> None:
-    (mount,) = parse(f"1 0 8:1 / {mountpoint} rw - {fstype} /dev/sda1 rw\n".encode())
-    assert is_wanted(mount) is wanted
+def test_what_is_not_a_disk_is_left_out(mountpoint: str, fstype: str, wanted: bool, tmp_path: Path) -> None:
+    (tmp_path / "self").mkdir()
+    line = f"1 0 8:1 / {mountpoint} rw - {fstype} /dev/sda1 rw\n"
+    (tmp_path / "self" / "mountinfo").write_text(line)
+    found = collected(Filesystem(Paths(procfs=str(tmp_path)), statvfs=Mounts().statvfs))
+    assert bool(found["node_filesystem_readonly"]) is wanted
 
 
 def test_without_the_first_process_the_own_mounts_are_shown_each_once(tmp_path: Path) -> None:

@@ -8,7 +8,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from exporter.outcome import Reason, Snapshot
+from exporter.health import failing
+from exporter.metrics import Tally
+from exporter.outcome import Absent, Reason, Snapshot
 from exporter.registry import Registry
 from tests.exporter.builders import PATIENT, SURELY, Hangs, Says, Wrong, gauge, names, promptly, registry_of
 
@@ -93,6 +95,17 @@ def test_whatever_a_collector_raises_it_fails_alone(error: BaseException, said: 
     assert reasons(seen) == {"bad": Reason.ERROR, "good": None}
     assert said in seen.outcomes["bad"].error
     assert wrong.failures == [("bad", Reason.ERROR)]
+
+
+def test_what_is_not_on_this_machine_is_no_success_and_no_failure_either() -> None:
+    wrong = Wrong()
+    registry = registry_of(Says("mdadm", then=fails_with(Absent("no /proc/mdstat"))), wrong=wrong)
+    seen = promptly(registry.scrape(PATIENT))
+    assert reasons(seen) == {"mdadm": Reason.ABSENT}
+    by_name = {family.name: dict(family.samples) for family in seen.families}
+    assert by_name["node_scrape_collector_success"] == {("mdadm",): 0}
+    assert wrong.failures == []
+    assert failing(registry, Tally(started_at=0.0)) == {}
 
 
 def test_a_family_that_breaks_the_rules_costs_only_its_collector() -> None:

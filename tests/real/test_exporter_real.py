@@ -64,8 +64,8 @@ def node_exporter(path: str, *flags: str, without: tuple[str, ...] = ()) -> Iter
         f"--web.listen-address={address}",
         "--collector.disable-defaults",
         *(f"--collector.{each.name}" for each in COLLECTORS if each.name not in without),
-        f"--collector.filesystem.mount-points-exclude={MOUNT_POINTS_EXCLUDED.pattern}",
-        f"--collector.filesystem.fs-types-exclude={TYPES_EXCLUDED.pattern}",
+        f"--collector.filesystem.mount-points-exclude={MOUNT_POINTS_EXCLUDED}",
+        f"--collector.filesystem.fs-types-exclude={TYPES_EXCLUDED}",
         *flags,
     ]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:

@@ -1,0 +1,104 @@
+"""What can be set about a collector: `--collector.NAME.OPTION`, or OPTION with underscores in exporter.yml.
+
+A collector names its options in `options`, and is given what was chosen, checked already. Nothing here knows flags,
+files or where the texts come from.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+
+import msgspec
+
+# What a filter remembers of the names it has seen.
+FILTER_NAMES_MAX = 4096
+
+
+class Kind(StrEnum):
+    """How the text of an option is read."""
+
+    PATTERN = "pattern"
+    TEXT = "text"
+    COUNT = "count"
+    SWITCH = "switch"
+
+
+class Option(msgspec.Struct, frozen=True):
+    """`name` has hyphens, as in the flag. An empty pattern matches nothing; a switch is `true` or `false`."""
+
+    name: str
+    kind: Kind
+    default: str
+    help: str
+
+
+class Chosen:
+    """The options of one collector, each with what was said or its default. A text that is wrong is a ValueError."""
+
+    def __init__(self, options: Sequence[Option], said: Mapping[str, str] | None = None) -> None:
+        self._values = {
+            option.name: parse(option.kind, (said or {}).get(option.name, option.default)) for option in options
+        }
+
+    def pattern(self, name: str) -> re.Pattern[str] | None:
+        value = self._values[name]
+        assert value is None or isinstance(value, re.Pattern)
+        return value
+
+    def text(self, name: str) -> str:
+        value = self._values[name]
+        assert isinstance(value, str)
+        return value
+
+    def count(self, name: str) -> int:
+        value = self._values[name]
+        assert isinstance(value, int)
+        return value
+
+    def on(self, name: str) -> bool:
+        value = self._values[name]
+        assert isinstance(value, bool)
+        return value
+
+
+def parse(kind: Kind, text: str) -> re.Pattern[str] | str | int | bool | None:
+    """What the text means; ValueError says what was found and what was expected."""
+    match kind:
+        case Kind.PATTERN:
+            if not text:
+                return None
+            try:
+                return re.compile(text)
+            except (re.error, OverflowError, RecursionError) as error:
+                raise ValueError(f"found {text!r}, expected a regular expression ({error})") from None
+        case Kind.TEXT:
+            return text
+        case Kind.COUNT:
+            if not text.isdecimal() or len(text) > 9:
+                raise ValueError(f"found {text!r}, expected a whole number that is not negative")
+            return int(text)
+        case Kind.SWITCH:
+            if text not in ("true", "false"):
+                raise ValueError(f"found {text!r}, expected true or false")
+            return text == "true"
+
+
+class Filter:
+    """node_exporter's pair of patterns: what matches `exclude` is left out, and only what matches `include` is kept."""
+
+    def __init__(self, *, include: re.Pattern[str] | None, exclude: re.Pattern[str] | None) -> None:
+        self._include = include
+        self._exclude = exclude
+        self._known: dict[str, bool] = {}
+
+    def keeps(self, name: str) -> bool:
+        """Remembered, as the same few names come back at every scrape; bounded, as names come and go."""
+        known = self._known.get(name)
+        if known is None:
+            excluded = self._exclude is not None and self._exclude.search(name) is not None
+            included = self._include is None or self._include.search(name) is not None
+            known = included and not excluded
+            if len(self._known) >= FILTER_NAMES_MAX:
+                self._known.clear()
+            self._known[name] = known
+        return known
