@@ -6,6 +6,7 @@ One process, state in memory. Its files, in the order in which data meets them:
     settings     exporter.yml, and everything that can be wrong with it
     control      what is in force, and how a reload replaces it
     collectors/  what the kernel says, one file a subject
+    points       what a sample can hold: a number, a histogram, a summary, a count with an exemplar
     family       a metric family: the one value that travels from here to the page
     pool         threads for work that may never come back
     registry     runs the collectors: in time, apart from each other, never twice at once

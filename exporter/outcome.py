@@ -60,17 +60,18 @@ def snapshot(outcomes: Mapping[str, Outcome]) -> Snapshot:
 
 
 def without_clashes(outcomes: Mapping[str, Outcome]) -> tuple[list[Family], list[Quarantined]]:
-    """First come, first served, in the order of the collectors; names are compared as in OpenMetrics."""
+    """First come, first served, in the order of the collectors. A family has its name with every suffix of its type."""
     owners: dict[str, str] = {}
     families: list[Family] = []
     quarantined: list[Quarantined] = []
     for collector, outcome in outcomes.items():
         for family in outcome.families:
-            owner = owners.get(family.base_name)
+            claims = family.shape.claims
+            owner = next((owners[claim] for claim in claims if claim in owners), None)
             if family.name.startswith(RESERVED_PREFIXES):
                 owner = "the exporter itself"
             if owner is None:
-                owners[family.base_name] = collector
+                owners.update(dict.fromkeys(claims, collector))
                 families.append(family)
             else:
                 quarantined.append(Quarantined(collector, family.name, owner))

@@ -5,9 +5,11 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import cast
 
 import pytest
 
+from exporter.family import Shape, Type
 from exporter.health import failing
 from exporter.metrics import Tally
 from exporter.outcome import Absent, Reason, Snapshot
@@ -268,6 +270,28 @@ def test_a_name_that_is_taken_is_quarantined_and_the_page_stays_valid() -> None:
         ("node_x", "first"),
         ("tocsin_exporter_build_info", "the exporter itself"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("x_total counter", "x gauge"),
+        ("x gauge", "x_total counter"),
+        ("x_total counter", "x_total unknown"),
+        ("x_created unknown", "x_total counter"),
+        ("x histogram", "x_bucket unknown"),
+        ("x_sum unknown", "x histogram"),
+        ("x summary", "x_count unknown"),
+        ("x_total counter", "x histogram"),
+        ("x_info info", "x gauge"),
+        ("x_info gauge", "x_info info"),
+    ],
+)
+def test_a_name_is_taken_with_all_the_suffixes_of_its_type(first: str, second: str) -> None:
+    kinds = [Shape(said.split()[0], cast("Type", said.split()[1]), "A test.") for said in (first, second)]
+    collectors = [Says(name, shape.of([])) for name, shape in zip("ab", kinds, strict=True)]
+    seen = promptly(registry_of(*collectors).scrape(PATIENT))
+    assert [clash.family for clash in seen.quarantined] == [second.split()[0]]
 
 
 def test_a_failure_is_logged_when_it_begins_when_it_changes_and_when_it_ends(
