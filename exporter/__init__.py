@@ -3,7 +3,9 @@
 One process, state in memory. Its files, in the order in which data meets them:
 
     __main__     the command line; the only place that puts the parts together
+    choices      which collectors run, and how each is set: their flags
     settings     exporter.yml, and everything that can be wrong with it
+    duration     how durations are written
     control      what is in force, and how a reload replaces it
     collectors/  what the kernel says, one file a subject
     points       what a sample can hold: a number, a histogram, a summary, a count with an exemplar

@@ -13,14 +13,15 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from exporter.collectors import COLLECTORS, build
+from exporter import choices
+from exporter.collectors import COLLECTORS, Collector, build
 from exporter.collectors.files import Paths
 from exporter.control import Control, Plan, Refused
 from exporter.doors import Doors
+from exporter.duration import parse_timeout
 from exporter.metrics import Tally, version
 from exporter.registry import Registry
 from exporter.roles import Itself, System
-from exporter.settings import KIND, Settings, is_enabled, parse_timeout
 from guard import configfile, flags, listen
 from guard.access import Access
 from guard.callers import Role
@@ -35,7 +36,7 @@ GRACE_SECONDS = 0.5
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    arguments = command_line(Settings(), os.environ).parse_args(argv)
+    arguments = command_line({}, os.environ).parse_args(argv)
     load = partial(load_plan, argv, os.environ)
     try:
         plan, web_config = load(), _web_config(arguments, os.environ)
@@ -53,7 +54,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 async def serve(
     arguments: argparse.Namespace, plan: Plan, load: Callable[[], Plan], web_config: WebConfig | None
 ) -> None:
-    paths = Paths(arguments.path_procfs, arguments.path_sysfs, arguments.path_rootfs)
+    paths = Paths(*(getattr(arguments, flags.destination(path_flag(root))) for root in Paths._fields))
+    kinds = {kind.name: kind for kind in COLLECTORS}
+
+    def built(name: str, options: Mapping[str, str]) -> Collector:
+        return build(kinds[name], paths, options)
+
     tally = Tally(
         started_at=time.time(),
         web_config_successful=lambda: web_config is None or web_config.successful,
@@ -63,7 +69,7 @@ async def serve(
     control = Control(
         plan,
         load=load,
-        collectors={kind.name: build(kind, paths) for kind in COLLECTORS},
+        build=built,
         registry=registry,
         tally=tally,
     )
@@ -103,20 +109,24 @@ def _web_config(arguments: argparse.Namespace, environ: Mapping[str, str]) -> We
 
 def load_plan(argv: Sequence[str] | None, environ: Mapping[str, str]) -> Plan:
     """The file's settings become the defaults of the flags, so that a flag outweighs the file."""
-    path = command_line(Settings(), environ).parse_args(argv).config_file
-    settings = Settings()
-    if path is not None:
-        try:
-            settings = configfile.read(Path(path), KIND, environ=environ)
-        except configfile.InvalidConfig as invalid:
-            raise Refused(tuple(str(fault) for fault in invalid.faults)) from None
-    arguments = vars(command_line(settings, environ).parse_args(argv))
-    enabled = tuple(each.name for each in COLLECTORS if arguments[f"collector_{each.name}"])
-    return Plan(collectors=enabled, timeout_seconds=arguments["collector_timeout"])
+    arguments = command_line({}, environ).parse_args(argv)
+    if arguments.config_file is not None:
+        # Only with a file: what reads it, and checks it, takes longer to import than all of the rest.
+        from exporter import settings
+
+        file = settings.read(Path(arguments.config_file), environ=environ)
+        arguments = command_line(file, environ).parse_args(argv)
+    return choices.plan_of(arguments)
 
 
-def command_line(settings: Settings, environ: Mapping[str, str]) -> argparse.ArgumentParser:
+def path_flag(root: str) -> str:
+    return f"--path.{root.replace('_', '.')}"
+
+
+def command_line(file: choices.Said, environ: Mapping[str, str]) -> argparse.ArgumentParser:
     parser = flags.command("tocsin exporter", "Publishes system metrics, and later whatever else has happened.")
+    # Every one of them, at each mistake, would push the mistake itself off the screen.
+    parser.usage = "tocsin exporter [FLAG ...]"
     declare = partial(flags.flag, parser, scope=SCOPE, environ=environ)
     about = f"tocsin exporter {version()} (Python {platform.python_version()})"
     parser.add_argument("--version", action="version", version=about)
@@ -146,22 +156,14 @@ def command_line(settings: Settings, environ: Mapping[str, str]) -> argparse.Arg
     )
     declare(
         "--collector.timeout",
-        default=settings.timeout,
+        default=file.get("--collector.timeout", "8s"),
         parse=parse_timeout,
         metavar="DURATION",
         help="how long collectors may take, even if the scraper would wait longer",
     )
-    for name, default in zip(Paths._fields, Paths(), strict=True):
-        declare(f"--path.{name}", default=default, metavar="FOLDER", help=f"where {name} is mounted")
-    for collector in COLLECTORS:
-        flags.switch(
-            parser,
-            f"--collector.{collector.name}",
-            default=is_enabled(settings, collector.name),
-            scope=SCOPE,
-            environ=environ,
-            help=collector.help,
-        )
+    for root, default in zip(Paths._fields, Paths(), strict=True):
+        declare(path_flag(root), default=default, metavar="FOLDER", help=f"where {root.replace('_', ' ')} is")
+    choices.declare(parser, said=file, scope=SCOPE, environ=environ)
     declare(
         "--log.format",
         default="auto",

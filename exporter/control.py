@@ -18,10 +18,11 @@ log = logging.getLogger("tocsin.exporter")
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What flags, environment and file together ask for."""
+    """What flags, environment and file together ask for; `options` are those of each collector, as texts."""
 
     collectors: tuple[str, ...]
     timeout_seconds: float
+    options: Mapping[str, Mapping[str, str]] = {}
 
 
 class Refused(Exception):
@@ -32,39 +33,64 @@ class Refused(Exception):
         self.faults = faults
 
 
+# Makes the collector of that name with these options; a ValueError says what is wrong with them.
+Build = Callable[[str, Mapping[str, str]], Collector]
+
+
 class Control:
-    """`load` reads everything anew and raises `Refused` with all that is wrong."""
+    """`load` reads everything anew and raises `Refused` with all that is wrong.
+
+    A collector whose options stay the same stays the same, with what it remembers and the files that it keeps open.
+    """
 
     def __init__(
         self,
         plan: Plan,
         *,
         load: Callable[[], Plan],
-        collectors: Mapping[str, Collector],
+        build: Build,
         registry: Registry,
         tally: Tally,
     ) -> None:
         self._load = load
-        self._collectors = collectors
+        self._build = build
+        self._built: dict[str, tuple[Mapping[str, str], Collector]] = {}
         self._registry = registry
         self._tally = tally
         self.plan = plan
-        self._put_into_force(plan)
+        self._put_into_force(plan, self._built_for(plan))
 
     def reload(self) -> tuple[str, ...]:
         """The faults for which the new configuration was refused; none if it is in force now."""
         try:
             plan = self._load()
+            built = self._built_for(plan)
         except Refused as refused:
             self._tally.reload_successful = False
             log.error("configuration refused, the old one stays", extra={"faults": refused.faults})
             return refused.faults
-        self._put_into_force(plan)
+        self._put_into_force(plan, built)
         self._tally.reload_successful = True
         self._tally.reload_success_at = time.time()
         log.info("configuration loaded", extra={"collectors": plan.collectors})
         return ()
 
-    def _put_into_force(self, plan: Plan) -> None:
-        self.plan = plan
-        self._registry.use([self._collectors[name] for name in plan.collectors])
+    def _built_for(self, plan: Plan) -> dict[str, tuple[Mapping[str, str], Collector]]:
+        built, faults = {}, []
+        for name in plan.collectors:
+            options = plan.options.get(name, {})
+            before = self._built.get(name)
+            if before is not None and before[0] == options:
+                built[name] = before
+                continue
+            try:
+                built[name] = options, self._build(name, options)
+            except (OSError, ValueError) as error:
+                faults.append(f"collector {name}: {error}")
+        if faults:
+            raise Refused(tuple(faults))
+        return built
+
+    def _put_into_force(self, plan: Plan, built: dict[str, tuple[Mapping[str, str], Collector]]) -> None:
+        self.plan, self._built = plan, built
+        self._registry.use([collector for _, collector in built.values()])

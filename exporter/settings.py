@@ -1,29 +1,69 @@
 """exporter.yml as a frozen value, and everything that can be wrong with it.
 
-The file is optional: the exporter runs without one. A flag or an environment variable that says the same
-thing outweighs the file.
+The file is optional: the exporter runs without one. Its keys are made from what the collectors say can be set, so
+that a file and a flag know the same. A flag or an environment variable that says the same thing outweighs the file.
 """
 
-import re
-from collections.abc import Iterable, Mapping
-from typing import Annotated
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import UNSET, Meta, UnsetType
 
-from exporter.collectors import COLLECTORS
-from guard.configfile import Kind, Problem
+from exporter.choices import DISABLE_DEFAULTS, Said, flag_of, key_of
+from exporter.collectors import COLLECTORS, COUNT_MAX, BuiltIn, Option, parse
+from exporter.collectors import Kind as OptionKind
+from exporter.control import Refused
+from exporter.duration import parse_timeout
+from guard import configfile
+from guard.configfile import Format, Kind
 
-DEFAULT_TIMEOUT = "8s"
-TIMEOUT_SECONDS_MIN = 0.1
-TIMEOUT_SECONDS_MAX = 600.0
-DURATION = re.compile(r"(?=[0-9])(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m(?!s))?(?:([0-9]{1,9})s)?(?:([0-9]{1,9})ms)?")
-DURATION_EXAMPLES = "a duration such as 8s, 1m30s or 500ms"
+
+def _field(option: Option) -> tuple[str, Any, Any]:
+    """The key of an option as a struct has it: its name, its type, its default."""
+    match option.kind:
+        case OptionKind.PATTERN:
+            meta = Meta(description=option.help, extra_json_schema={"format": "regex"})
+            return key_of(option), Annotated[str, meta], option.default
+        case OptionKind.TEXT:
+            return key_of(option), Annotated[str, Meta(description=option.help)], option.default
+        case OptionKind.COUNT:
+            meta = Meta(description=option.help, ge=0, le=COUNT_MAX)
+            return key_of(option), Annotated[int, meta], int(option.default)
+        case OptionKind.SWITCH:
+            return key_of(option), Annotated[bool, Meta(description=option.help)], option.default == "true"
 
 
-class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One collector."""
+def _settings_of(collector: type[BuiltIn]) -> type[msgspec.Struct]:
+    """Unset is not the default here: with the defaults disabled, only a collector that is named runs."""
+    meta = Meta(
+        description=f"Whether the collector is asked at each scrape. {collector.help}",
+        extra_json_schema={"default": collector.enabled},
+    )
+    enabled = ("enabled", Annotated[bool | UnsetType, meta], UNSET)
+    return msgspec.defstruct(
+        f"{collector.__name__}Settings",
+        [enabled, *map(_field, collector.options)],
+        frozen=True,
+        forbid_unknown_fields=True,
+        kw_only=True,
+        namespace={"__doc__": collector.help},
+    )
 
-    enabled: Annotated[bool, msgspec.Meta(description="Whether the collector is asked at each scrape.")] = True
+
+_COLLECTORS = msgspec.defstruct(
+    "Collectors",
+    [
+        (collector.name, struct, msgspec.field(default_factory=struct))
+        for collector in COLLECTORS
+        for struct in [_settings_of(collector)]
+    ],
+    frozen=True,
+    forbid_unknown_fields=True,
+    kw_only=True,
+    namespace={"__doc__": "The collectors by name."},
+)
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -31,58 +71,66 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     timeout: Annotated[
         str,
-        msgspec.Meta(
+        Meta(
             description="How long collectors may take when the scraper does not say how long it waits."
             " A scraper that waits longer does not get more.",
             examples=["8s", "1m30s", "500ms"],
+            extra_json_schema={"format": "timeout"},
         ),
-    ] = DEFAULT_TIMEOUT
-    collectors: Annotated[
-        dict[str, CollectorSettings],
-        msgspec.Meta(description="Collectors by name; one that is not named here is enabled."),
-    ] = {}
+    ] = "8s"
+    disable_defaults: Annotated[
+        bool, Meta(description="Only collectors that are enabled by name run; the others are disabled.")
+    ] = False
+    collectors: Annotated[_COLLECTORS, Meta(description="What is set about each collector.")] = msgspec.field(  # type: ignore[valid-type]
+        default_factory=_COLLECTORS
+    )
 
 
-def parse_timeout(text: str) -> float:
-    """Seconds from Prometheus' way of writing durations; the flag takes the same words as the file."""
-    match = DURATION.fullmatch(text)
-    if match is None:
-        raise ValueError(f"found {text!r}, expected {DURATION_EXAMPLES}")
-    hours, minutes, seconds, milliseconds = (int(part or 0) for part in match.groups())
-    total = hours * 3600 + minutes * 60 + seconds + milliseconds / 1000
-    if not TIMEOUT_SECONDS_MIN <= total <= TIMEOUT_SECONDS_MAX:
-        raise ValueError(f"found {text!r}, expected between 100ms and 10m")
-    return total
+def said(settings: Settings) -> Said:
+    """What the file says, as the flags that say the same."""
+    found: dict[str, str | bool] = {
+        "--collector.timeout": settings.timeout,
+        DISABLE_DEFAULTS: settings.disable_defaults,
+    }
+    for collector in COLLECTORS:
+        chosen = getattr(settings.collectors, collector.name)
+        if chosen.enabled is not UNSET:
+            found[flag_of(collector.name)] = chosen.enabled
+        for option in collector.options:
+            value = getattr(chosen, key_of(option))
+            found[flag_of(collector.name, option)] = value if isinstance(value, bool) else str(value)
+    return found
 
 
-def is_enabled(settings: Settings, collector: str) -> bool:
-    return settings.collectors.get(collector, CollectorSettings()).enabled
+def _expected(read: Callable[[str], object]) -> Format:
+    """A format of the schema, made of what reads the text of a flag."""
 
-
-def problems(document: object) -> Iterable[Problem]:
-    """What the shape of the file cannot say: which collectors exist, and how a duration is written."""
-    if not isinstance(document, Mapping):
-        return
-    timeout = document.get("timeout", DEFAULT_TIMEOUT)
-    if isinstance(timeout, str):
+    def check(text: str) -> None:
         try:
-            parse_timeout(timeout)
+            read(text)
         except ValueError as error:
-            found, _, expected = str(error).removeprefix("found ").partition(", expected ")
-            yield Problem(path=("timeout",), found=found, expected=expected)
-    collectors = document.get("collectors")
-    if isinstance(collectors, Mapping):
-        known = [collector.name for collector in COLLECTORS]
-        for name in collectors:
-            if name not in known:
-                expected = f"one of: {', '.join(known)}"
-                yield Problem(path=("collectors", str(name)), found=repr(name), expected=expected)
+            raise ValueError(str(error).rpartition(", expected ")[2]) from None
 
+    return check
+
+
+FORMATS: Mapping[str, Format] = {
+    "regex": _expected(lambda text: parse(OptionKind.PATTERN, text)),
+    "timeout": _expected(parse_timeout),
+}
 
 KIND = Kind(
     name="exporter",
     struct=Settings,
     title="Configuration of the Tocsin exporter",
     file_names=("exporter.yml", "exporter.yaml"),
-    check=problems,
+    formats=FORMATS,
 )
+
+
+def read(path: Path, *, environ: Mapping[str, str]) -> Said:
+    """What a file says, or `Refused` with all that is wrong with it."""
+    try:
+        return said(configfile.read(path, KIND, environ=environ))
+    except configfile.InvalidConfig as invalid:
+        raise Refused(tuple(map(str, invalid.faults))) from None

@@ -54,18 +54,22 @@ def switch(
     name: str,
     *,
     help: str,  # noqa: A002 - argparse's own word
-    default: bool,
+    default: bool | None,
+    shown: str = "",
     scope: str = "",
     environ: Mapping[str, str] = os.environ,
 ) -> None:
-    """Declares `--collector.cpu` together with `--no-collector.cpu`."""
+    """Declares `--collector.cpu` together with `--no-collector.cpu`.
+
+    With None as default, who reads it sees that nobody said anything; `shown` is then what that means.
+    """
     _declare(
         parser,
         name,
         action=_Switch,
         type=functools.partial(_one, _yes_or_no),
         default=_preset(default, name=name, scope=scope, environ=environ),
-        help=_described(help, shown="on" if default else "off", name=name, scope=scope),
+        help=_described(help, shown=shown or ("on" if default else "off"), name=name, scope=scope),
     )
 
 
@@ -138,8 +142,13 @@ class _Switch(argparse.Action):
         return " | ".join(self.option_strings)
 
 
+def destination(name: str) -> str:
+    """Where the namespace has the value of a flag."""
+    return name.removeprefix("--").replace(".", "_").replace("-", "_")
+
+
 def _declare(parser: argparse.ArgumentParser, name: str, **how: Any) -> None:
-    parser.add_argument(name, dest=name.removeprefix("--").replace(".", "_").replace("-", "_"), **how)
+    parser.add_argument(name, dest=destination(name), **how)
 
 
 def _preset(default: object, *, name: str, scope: str, environ: Mapping[str, str]) -> object:

@@ -17,7 +17,11 @@ from exporter.collectors.files import Paths
 from exporter.collectors.filesystem import Filesystem
 from exporter.collectors.loadavg import Loadavg
 from exporter.collectors.meminfo import Meminfo
-from exporter.collectors.options import Chosen, Option
+from exporter.collectors.options import COUNT_MAX as COUNT_MAX
+from exporter.collectors.options import Chosen
+from exporter.collectors.options import Kind as Kind
+from exporter.collectors.options import Option as Option
+from exporter.collectors.options import parse as parse
 from exporter.collectors.stat import Stat
 from exporter.collectors.time import Time
 from exporter.collectors.uname import Uname

@@ -74,6 +74,10 @@ class Kept:
         except OSError:
             return None
 
+    def __del__(self) -> None:
+        """A collector that others take the place of, at a reload, takes its files along."""
+        self.close()
+
     def close(self) -> None:
         for descriptor in self._descriptors.values():
             os.close(descriptor)

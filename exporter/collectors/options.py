@@ -12,6 +12,7 @@ import msgspec
 
 # What a filter remembers of the names it has seen.
 FILTER_NAMES_MAX = 4096
+COUNT_MAX = 999_999_999
 
 
 class Kind(StrEnum):
@@ -74,8 +75,8 @@ def parse(kind: Kind, text: str) -> re.Pattern[str] | str | int | bool | None:
         case Kind.TEXT:
             return text
         case Kind.COUNT:
-            if not text.isdecimal() or len(text) > 9:
-                raise ValueError(f"found {text!r}, expected a whole number that is not negative")
+            if not (text.isascii() and text.isdigit()) or len(text) > len(str(COUNT_MAX)):
+                raise ValueError(f"found {text!r}, expected a whole number, from 0 to {COUNT_MAX}")
             return int(text)
         case Kind.SWITCH:
             if text not in ("true", "false"):

@@ -120,7 +120,7 @@ async def running(
     control = Control(
         plan,
         load=load or (lambda: plan),
-        collectors={collector.name: collector for collector in collectors},
+        build=lambda name, _: {collector.name: collector for collector in collectors}[name],
         registry=registry,
         tally=tally,
     )

@@ -1,5 +1,6 @@
 """exporter.yml: what it may say, and that every fault is said at once."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,13 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.__main__ import load_plan
+from exporter.choices import flag_of, key_of
 from exporter.collectors import COLLECTORS
+from exporter.collectors.filesystem import TYPES_EXCLUDED
 from exporter.control import Refused
-from exporter.settings import KIND, Settings, is_enabled, parse_timeout, problems
-from guard import configfile
+from exporter.duration import parse_timeout
+from exporter.settings import KIND, Settings
+from guard import configfile, flags
 
 EXAMPLE = Path(__file__).parents[2] / "exporter" / "example" / "exporter.yml"
-ALL = tuple(collector.name for collector in COLLECTORS)
+DEFAULT = tuple(collector.name for collector in COLLECTORS if collector.enabled)
 
 
 def read(text: str) -> Settings:
@@ -35,17 +39,19 @@ def written(folder: Path, text: str) -> str:
     return f"--config.file={path}"
 
 
-def test_an_empty_file_is_the_defaults() -> None:
+def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
     assert read("") == Settings()
-    assert all(is_enabled(Settings(), name) for name in ALL)
+    assert load_plan([written(tmp_path, "")], {}) == load_plan([], {})
 
 
 def test_the_example_says_every_setting_and_its_default() -> None:
     settings = configfile.read(EXAMPLE, KIND, environ={})
-    assert set(settings.collectors) == set(ALL)
-    assert all(is_enabled(settings, name) for name in ALL)
-    assert settings.timeout == Settings().timeout
-    assert set(msgspec.to_builtins(settings)) == set(Settings.__struct_fields__)
+    said = msgspec.to_builtins(settings)
+    assert said == msgspec.to_builtins(Settings()) | {"collectors": said["collectors"]}
+    assert {name: chosen.pop("enabled") for name, chosen in said["collectors"].items()} == {
+        collector.name: collector.enabled for collector in COLLECTORS
+    }
+    assert load_plan([f"--config.file={EXAMPLE}"], {}) == load_plan([], {})
 
 
 def test_every_fault_is_said_at_once_with_its_line() -> None:
@@ -53,7 +59,7 @@ def test_every_fault_is_said_at_once_with_its_line() -> None:
     assert len(found) == 3
     assert [fault.split(": ")[0] for fault in found] == ["exporter.yml:1", "exporter.yml:3", "exporter.yml:4"]
     assert "expected a duration such as 8s" in found[0]
-    assert f"one of: {', '.join(ALL)}" in found[1]
+    assert "(did you mean 'cpu'?)" in found[1]
 
 
 @pytest.mark.parametrize(
@@ -64,13 +70,20 @@ def test_what_is_not_understood_is_not_ignored(text: str) -> None:
 
 
 def mapping(inner: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
-    return st.dictionaries(st.sampled_from(["timeout", "collectors", "cpu"]), inner)
+    return st.dictionaries(st.sampled_from(["timeout", "collectors", "filesystem", "fs_types_exclude"]), inner)
 
 
-@given(st.recursive(st.none() | st.booleans() | st.text(max_size=5), lambda inner: st.lists(inner) | mapping(inner)))
-def test_the_checks_bear_any_shape(document: object) -> None:
-    for problem in problems(document):
-        assert problem.expected
+SCALARS = st.none() | st.booleans() | st.integers() | st.text(max_size=5)
+
+
+@given(st.recursive(SCALARS, lambda inner: st.lists(inner) | mapping(inner)))
+def test_any_document_is_settings_or_faults_that_say_what_is_expected(document: object) -> None:
+    found: tuple[configfile.Fault, ...] = ()
+    try:
+        read(json.dumps(document))
+    except configfile.InvalidConfig as invalid:
+        found = invalid.faults
+    assert all(fault.expected for fault in found)
 
 
 @pytest.mark.parametrize(
@@ -89,21 +102,65 @@ def test_what_is_not_a_usable_duration_is_refused(text: str) -> None:
         parse_timeout(text)
 
 
-def test_without_a_file_everything_is_collected() -> None:
+def test_without_a_file_the_defaults_are_collected() -> None:
     plan = load_plan([], {})
-    assert (plan.collectors, plan.timeout_seconds) == (ALL, 8.0)
+    assert (plan.collectors, plan.timeout_seconds) == (DEFAULT, 8.0)
+    assert plan.options["filesystem"]["fs-types-exclude"] == TYPES_EXCLUDED
 
 
 def test_flags_outweigh_variables_and_variables_outweigh_the_file(tmp_path: Path) -> None:
     file = written(
         tmp_path,
-        "timeout: 2s\ncollectors: {cpu: {enabled: false}, stat: {enabled: false}, time: {enabled: false}}\n",
+        "timeout: 2s\ndisable_defaults: true\n"
+        "collectors: {cpu: {enabled: true}, stat: {enabled: false}, time: {enabled: true}, uname: {enabled: true}}\n",
     )
     environ = {"TOCSIN_EXPORTER_COLLECTOR_STAT": "true", "TOCSIN_COLLECTOR_UNAME": "false"}
-    plan = load_plan([file, "--collector.time", "--no-collector.meminfo"], environ)
-    assert plan.collectors == ("filesystem", "loadavg", "stat", "time")
+    plan = load_plan([file, "--collector.meminfo", "--no-collector.time"], environ)
+    assert plan.collectors == ("cpu", "meminfo", "stat")
     assert plan.timeout_seconds == 2.0
     assert load_plan([file, "--collector.timeout=3s"], environ).timeout_seconds == 3.0
+
+
+def test_an_option_is_taken_from_the_flag_else_the_variable_else_the_file(tmp_path: Path) -> None:
+    keys = {"fs-types-include": "a", "fs-types-exclude": "a", "mount-points-include": "a", "mount-points-exclude": ""}
+    inner = ", ".join(f"{name.replace('-', '_')}: '{value}'" for name, value in keys.items())
+    file = written(tmp_path, f"collectors: {{filesystem: {{{inner}}}}}\n")
+    environ = {
+        "TOCSIN_EXPORTER_COLLECTOR_FILESYSTEM_FS_TYPES_INCLUDE": "b",
+        "TOCSIN_COLLECTOR_FILESYSTEM_FS_TYPES_EXCLUDE": "b",
+    }
+    plan = load_plan([file, "--collector.filesystem.fs-types-include=c"], environ)
+    assert plan.options["filesystem"] == {
+        "fs-types-include": "c",
+        "fs-types-exclude": "b",
+        "mount-points-include": "a",
+        "mount-points-exclude": "",
+    }
+
+
+@pytest.mark.parametrize("typed", [[], ["--collector.time"]])
+def test_with_the_defaults_disabled_only_what_is_named_runs(typed: list[str], tmp_path: Path) -> None:
+    named = tuple(flag.rpartition(".")[2] for flag in typed)
+    assert load_plan(["--collector.disable-defaults", *typed], {}).collectors == named
+    assert load_plan(typed, {"TOCSIN_COLLECTOR_DISABLE_DEFAULTS": "true"}).collectors == named
+    file = written(tmp_path, "disable_defaults: true\n")
+    assert load_plan([file, *typed], {}).collectors == named
+    assert load_plan([file, "--no-collector.disable-defaults"], {}).collectors == DEFAULT
+
+
+def test_a_bad_pattern_is_said_with_its_line_and_path() -> None:
+    (fault,) = faults("collectors:\n  filesystem:\n    fs_types_exclude: '('\n")
+    assert fault.startswith("exporter.yml:3: collectors.filesystem.fs_types_exclude: found '(', expected a regular exp")
+
+
+def test_every_setting_of_a_collector_has_a_flag_a_variable_and_a_key_of_its_own() -> None:
+    declared: list[str] = []
+    for collector in COLLECTORS:
+        keys = ["enabled", *map(key_of, collector.options)]
+        assert len({*keys}) == len(keys)
+        names = [flag_of(collector.name), *(flag_of(collector.name, option) for option in collector.options)]
+        declared += [flags.variables(name, "exporter")[0] for name in names]
+    assert len({*declared}) == len(declared)
 
 
 def test_a_faulty_file_is_refused_with_all_its_faults(tmp_path: Path) -> None:
@@ -125,6 +182,7 @@ def test_a_file_that_does_not_exist_is_refused(tmp_path: Path) -> None:
         "--web.max-requests=-1",
         "--timeout-offset=nan",
         "--collector.timeout=8",
+        "--collector.filesystem.fs-types-exclude=(",
         "--log.format=xml",
         "--web.listen",
         "surplus",

@@ -24,8 +24,8 @@ def test_what_is_said_outweighs_the_default() -> None:
     ("name", "said", "expected"),
     [
         ("device-exclude", "(", "a regular expression"),
-        ("most", "-1", "a whole number that is not negative"),
-        ("most", "9" * 30, "a whole number that is not negative"),
+        ("most", "-1", "a whole number, from 0 to 999999999"),
+        ("most", "9" * 30, "a whole number, from 0 to 999999999"),
         ("all", "yes", "true or false"),
     ],
 )
