@@ -5,6 +5,7 @@ One process, state in memory. Its files, in the order in which data meets them:
     __main__     the command line; the only place that puts the parts together
     choices      which collectors run, and how each is set: their flags
     settings     exporter.yml, and everything that can be wrong with it
+    foreign      what is said about flags of node_exporter that are none here
     duration     how durations are written
     control      what is in force, and how a reload replaces it
     collectors/  what the kernel says, one file a subject

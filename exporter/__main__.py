@@ -19,6 +19,7 @@ from exporter.collectors.files import Paths
 from exporter.control import Control, Plan, Refused
 from exporter.doors import Doors
 from exporter.duration import parse_timeout
+from exporter.foreign import parsed
 from exporter.metrics import Tally, version
 from exporter.registry import Registry
 from exporter.roles import Itself, System
@@ -36,8 +37,10 @@ GRACE_SECONDS = 0.5
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    arguments = command_line({}, os.environ).parse_args(argv)
+    arguments = parsed(command_line({}, os.environ), argv)
     load = partial(load_plan, argv, os.environ)
+    if arguments.config_check:
+        return check(arguments, load)
     try:
         plan, web_config = load(), _web_config(arguments, os.environ)
         set_up(format=arguments.log_format, level=arguments.log_level)
@@ -54,12 +57,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 async def serve(
     arguments: argparse.Namespace, plan: Plan, load: Callable[[], Plan], web_config: WebConfig | None
 ) -> None:
-    paths = Paths(*(getattr(arguments, flags.destination(path_flag(root))) for root in Paths._fields))
-    kinds = {kind.name: kind for kind in COLLECTORS}
-
-    def built(name: str, options: Mapping[str, str]) -> Collector:
-        return build(kinds[name], paths, options)
-
     tally = Tally(
         started_at=time.time(),
         web_config_successful=lambda: web_config is None or web_config.successful,
@@ -69,7 +66,7 @@ async def serve(
     control = Control(
         plan,
         load=load,
-        build=built,
+        build=partial(collector_of, paths_of(arguments)),
         registry=registry,
         tally=tally,
     )
@@ -98,6 +95,37 @@ async def serve(
     access.close()
 
 
+def check(arguments: argparse.Namespace, load: Callable[[], Plan]) -> int:
+    """Reads everything that a start would read, and tells every fault of it."""
+    faults: list[str] = []
+    try:
+        plan = load()
+        for name in plan.collectors:
+            collector_of(paths_of(arguments), name, plan.options[name])
+    except Refused as refused:
+        faults += refused.faults
+    try:
+        _web_config(arguments, os.environ)
+    except Refused as refused:
+        faults += refused.faults
+    files = [file for file in (arguments.config_file, arguments.web_config_file) if file is not None]
+    print("\n".join(faults) or f"no faults in {' and '.join(files) or 'the flags'}")  # noqa: T201
+    return 1 if faults else 0
+
+
+def collector_of(paths: Paths, name: str, options: Mapping[str, str]) -> Collector:
+    """Raises `Refused` where the collector cannot do with what was chosen for it."""
+    (kind,) = (kind for kind in COLLECTORS if kind.name == name)
+    try:
+        return build(kind, paths, options)
+    except (OSError, ValueError) as error:
+        raise Refused((f"collector {name}: {error}",)) from None
+
+
+def paths_of(arguments: argparse.Namespace) -> Paths:
+    return Paths(*(getattr(arguments, flags.destination(path_flag(root))) for root in Paths._fields))
+
+
 def _web_config(arguments: argparse.Namespace, environ: Mapping[str, str]) -> WebConfig | None:
     if arguments.web_config_file is None:
         return None
@@ -109,13 +137,13 @@ def _web_config(arguments: argparse.Namespace, environ: Mapping[str, str]) -> We
 
 def load_plan(argv: Sequence[str] | None, environ: Mapping[str, str]) -> Plan:
     """The file's settings become the defaults of the flags, so that a flag outweighs the file."""
-    arguments = command_line({}, environ).parse_args(argv)
+    arguments = parsed(command_line({}, environ), argv)
     if arguments.config_file is not None:
         # Only with a file: what reads it, and checks it, takes longer to import than all of the rest.
         from exporter import settings
 
         file = settings.read(Path(arguments.config_file), environ=environ)
-        arguments = command_line(file, environ).parse_args(argv)
+        arguments = parsed(command_line(file, environ), argv)
     return choices.plan_of(arguments)
 
 
@@ -131,6 +159,14 @@ def command_line(file: choices.Said, environ: Mapping[str, str]) -> argparse.Arg
     about = f"tocsin exporter {version()} (Python {platform.python_version()})"
     parser.add_argument("--version", action="version", version=about)
     declare("--config.file", metavar="FILE", help="exporter.yml; the exporter runs without one too")
+    flags.switch(
+        parser,
+        "--config.check",
+        default=False,
+        scope=SCOPE,
+        environ=environ,
+        help="read all configuration, tell its faults, and end with status 0 or 1",
+    )
     declare(
         "--web.listen-address",
         default="127.0.0.1:29100",
@@ -167,11 +203,21 @@ def command_line(file: choices.Said, environ: Mapping[str, str]) -> argparse.Arg
     declare(
         "--log.format",
         default="auto",
-        parse=flags.one_of(*FORMATS),
+        parse=partial(_named, {"logfmt": "text"}, FORMATS),
         help="auto is text on a terminal, else json",
     )
-    declare("--log.level", default="info", parse=flags.one_of(*LEVELS), help="the least that is logged")
+    declare(
+        "--log.level",
+        default="info",
+        parse=partial(_named, {"warn": "warning"}, LEVELS),
+        help="the least that is logged",
+    )
     return parser
+
+
+def _named(there: Mapping[str, str], names: Sequence[str], text: str) -> str:
+    """One of our names, also by the name that it has in node_exporter."""
+    return flags.one_of(*names)(there.get(text, text))
 
 
 def count(text: str) -> int:

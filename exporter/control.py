@@ -33,7 +33,7 @@ class Refused(Exception):
         self.faults = faults
 
 
-# Makes the collector of that name with these options; a ValueError says what is wrong with them.
+# Makes the collector of that name with these options, or raises `Refused` with what is wrong with them.
 Build = Callable[[str, Mapping[str, str]], Collector]
 
 
@@ -76,7 +76,8 @@ class Control:
         return ()
 
     def _built_for(self, plan: Plan) -> dict[str, tuple[Mapping[str, str], Collector]]:
-        built, faults = {}, []
+        built: dict[str, tuple[Mapping[str, str], Collector]] = {}
+        faults: list[str] = []
         for name in plan.collectors:
             options = plan.options.get(name, {})
             before = self._built.get(name)
@@ -85,8 +86,8 @@ class Control:
                 continue
             try:
                 built[name] = options, self._build(name, options)
-            except (OSError, ValueError) as error:
-                faults.append(f"collector {name}: {error}")
+            except Refused as refused:
+                faults += refused.faults
         if faults:
             raise Refused(tuple(faults))
         return built

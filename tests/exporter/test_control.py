@@ -7,7 +7,7 @@ from pathlib import Path
 
 from exporter.collectors import Collector
 from exporter.collectors.files import Kept
-from exporter.control import Control, Plan
+from exporter.control import Control, Plan, Refused
 from exporter.family import Family
 from exporter.metrics import Tally
 from exporter.outcome import Reason
@@ -32,7 +32,7 @@ class World:
 
     def _build(self, name: str, options: Mapping[str, str]) -> Collector:
         if options.get("pattern") == "(":
-            raise ValueError("pattern: found '(', expected a regular expression")
+            raise Refused(("collector b: found '(', expected a regular expression",))
         self.made.append((name, options))
         return self._first.pop(name, None) or Says(name, gauge(f"node_{name}"))
 
@@ -55,7 +55,7 @@ def test_only_a_collector_whose_options_changed_is_made_anew() -> None:
 def test_a_collector_that_cannot_be_made_leaves_everything_as_it_was() -> None:
     world = World(plan(a={}))
     faults = world.reload(plan(a={"most": "2"}, b={"pattern": "("}))
-    assert faults == ("collector b: pattern: found '(', expected a regular expression",)
+    assert faults == ("collector b: found '(', expected a regular expression",)
     assert world.registry.names == ("a",)
     assert world.control.plan == plan(a={})
     assert not world.tally.reload_successful

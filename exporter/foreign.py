@@ -1,0 +1,77 @@
+"""A command line that was written for node_exporter: what is said about its flags that are none here.
+
+What both have has the same name and is simply a flag. This is about the rest: names that node_exporter itself has given
+up, collectors that only it has, and what is about its own insides. The answer says what to write instead.
+"""
+
+import argparse
+import difflib
+import re
+from collections.abc import Sequence
+
+from exporter.collectors import COLLECTORS
+
+# node_exporter's collectors on Linux, those of its newest version included.
+COLLECTORS_THERE = """
+arp bcache bcachefs bonding btrfs buddyinfo cgroups conntrack cpu cpu_vulnerabilities cpufreq diskstats dmi
+drbd drm edac entropy ethtool fibrechannel filefd filesystem hwmon infiniband interrupts ipvs kernel_hung ksmd
+lnstat loadavg logind mdadm meminfo meminfo_numa mountstats netclass netdev netstat network_route nfs nfsd ntp
+nvme os pcidevice perf powersupplyclass pressure processes qdisc rapl runit schedstat selinux slabinfo
+sockstat softirqs softnet stat supervisord swap sysctl systemd tapestats tcpstat textfile thermal_zone time
+timex udp_queues uname vmstat watchdog wifi xfrm xfs zfs zoneinfo
+"""
+OUTSIDE = "leave it out: the numbers come from the kernel's files, where they are the same"
+INSTEAD = {
+    "--collector.diskstats.ignored-devices": "use --collector.diskstats.device-exclude",
+    "--collector.filesystem.ignored-fs-types": "use --collector.filesystem.fs-types-exclude",
+    "--collector.filesystem.ignored-mount-points": "use --collector.filesystem.mount-points-exclude",
+    "--collector.netclass.netlink": OUTSIDE,
+    "--collector.netclass_rtnl.with-stats": OUTSIDE,
+    "--collector.netdev.device-blacklist": "use --collector.netdev.device-exclude",
+    "--collector.netdev.device-whitelist": "use --collector.netdev.device-include",
+    "--collector.netdev.enable-detailed-metrics": "leave it out: it gives metrics other names than dashboards ask for",
+    "--collector.netdev.ignored-devices": "use --collector.netdev.device-exclude",
+    "--collector.netdev.netlink": OUTSIDE,
+    "--collector.systemd.unit-blacklist": "use --collector.systemd.unit-exclude",
+    "--collector.systemd.unit-whitelist": "use --collector.systemd.unit-include",
+    "--help-long": "use --help",
+    "--help-man": "use --help",
+    "--runtime.gomaxprocs": "leave it out: it is about Go",
+}
+
+
+def parsed(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
+    """The namespace; a flag that is none ends the process with status 2, and with what to use instead."""
+    arguments, unknown = parser.parse_known_args(argv)
+    if unknown:
+        parser.error(explained(unknown, re.findall(r"--[a-z][\w.-]*", parser.format_help())))
+    return arguments
+
+
+def explained(unknown: Sequence[str], known: Sequence[str]) -> str:
+    """What is wrong with the first flag that is none."""
+    for word in unknown:
+        if word.startswith("-"):
+            name = word.partition("=")[0]
+            return f"found {name}: {_instead(name) or _nothing_here(name, known)}"
+    return f"found {unknown[0]!r}, expected flags alone"
+
+
+def _instead(name: str) -> str:
+    if name in INSTEAD:
+        return INSTEAD[name]
+    switched_off = name.startswith("--no-")
+    _, _, words = name.partition("collector.")
+    collector, _, option = words.partition(".")
+    if not words or f"--{'no-' * switched_off}collector.{words}" != name:
+        return ""
+    if collector in {each.name for each in COLLECTORS}:
+        return f"the collector {collector} has no option {option}" if option else ""
+    if collector not in COLLECTORS_THERE.split():
+        return ""
+    return "leave it out: there is no such collector here" if switched_off else "there is no such collector here"
+
+
+def _nothing_here(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return "there is no such flag" + (f" (did you mean {near[0]}?)" if near else "; --help tells them all")
