@@ -69,7 +69,8 @@ def _instead(name: str) -> str:
         return f"the collector {collector} has no option {option}" if option else ""
     if collector not in COLLECTORS_THERE.split():
         return ""
-    return "leave it out: there is no such collector here" if switched_off else "there is no such collector here"
+    why = "there is no such collector here; docs/node-exporter.md says why"
+    return f"leave it out: {why}" if switched_off else why
 
 
 def _nothing_here(name: str, known: Sequence[str]) -> str:
