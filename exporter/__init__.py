@@ -15,6 +15,7 @@ One process, state in memory. Its files, in the order in which data meets them:
     registry     runs the collectors: in time, apart from each other, never twice at once
     outcome      what became of each collector, and one list of families without clashes
     metrics      what the exporter says about itself
+    process      what the kernel says about the exporter's own process
     roles        what a scraper can ask for alone
     negotiation  what the scraper says about its wishes
     exposition   families into the bytes of a page

@@ -20,13 +20,14 @@ from exporter.control import Control, Plan, Refused
 from exporter.doors import Doors
 from exporter.duration import parse_timeout
 from exporter.foreign import parsed
-from exporter.metrics import Tally, version
+from exporter.metrics import Tally
 from exporter.registry import Registry
 from exporter.roles import Itself, System
 from guard import configfile, flags, listen
 from guard.access import Access
 from guard.callers import Role
 from guard.log import FORMATS, LEVELS, set_up
+from guard.version import VERSION
 from guard.webconfig import WebConfig
 
 log = logging.getLogger("tocsin.exporter")
@@ -156,7 +157,7 @@ def command_line(file: choices.Said, environ: Mapping[str, str]) -> argparse.Arg
     # Every one of them, at each mistake, would push the mistake itself off the screen.
     parser.usage = "tocsin exporter [FLAG ...]"
     declare = partial(flags.flag, parser, scope=SCOPE, environ=environ)
-    about = f"tocsin exporter {version()} (Python {platform.python_version()})"
+    about = f"tocsin exporter {VERSION} (Python {platform.python_version()})"
     parser.add_argument("--version", action="version", version=about)
     declare("--config.file", metavar="FILE", help="exporter.yml; the exporter runs without one too")
     flags.switch(

@@ -13,7 +13,7 @@ from exporter import health, startpage
 from exporter.control import Control
 from exporter.exposition import render
 from exporter.family import Family
-from exporter.metrics import Tally, version
+from exporter.metrics import Tally
 from exporter.negotiation import accepts_gzip, choose_format, scrape_seconds
 from exporter.registry import Registry
 from exporter.roles import Role
@@ -21,6 +21,7 @@ from guard.access import Access
 from guard.callers import Need
 from guard.callers import Role as CallerRole
 from guard.doorkeeper import Doorkeeper
+from guard.version import VERSION
 
 # What may stand in a target's address: a name, an IPv4 or a bracketed IPv6 address, perhaps with a port.
 HOST = re.compile(r"(?:[a-zA-Z0-9]([a-zA-Z0-9._-]{0,252})|\[[0-9a-fA-F:.]{2,45}\])(?::[0-9]{1,5})?")
@@ -159,7 +160,7 @@ class Doors:
             ("/-/healthy", "The process answers."),
             ("/-/ready", "The process serves scrapes."),
         ]
-        page = startpage.render(version=version(), doors=doors, failing=health.failing(self._registry, self._tally))
+        page = startpage.render(version=VERSION, doors=doors, failing=health.failing(self._registry, self._tally))
         headers = {"Content-Security-Policy": START_PAGE_POLICY, "X-Content-Type-Options": "nosniff"}
         return web.Response(text=page, content_type="text/html", headers=headers)
 

@@ -7,14 +7,11 @@ Each of these metrics is described in docs/metrics-exporter.md.
 
 import platform
 from collections.abc import Callable, Sequence
-from importlib import metadata
-
-from prometheus_client.metrics_core import Metric
-from prometheus_client.process_collector import ProcessCollector
 
 from exporter.family import Family, single
 from exporter.outcome import Reason
 from guard.doorkeeper import REASONS
+from guard.version import VERSION
 
 
 class Tally:
@@ -39,23 +36,15 @@ class Tally:
         self.quarantined[collector] = self.quarantined.get(collector, 0) + 1
 
 
-def version() -> str:
-    """The version of the installed distribution."""
-    try:
-        return metadata.version("tocsin")
-    except metadata.PackageNotFoundError:
-        return "unknown"
-
-
 def families(tally: Tally, *, collectors: Sequence[str], stuck: Sequence[str]) -> list[Family]:
-    """Everything about Tocsin itself; what belongs to the process is added by `process_families`."""
+    """Everything about Tocsin itself; what belongs to its process is in process.py."""
     return [
         Family.of(
             name="tocsin_exporter_build_info",
             type="gauge",
             help="The versions of Tocsin and of Python; the value is always 1.",
             labels=("python_version", "version"),
-            samples=(((platform.python_version(), version()), 1),),
+            samples=(((platform.python_version(), VERSION), 1),),
         ),
         *_about_collectors(tally, collectors, stuck),
         *_about_the_doors(tally),
@@ -127,18 +116,3 @@ def _about_the_doors(tally: Tally) -> list[Family]:
             samples=single(tally.reload_success_at),
         ),
     ]
-
-
-def process_families(process: ProcessCollector) -> list[Family]:
-    """`process_*` of this process, as every Prometheus client library shows them; none off Linux."""
-    return [_from_client_library(metric) for metric in process.collect()]
-
-
-def _from_client_library(metric: Metric) -> Family:
-    counts = metric.type == "counter"
-    return Family.of(
-        name=f"{metric.name}_total" if counts else metric.name,
-        type="counter" if counts else "gauge",
-        help=metric.documentation,
-        samples=tuple((tuple(sample.labels.values()), sample.value) for sample in metric.samples),
-    )

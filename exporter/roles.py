@@ -7,10 +7,9 @@ where families come from. Adding a role is a class here and a line in `__main__`
 from collections.abc import Sequence
 from typing import Protocol
 
-from prometheus_client.process_collector import ProcessCollector
-
 from exporter import metrics
 from exporter.family import Family
+from exporter.process import Process
 from exporter.registry import Registry
 
 
@@ -41,12 +40,12 @@ class Itself:
     def __init__(self, registry: Registry, tally: metrics.Tally) -> None:
         self._registry = registry
         self._tally = tally
-        self._process = ProcessCollector(registry=None)
+        self._process = Process()
 
     async def families(self, seconds: float) -> Sequence[Family]:  # noqa: ARG002 - nothing here can be late
         names = self._registry.names
         stuck = [name for name in names if self._registry.is_stuck(name)]
         return [
             *metrics.families(self._tally, collectors=names, stuck=stuck),
-            *metrics.process_families(self._process),
+            *self._process.families(),
         ]

@@ -23,5 +23,6 @@ Its files, in the order in which a starting program meets them:
     doorkeeper  before every door: may they, and not too often
     printable   text from anywhere, fit for somebody's terminal
     peers       who is on the other end of a connection
+    version     which Tocsin this is
     listen      doors, signals and the event loop
 """

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from guard import flags, listen
 from guard import log as logs
+from guard.version import VERSION
 from receiver.links import external_url
-from receiver.metrics import program_version
 from receiver.store.sqlite import path_of
 
 
@@ -40,5 +40,5 @@ def parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     flag("--web.external-url", help="how people reach this receiver, for links", parse=external_url, metavar="URL")
     flag("--log.format", help="auto, text or json", default="auto", parse=flags.one_of(*logs.FORMATS))
     flag("--log.level", help="debug, info, warning or error", default="info", parse=flags.one_of(*logs.LEVELS))
-    command.add_argument("--version", action="version", version=f"tocsin receiver {program_version()}")
+    command.add_argument("--version", action="version", version=f"tocsin receiver {VERSION}")
     return command

@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 
 from prometheus_client import (
     CollectorRegistry,
@@ -19,6 +18,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from guard.doorkeeper import REASONS
+from guard.version import VERSION
 from guard.webconfig import WebConfig
 from receiver.clock import Clock
 from receiver.incident import SEVERITIES
@@ -113,13 +113,6 @@ def known_severity(severity: str) -> str:
     return "other" if rank is None else _OF_RANK[rank]
 
 
-def program_version() -> str:
-    try:
-        return version("tocsin")
-    except PackageNotFoundError:
-        return "unknown"
-
-
 class Metrics:
     """The registry and the counters. `observe` adds what is read from the running parts at each scrape."""
 
@@ -134,7 +127,7 @@ class Metrics:
             ["version", "python_version"],
             registry=self.registry,
         )
-        build.labels(program_version(), platform.python_version()).set(1)
+        build.labels(VERSION, platform.python_version()).set(1)
         self.webhooks = self._counter("tocsin_receiver_webhooks_total", "Webhooks that came to a door.")
         self.webhooks_refused = self._counter(
             "tocsin_receiver_webhooks_refused_total",

@@ -7,6 +7,8 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
+from guard.version import VERSION
+
 HELP = """\
 usage: tocsin COMMAND [flags]
 
@@ -49,9 +51,7 @@ def _command(name: str, rest: Sequence[str], environ: Mapping[str, str]) -> int:
             sys.stdout.write(HELP)
             return 0
         case "--version":
-            from receiver.metrics import program_version
-
-            sys.stdout.write(f"tocsin {program_version()}\n")
+            sys.stdout.write(f"tocsin {VERSION}\n")
             return 0
         case "up":
             from tocsin import up

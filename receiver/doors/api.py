@@ -7,11 +7,11 @@ from datetime import datetime
 import msgspec
 from aiohttp import web
 
+from guard.version import VERSION
 from receiver.chaincheck import ChainCheck
 from receiver.clock import Clock
 from receiver.doors.answers import answer, limit_of, refuse
 from receiver.incident import Status, Step
-from receiver.metrics import program_version
 from receiver.outbox import Outbox
 from receiver.reconcile import Reconciliation
 from receiver.runner import Runner
@@ -107,7 +107,7 @@ class Api:
         now = self._clock.now()
         return answer(
             {
-                "version": program_version(),
+                "version": VERSION,
                 "role": "leader",
                 "started_at": self._started_at,
                 "policy": self._runner.state.policy.digest,

@@ -9,9 +9,9 @@ from string import Template
 from aiohttp import web
 
 from guard.doorkeeper import caller_of
+from guard.version import VERSION
 from receiver.clock import Clock
 from receiver.incident import Incident, Status, severity_rank
-from receiver.metrics import program_version
 from receiver.runner import Runner
 from receiver.store import Store
 
@@ -89,7 +89,7 @@ class Page:
         return _PAGE.substitute(
             title=escape(f"{heading} · Tocsin"),
             heading=escape(heading),
-            version=escape(program_version()),
+            version=escape(VERSION),
             policy=escape(self._runner.state.policy.digest or "none"),
             position=self._runner.position,
             lag=f" ({self._runner.lag} waiting)" if self._runner.lag else "",
