@@ -3,6 +3,8 @@
 python -m exporter --web.listen-address=127.0.0.1:29100
 """
 
+from __future__ import annotations
+
 import argparse
 import logging
 import os
@@ -12,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from exporter import choices
 from exporter.collectors import COLLECTORS, Collector, build
@@ -23,12 +26,15 @@ from exporter.foreign import parsed
 from exporter.metrics import Tally
 from exporter.registry import Registry
 from exporter.roles import Itself, System
-from guard import configfile, flags, listen
+from guard import flags, framework, listen
 from guard.access import Access
 from guard.callers import Role
+from guard.faults import InvalidConfig
 from guard.log import FORMATS, LEVELS, set_up
 from guard.version import VERSION
-from guard.webconfig import WebConfig
+
+if TYPE_CHECKING:
+    from guard.webconfig import WebConfig
 
 log = logging.getLogger("tocsin.exporter")
 
@@ -86,7 +92,7 @@ async def serve(
 
     stop = await listen.signals(on_reload=on_reload)
     tls = None if web_config is None else web_config.server_context()
-    async with listen.listening(
+    async with framework.listening(
         doors.application(), arguments.web_listen_address, grace_seconds=GRACE_SECONDS, tls=tls
     ) as addresses:
         for address in addresses:
@@ -130,9 +136,11 @@ def paths_of(arguments: argparse.Namespace) -> Paths:
 def _web_config(arguments: argparse.Namespace, environ: Mapping[str, str]) -> WebConfig | None:
     if arguments.web_config_file is None:
         return None
+    from guard.webconfig import WebConfig  # only where there is one, as what reads it is large
+
     try:
         return WebConfig(Path(arguments.web_config_file), environ=environ)
-    except configfile.InvalidConfig as invalid:
+    except InvalidConfig as invalid:
         raise Refused(tuple(str(fault) for fault in invalid.faults)) from None
 
 

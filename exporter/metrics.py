@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from exporter.family import Family, single
 from exporter.outcome import Reason
-from guard.doorkeeper import REASONS
+from guard.judge import REASONS
 from guard.version import VERSION
 
 

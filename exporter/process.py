@@ -16,7 +16,7 @@ RESIDENT = Shape("process_resident_memory_bytes", "gauge", "Memory that the expo
 STARTED = Shape("process_start_time_seconds", "gauge", "When the exporter's process started, in seconds since 1970.")
 PROCESSOR = Shape("process_cpu_seconds_total", "counter", "Processor time of the exporter's process, in both modes.")
 OPEN_FILES = Shape("process_open_fds", "gauge", "File descriptors that the exporter's process has open.")
-OPEN_FILES_MAX = Shape("process_max_fds", "gauge", "File descriptors that the exporter's process may have open.")
+MOST_OPEN_FILES = Shape("process_max_fds", "gauge", "File descriptors that the exporter's process may have open.")
 
 # Of /proc/PID/stat, counted from behind the name, which may contain anything.
 USER_TICKS, SYSTEM_TICKS, STARTED_TICKS, VIRTUAL_BYTES, RESIDENT_PAGES = 11, 12, 19, 20, 21
@@ -51,7 +51,7 @@ class Process:
             *(() if self._booted is None else (STARTED.single(self._booted + started / self._ticks),)),
             PROCESSOR.single((user + system) / self._ticks),
             OPEN_FILES.single(open_files - 1),  # the one with which they were counted
-            OPEN_FILES_MAX.single(resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
+            MOST_OPEN_FILES.single(resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
         )
 
     def _opened(self, path: str) -> int | None:

@@ -17,7 +17,8 @@ from exporter.collectors import Kind as OptionKind
 from exporter.control import Refused
 from exporter.duration import parse_timeout
 from guard import configfile
-from guard.configfile import Format, Kind
+from guard.configfile import Format
+from guard.faults import Kind
 
 
 def _field(option: Option) -> tuple[str, Any, Any]:

@@ -5,6 +5,7 @@ Its files, in the order in which a starting program meets them:
 
     flags       the command line, each flag also an environment variable
     log         one event is one line
+    faults      what is wrong with a file, and what a kind of file is
     document    YAML text into a plain document that knows its lines
     expansion   `${NAME}` in a document, from the environment
     wording     what a schema asks for and what a document says, in plain words
@@ -20,9 +21,11 @@ Its files, in the order in which a starting program meets them:
     webconfig   web.yml in force, read again when it changes
     limits      how often somebody may do something
     access      who a caller is
-    doorkeeper  before every door: may they, and not too often
+    judge       before every door: may they, and not too often
+    doorkeeper  the judge before the doors of the web framework
     printable   text from anywhere, fit for somebody's terminal
     peers       who is on the other end of a connection
     version     which Tocsin this is
-    listen      doors, signals and the event loop
+    listen      addresses, signals and the event loop
+    framework   the web framework behind doors
 """

@@ -8,20 +8,23 @@ purpose (passwords.py). Logins that fail are counted by address, and after some 
 the right token, or a password that was right before, is let in all the same.
 """
 
+from __future__ import annotations
+
 import base64
 import binascii
 from collections.abc import Mapping
 from math import ceil
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from guard.callers import THIS_MACHINE, Caller, Role
 from guard.limits import Buckets, network_of
 from guard.passwords import Busy, Passwords
-from guard.peers import is_loopback
-from guard.tls import name_in
+from guard.peers import is_loopback, name_in
 from guard.tokens import digest_of
-from guard.webconfig import Known, WebConfig
+
+if TYPE_CHECKING:  # what reads the file is not paid for by those who are given none
+    from guard.webconfig import Known, WebConfig
 
 FAILED_LOGINS_MAX = 10
 FAILED_LOGINS_PER_SECOND = 1 / 6

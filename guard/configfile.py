@@ -7,18 +7,18 @@ came from the environment, and nothing but `InvalidConfig` is ever raised for wh
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from guard import document, secretive, shape
-from guard.document import Document, Problem, Unparsable
+from guard.document import Document, Unparsable
 from guard.expansion import Expanded, expand, only_references
+from guard.faults import Fault, Format, InvalidConfig, Kind, Problem
+from guard.faults import Path as Place
 from guard.secretive import Mark
-from guard.shape import Format
 from guard.wording import place, quote
 
 __all__ = [
@@ -36,60 +36,6 @@ __all__ = [
 
 T = TypeVar("T")
 FILE_BYTES_MAX = 4 * 1024 * 1024
-
-
-class Fault(msgspec.Struct, frozen=True):
-    """One thing that is wrong with a file. Line 0 speaks of the file as a whole."""
-
-    file: str
-    line: int
-    path: str
-    found: str
-    expected: str
-
-    def __str__(self) -> str:
-        where = f"{self.file}:{self.line}" if self.line else self.file
-        inside = f" {self.path}:" if self.path else ""
-        return f"{where}:{inside} found {self.found}" + (f", expected {self.expected}" if self.expected else "")
-
-
-class InvalidConfig(Exception):
-    """A configuration file with faults; its text has one line for each."""
-
-    def __init__(self, faults: Iterable[Fault]) -> None:
-        self.faults = tuple(faults)
-        super().__init__("\n".join(map(str, self.faults)))
-
-
-def _nothing_to_add(_: object) -> Iterable[Problem]:
-    return ()
-
-
-def _no_others(_: object) -> "Iterable[tuple[Path, Kind[Any]]]":
-    return ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kind(Generic[T]):
-    """One kind of configuration file.
-
-    `check` says what the schema cannot: it is given the plain document, with references replaced, and must
-    bear any shape. `prove` says of a value what only the files that it names can tell. `warn` says of a value what is
-    no fault, and hardly meant; its paths are the file's.
-    `formats` are the schema's formats; each raises `ValueError` with what was expected.
-    `others` are configuration files that a value names, each with its kind; who reads the value reads them too.
-    """
-
-    name: str
-    struct: type[T]
-    title: str
-    description: str = ""
-    file_names: tuple[str, ...] = ()
-    check: Callable[[object], Iterable[Problem]] = _nothing_to_add
-    prove: Callable[[T], Iterable[Problem]] = _nothing_to_add
-    warn: Callable[[T], Iterable[Problem]] = _nothing_to_add
-    formats: Mapping[str, Format] = field(default_factory=dict)
-    others: "Callable[[T], Iterable[tuple[Path, Kind[Any]]]]" = _no_others
 
 
 def read(path: Path, kind: Kind[T], *, environ: Mapping[str, str]) -> T:
@@ -191,7 +137,7 @@ def _problems(
 class _Teller:
     """Turns problems into faults: with lines, in order, and without anything that must not be shown."""
 
-    def __init__(self, name: str, parsed: Document, expanded: Expanded, marked: Mapping[document.Path, Mark]):
+    def __init__(self, name: str, parsed: Document, expanded: Expanded, marked: Mapping[Place, Mark]):
         self._name, self._parsed, self._expanded = name, parsed, expanded
         self._secret = {path for path, mark in marked.items() if mark not in (Mark.FILE, Mark.OPEN)}
         texts = (secretive.value_at(expanded.value, path) for path in self._secret - set(expanded.written))
@@ -222,7 +168,7 @@ class _Teller:
         line = self._parsed.line(problem.path)
         return Fault(self._name, line, place(problem.path), found, problem.expected)
 
-    def _as_written(self, path: document.Path) -> str | None:
+    def _as_written(self, path: Place) -> str | None:
         written = self._expanded.written.get(path)
         if path in self._secret and not (written and only_references(written)):
             return "a value that is not shown"
@@ -232,7 +178,7 @@ class _Teller:
         return self._expanded.hide(text, self._literals)
 
 
-def _with_files(value: object, files: Mapping[document.Path, str], path: document.Path = ()) -> object:
+def _with_files(value: object, files: Mapping[Place, str], path: Place = ()) -> object:
     match value:
         case dict():
             return {key: _with_files(inner, files, (*path, key)) for key, inner in value.items()}

@@ -8,15 +8,13 @@ where they are used, so that a small file cannot become a large document.
 import math
 import re
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
-import msgspec
 import yaml
 from yaml.constructor import SafeConstructor
 
+from guard.faults import Path, Problem
 from guard.wording import describe, quote
-
-Path: TypeAlias = tuple[str | int, ...]
 
 NODES_MAX = 100_000
 DEPTH_MAX = 64
@@ -28,14 +26,6 @@ _WHOLE = re.compile(r"[-+]?(0b[01_]+|0x[0-9a-fA-F_]+|0[0-7_]*|[1-9][0-9_]*)$")
 _BROKEN = re.compile(r"([-+]?[0-9][0-9_]*\.[0-9_]*([eE][-+][0-9]+)?|[-+]?\.[0-9_]+([eE][-+][0-9]+)?"
                      r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))$")  # fmt: skip
 _UNWANTED = {f"{_TAG}{name}" for name in ("int", "float", "timestamp", "value")}
-
-
-class Problem(msgspec.Struct, frozen=True):
-    """Something wrong at one place of a document: what is there, and what should be."""
-
-    path: Path
-    found: str
-    expected: str
 
 
 class Unparsable(Exception):

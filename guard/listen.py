@@ -1,43 +1,32 @@
 """Opening a program's doors, closing them gracefully, and the loop that both happen in.
 
-A stop takes no new connection, lets requests in progress finish for the grace period, and then cuts them.
-Nothing here knows what a door does; what every door shares is that a mistake of ours becomes a logged error
-with its trace and an answer without details, and that every refusal is JSON.
+Nothing here knows what a door does, nor what serves it.
 """
 
 import asyncio
 import errno
-import logging
 import os
 import re
 import signal
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, TypeVar
 
 import uvloop
-from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.typedefs import Handler
 
-log = logging.getLogger("tocsin.listen")
 T = TypeVar("T")
 
 # Alertmanager keeps idle connections for five minutes. Were ours the shorter, a webhook would now and then
 # meet a connection that is just being closed.
 KEEPALIVE_SECONDS = 360.0
-GRACE_SECONDS_MIN = 0.1
 # Connections that the kernel holds for us: after a restart Alertmanager flushes every group at once.
 BACKLOG = 1024
 # Whoever begins to speak TLS and does not go on is cut off.
 HANDSHAKE_SECONDS_MAX = 10.0
 
-# Not HTTP at all, or a body that breaks off or is not encoded as its headers say.
-_SENDERS_MISTAKES = (HttpProcessingError, web.RequestPayloadError)
 _ADDRESS = re.compile(r"(?:\[(?P<bracketed>[^\[\]]+)\]|(?P<plain>[^\[\]:/@\s]*)):(?P<port>[0-9]{1,5})")
 _REASONS = {
     errno.EADDRINUSE: "the port is taken (is another tocsin running?)",
@@ -71,59 +60,6 @@ def parse_address(text: str) -> Address:
     return Address(match["bracketed"] or match["plain"] or None, int(match["port"]))
 
 
-class Front(Protocol):
-    """Stands before the web framework, and hands connections over to it."""
-
-    def connection(self, behind: Callable[[], asyncio.Protocol]) -> asyncio.Protocol:
-        """For a new connection. `behind` makes what it is handed over to: `transport.set_protocol`, `connection_made`,
-        and `data_received` with every byte that was not answered."""
-        ...
-
-    async def close(self, grace_seconds: float) -> None:
-        """Ends its connections, gracefully at first. Those that were handed over are not its own."""
-        ...
-
-
-@asynccontextmanager
-async def listening(
-    app: web.Application,
-    addresses: Sequence[Address],
-    *,
-    grace_seconds: float,
-    front: Front | None = None,
-    tls: ssl.SSLContext | None = None,
-) -> AsyncIterator[tuple[str, ...]]:
-    """Serves `app` at every address, or at none of them; yields the base URLs that are really bound."""
-    if json_errors not in app.middlewares:
-        app.middlewares.insert(0, json_errors)
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        logger=_ServerLog(log),
-        keepalive_timeout=KEEPALIVE_SECONDS,
-        # A sender that hangs up must not leave half of a handler's work behind.
-        handler_cancellation=False,
-        # aiohttp waits this long twice, before and after it interrupts the reading of a body, and takes
-        # zero for "without end".
-        shutdown_timeout=max(grace_seconds, GRACE_SECONDS_MIN) / 2,
-    )
-    servers: list[asyncio.Server] = []
-    try:
-        await runner.setup()
-        behind = cast("Callable[[], asyncio.Protocol]", runner.server)
-        connection = behind if front is None else partial(front.connection, behind)
-        for address in addresses:
-            server = await _open(connection, address, tls)
-            servers.append(server)
-        bound = [each.getsockname() for server in servers for each in server.sockets]
-        yield tuple(dict.fromkeys(_base_url(each, "http" if tls is None else "https") for each in bound))
-    finally:
-        for server in servers:
-            server.close()
-        closing = [runner.cleanup()] if front is None else [front.close(grace_seconds), runner.cleanup()]
-        await asyncio.gather(*closing)
-
-
 async def signals(*, on_reload: Callable[[], None] | None) -> asyncio.Event:
     """An event that SIGINT and SIGTERM set; SIGHUP calls `on_reload`, and without one it stops as well.
 
@@ -144,46 +80,25 @@ def run(main: Coroutine[Any, Any, T]) -> T:
         return runner.run(main)
 
 
-@web.middleware
-async def json_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Every refusal is `{"error": …}`; an unexpected exception is logged whole, answered without details."""
+async def open_doors(
+    connection: Callable[[], asyncio.Protocol], addresses: Sequence[Address], *, tls: ssl.SSLContext | None
+) -> list[asyncio.Server]:
+    """At every address, or at none of them. Raises CannotListen."""
+    servers: list[asyncio.Server] = []
     try:
-        return await handler(request)
-    except web.HTTPException as refusal:
-        if refusal.status < 400 or refusal.content_type == "application/json":
-            raise
-        return _refused(refusal)
-    except _SENDERS_MISTAKES:
-        return web.json_response({"error": "the body cannot be read"}, status=400)
-    except Exception as error:
-        # Nobody is left to answer. aiohttp expects this error and drops it.
-        if isinstance(error, ConnectionError) and (request.transport is None or request.transport.is_closing()):
-            raise
-        route = request.match_info.route.resource
-        where = {"method": request.method, "route": route.canonical if route else "none"}
-        log.exception("a handler failed", extra=where)
-        if request.writer.output_size > 0:
-            raise ConnectionError("the answer had begun, and there cannot be a second one") from error
-        return web.json_response({"error": "internal error; the log of this process says more"}, status=500)
+        for address in addresses:
+            servers.append(await _open(connection, address, tls))  # noqa: PERF401 - those before are closed
+    except BaseException:
+        for server in servers:
+            server.close()
+        raise
+    return servers
 
 
-class _ServerLog(logging.LoggerAdapter[logging.Logger]):
-    """What aiohttp logs. A request that is no HTTP is the sender's mistake, and what it holds may be secret."""
-
-    def log(self, level: int, msg: object, *args: object, exc_info: Any = None, **more: Any) -> None:
-        if isinstance(exc_info, _SENDERS_MISTAKES):
-            self.logger.debug("a request was no HTTP", extra={"kind": type(exc_info).__name__})
-        else:
-            super().log(level, msg, *args, exc_info=exc_info, **more)
-
-
-def _refused(refusal: web.HTTPException) -> web.Response:
-    unsaid = refusal.text in (None, "", f"{refusal.status}: {refusal.reason}")
-    response = web.json_response({"error": refusal.reason.lower() if unsaid else refusal.text}, status=refusal.status)
-    for name, value in refusal.headers.items():
-        if name.lower() not in ("content-type", "content-length"):
-            response.headers.add(name, value)
-    return response
+def base_urls(servers: Sequence[asyncio.Server], *, tls: bool) -> tuple[str, ...]:
+    """Under which the doors are really reached, each once."""
+    bound = [each.getsockname() for server in servers for each in server.sockets]
+    return tuple(dict.fromkeys(_base_url(each, "https" if tls else "http") for each in bound))
 
 
 async def _open(

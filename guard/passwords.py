@@ -14,8 +14,6 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-import bcrypt
-
 REMEMBERED_MAX = 1_000
 WAITING_MAX = 32
 COST_MIN = 4
@@ -91,6 +89,8 @@ class Passwords:
 
 
 def _fits(password: bytes, hashed: str) -> bool:
+    import bcrypt  # not before somebody logs in with a password
+
     try:
         return bcrypt.checkpw(password[:PASSWORD_BYTES_MAX], hashed.encode())
     except ValueError:  # what bcrypt cannot take, nobody's password is

@@ -1,6 +1,7 @@
 """Who is on the other end of a connection: this machine, or anybody."""
 
 import ipaddress
+from collections.abc import Mapping
 from functools import lru_cache
 
 
@@ -15,3 +16,13 @@ def is_loopback(remote: str | None) -> bool:
         return False
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return (mapped or address).is_loopback
+
+
+def name_in(certificate: Mapping[str, object] | None) -> str:
+    """The common name of a certificate that was verified; empty where there is none."""
+    subject = certificate.get("subject", ()) if certificate else ()
+    for part in subject if isinstance(subject, tuple) else ():
+        for key, value in part:
+            if key == "commonName":
+                return str(value)
+    return ""

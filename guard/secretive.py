@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from enum import Enum
 from pathlib import Path as FilePath
 
-from guard.document import Path, Problem
 from guard.expansion import Expanded, names, only_references
+from guard.faults import Path, Problem
 from guard.shape import Schema, definitions, meant, resolved
 from guard.wording import quote
 

@@ -12,11 +12,10 @@ from typing import Any, TypeAlias
 from jsonschema import Draft202012Validator, FormatChecker, ValidationError
 from jsonschema.validators import extend
 
-from guard.document import Path, Problem
+from guard.faults import Format, Path, Problem
 from guard.wording import describe, one_of, words
 
 Schema: TypeAlias = dict[str, Any]
-Format: TypeAlias = Callable[[str], None]
 
 _BOUNDS = {
     "minimum": "a number of at least {}",

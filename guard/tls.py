@@ -4,7 +4,7 @@ import ssl
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 
-from guard.document import Problem
+from guard.faults import Problem
 from guard.webfile import TlsFile
 
 VERSIONS: Mapping[str, ssl.TLSVersion] = {
@@ -84,16 +84,6 @@ def problems(file: TlsFile) -> Iterator[Problem]:
             f"files that cannot be used ({_in_words(error)})",
             "a certificate, its own key without a password, and certificates of authorities, as PEM",
         )
-
-
-def name_in(certificate: Mapping[str, object] | None) -> str:
-    """The common name of a certificate that was verified; empty where there is none."""
-    subject = certificate.get("subject", ()) if certificate else ()
-    for part in subject if isinstance(subject, tuple) else ():
-        for key, value in part:
-            if key == "commonName":
-                return str(value)
-    return ""
 
 
 def _no_password() -> str:

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from guard.callers import Role
-from guard.document import Problem
+from guard.faults import Problem
 
 USERS_MAX = 1_000
 TOKENS_MAX = 1_000

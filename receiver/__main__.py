@@ -15,7 +15,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from guard import listen
+from guard import framework, listen
 from guard import log as logs
 from guard.access import Access
 from guard.configfile import Fault, InvalidConfig
@@ -208,7 +208,7 @@ class _Receiver:
             app, front = self._application(), Quick(self._door)
             tls = None if self._web_config is None else self._web_config.server_context()
             grace = DOORS_GRACE_SECONDS
-            async with listen.listening(app, addresses, grace_seconds=grace, front=front, tls=tls) as urls:
+            async with framework.listening(app, addresses, grace_seconds=grace, front=front, tls=tls) as urls:
                 print(f"tocsin receiver: listening on {', '.join(urls)}", flush=True)  # noqa: T201
                 log.info(
                     "listening",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from guard.doorkeeper import Use
+from guard.judge import Use
 from receiver.entry import Access, Accessed
 from receiver.store import StoreFailed
 

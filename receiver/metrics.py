@@ -17,7 +17,7 @@ from prometheus_client import (
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from guard.doorkeeper import REASONS
+from guard.judge import REASONS
 from guard.version import VERSION
 from guard.webconfig import WebConfig
 from receiver.clock import Clock

@@ -11,7 +11,8 @@ from aiohttp.typedefs import Handler, Middleware
 
 from guard.access import Access
 from guard.callers import Need
-from guard.doorkeeper import Doorkeeper, Use, ignore_use
+from guard.doorkeeper import Doorkeeper
+from guard.judge import Use, ignore_use
 from receiver.doors.ack import AckDoor
 from receiver.doors.acts import Acts
 from receiver.doors.answers import refuse

@@ -17,7 +17,8 @@ import msgspec
 from aiohttp import web
 
 from guard.access import Approach
-from guard.doorkeeper import Use, approach_of, ignore_use
+from guard.doorkeeper import approach_of
+from guard.judge import Use, ignore_use
 from receiver.alert import InvalidPayload, parse
 from receiver.clock import Clock
 from receiver.doors.answers import answer, refuse

@@ -13,7 +13,8 @@ from tempfile import TemporaryDirectory
 import pytest
 from aiohttp import web
 
-from guard.listen import listening, parse_address
+from guard.framework import listening
+from guard.listen import parse_address
 from receiver.channels import Channel, Unreachable
 from receiver.channels.apprise import Apprise
 from receiver.channels.email import Email

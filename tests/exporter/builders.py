@@ -23,7 +23,8 @@ from exporter.outcome import Reason
 from exporter.registry import Registry
 from exporter.roles import Itself, System
 from guard.access import Access
-from guard.listen import listening, parse_address
+from guard.framework import listening
+from guard.listen import parse_address
 
 T = TypeVar("T")
 

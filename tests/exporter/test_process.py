@@ -47,10 +47,11 @@ def test_names_and_types_are_those_of_the_client_library_and_so_are_the_numbers(
     }
     ours = {(family.name, family.type): family.samples[0][1] for family in Process().families()}
     assert list(ours) == list(theirs)
+    # The kernel reckons its boot time anew at each reading.
     steady = ("process_start_time_seconds", "gauge"), ("process_max_fds", "gauge")
-    assert [ours[each] for each in steady] == pytest.approx([theirs[each] for each in steady])
+    assert [ours[each] for each in steady] == pytest.approx([theirs[each] for each in steady], abs=2)
     grown = ours["process_cpu_seconds_total", "counter"] - theirs["process_cpu_seconds_total", "counter"]
-    assert 0 <= grown < 5
+    assert -0.001 < grown < 5
 
 
 def test_without_a_boot_time_only_the_start_is_missing(tmp_path: Path) -> None:

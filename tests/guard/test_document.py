@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guard.document import DEPTH_MAX, LOADER, NODES_MAX, PLAIN_LOADER, Problem, Unparsable, parse
+from guard.document import DEPTH_MAX, LOADER, NODES_MAX, PLAIN_LOADER, Unparsable, parse
+from guard.faults import Problem
 
 LOADERS = pytest.mark.parametrize("loader", [LOADER, PLAIN_LOADER], ids=["fast", "plain"])
 

@@ -13,7 +13,8 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guard.listen import Address, CannotListen, listening, parse_address, run, signals
+from guard.framework import listening
+from guard.listen import Address, CannotListen, parse_address, run, signals
 
 ANY_PORT = (Address("127.0.0.1", 0),)
 

@@ -14,7 +14,8 @@ from aiohttp import web
 
 from guard.callers import Caller, Role
 from guard.configfile import InvalidConfig, read_text
-from guard.listen import listening, parse_address, run
+from guard.framework import listening
+from guard.listen import parse_address, run
 from guard.tls import CIPHER_NAMES
 from guard.webconfig import KIND, WebConfig
 from guard.webfile import HEADERS

@@ -11,7 +11,8 @@ from typing import Any
 
 from aiohttp import web
 
-from guard.listen import listening, parse_address
+from guard.framework import listening
+from guard.listen import parse_address
 from receiver.entry import Suppressed
 from receiver.incident import AlertRecord
 from tests.receiver.builders import AT

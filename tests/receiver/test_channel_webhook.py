@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from guard.listen import listening, parse_address
+from guard.framework import listening
+from guard.listen import parse_address
 from receiver.channels import Refused, Unreachable
 from receiver.channels.webhook import Webhook
 from receiver.links import Links

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from guard.access import FAILED_LOGINS_MAX
-from guard.doorkeeper import REQUESTS_BURST_MAX, Use
+from guard.judge import REQUESTS_BURST_MAX, Use
 from receiver.accesses import Accesses
 from receiver.doors.app import NEEDS
 from receiver.engine import decide

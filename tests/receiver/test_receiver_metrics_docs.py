@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from guard.doorkeeper import REASONS
+from guard.judge import REASONS
 from receiver.metrics import ALERT_OUTCOMES, COUNTED, LINK_OUTCOMES, REFUSALS
 from tests.receiver.builders import named, webhook
 from tests.receiver.world import POLICY, receiver, run

@@ -21,7 +21,8 @@ import aiohttp
 from aiohttp import web
 
 from guard.access import Access
-from guard.listen import listening, parse_address
+from guard.framework import listening
+from guard.listen import parse_address
 from guard.webconfig import WebConfig
 from receiver import settings
 from receiver.accesses import Accesses

@@ -21,7 +21,8 @@ import pytest
 from aiohttp import web
 from msgspec.structs import replace
 
-from guard.listen import listening, parse_address
+from guard.framework import listening
+from guard.listen import parse_address
 from receiver.doors.api import StepView, WholeIncident
 from receiver.view import AlertCounts, AlertView, IncidentView
 from tests.receiver.builders import SURELY, named, webhook

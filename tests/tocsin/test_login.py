@@ -13,7 +13,8 @@ from types import MappingProxyType
 import pytest
 from aiohttp import web
 
-from guard.listen import listening, parse_address
+from guard.framework import listening
+from guard.listen import parse_address
 from tests.guard.certificates import authority, signed
 from tests.receiver.test_door_access import WEB
 from tests.receiver.world import World, receiver, run
