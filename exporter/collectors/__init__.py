@@ -4,15 +4,17 @@ A collector reads, parses and yields families; it keeps no clock, catches no err
 decides how long it may take. The registry runs it in a thread, times it and isolates its failures. Adding
 one is a file here, a line in `COLLECTORS` and a line in docs/metrics-exporter.md.
 
-    files        where the kernel's files are, and how they are read
-    options      what can be set about a collector
-    cpu … uname  the collectors, named as in node_exporter, with node_exporter's metrics
+    files         where the kernel's files are, and how they are read
+    options       what can be set about a collector
+    cpu … vmstat  the collectors, named as in node_exporter, with node_exporter's metrics
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from exporter.collectors.cpu import Cpu
+from exporter.collectors.entropy import Entropy
+from exporter.collectors.filefd import Filefd
 from exporter.collectors.files import Paths
 from exporter.collectors.filesystem import Filesystem
 from exporter.collectors.loadavg import Loadavg
@@ -22,9 +24,16 @@ from exporter.collectors.options import Chosen
 from exporter.collectors.options import Kind as Kind
 from exporter.collectors.options import Option as Option
 from exporter.collectors.options import parse as parse
+from exporter.collectors.options import Chosen, Option
+from exporter.collectors.os import Os
+from exporter.collectors.pressure import Pressure
+from exporter.collectors.schedstat import Schedstat
+from exporter.collectors.selinux import Selinux
 from exporter.collectors.stat import Stat
 from exporter.collectors.time import Time
+from exporter.collectors.timex import Timex
 from exporter.collectors.uname import Uname
+from exporter.collectors.vmstat import Vmstat
 from exporter.family import Family
 
 
@@ -54,10 +63,18 @@ def build(kind: type[BuiltIn], paths: Paths, said: Mapping[str, str] | None = No
 # By name. One line each, as more are added all the time.
 COLLECTORS: tuple[type[BuiltIn], ...] = (
     Cpu,
+    Entropy,
+    Filefd,
     Filesystem,
     Loadavg,
     Meminfo,
+    Os,
+    Pressure,
+    Schedstat,
+    Selinux,
     Stat,
     Time,
+    Timex,
     Uname,
+    Vmstat,
 )

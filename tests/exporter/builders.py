@@ -30,6 +30,8 @@ T = TypeVar("T")
 
 FIXTURES = Path(__file__).parent / "fixtures"
 FIXTURE_PATHS = Paths(f"{FIXTURES}/proc", f"{FIXTURES}/sys", "/")
+# The same with a root of our own, for who reads files there.
+FIXTURE_ROOT_PATHS = FIXTURE_PATHS._replace(rootfs=f"{FIXTURES}/root")
 # How long a test waits for something that must happen, before it fails instead of hanging.
 SURELY = 30.0
 # The patience of a scrape that must not need it: what waits for its end has failed long before.

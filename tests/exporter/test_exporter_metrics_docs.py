@@ -11,7 +11,7 @@ from exporter.collectors.files import Paths
 from exporter.metrics import Tally
 from exporter.outcome import Absent
 from exporter.roles import Itself
-from tests.exporter.builders import FIXTURE_PATHS, Says, registry_of
+from tests.exporter.builders import FIXTURE_ROOT_PATHS, Says, registry_of
 
 PAGE = (Path(__file__).parents[2] / "docs" / "metrics-exporter.md").read_text()
 ROW = re.compile(r"^\| `(\w+)` \| (\w+) \|([^|]*)\|", re.MULTILINE)
@@ -29,7 +29,7 @@ def test_the_role_self_is_exactly_what_is_documented() -> None:
 
 
 @pytest.mark.parametrize("kind", COLLECTORS, ids=lambda kind: kind.name)
-@pytest.mark.parametrize("paths", [FIXTURE_PATHS, Paths()], ids=["fixtures", "this machine"])
+@pytest.mark.parametrize("paths", [FIXTURE_ROOT_PATHS, Paths()], ids=["fixtures", "this machine"])
 def test_every_collector_is_documented_with_every_metric(paths: Paths, kind: type[BuiltIn]) -> None:
     """A name that ends in `…` stands for all that begin so: there the kernel chooses the rest."""
     row = dict(COLLECTOR_ROW.findall(PAGE))[kind.name]
@@ -40,7 +40,7 @@ def test_every_collector_is_documented_with_every_metric(paths: Paths, kind: typ
     except Absent:
         return
     assert {name for name in found if not name.startswith(prefixes or "-")} <= listed
-    assert paths != FIXTURE_PATHS or listed <= found
+    assert paths != FIXTURE_ROOT_PATHS or listed <= found
 
 
 def test_exactly_the_collectors_that_there_are_have_a_row() -> None:
