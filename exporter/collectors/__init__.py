@@ -30,6 +30,7 @@ from exporter.collectors.pressure import Pressure
 from exporter.collectors.schedstat import Schedstat
 from exporter.collectors.selinux import Selinux
 from exporter.collectors.stat import Stat
+from exporter.collectors.textfile import Textfile
 from exporter.collectors.time import Time
 from exporter.collectors.timex import Timex
 from exporter.collectors.uname import Uname
@@ -73,6 +74,7 @@ COLLECTORS: tuple[type[BuiltIn], ...] = (
     Schedstat,
     Selinux,
     Stat,
+    Textfile,
     Time,
     Timex,
     Uname,

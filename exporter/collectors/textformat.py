@@ -1,0 +1,214 @@
+"""Reads what others have written in the text format 0.0.4: descriptions and samples, line by line.
+
+A text is right as a whole or wrong as a whole: the first line that is wrong ends the reading with an error that
+names it. Nothing here knows where the text comes from, or what of it can be shown.
+"""
+
+import re
+
+import msgspec
+
+from exporter.collectors.files import Malformed
+from exporter.family import LABEL_NAME, METRIC_NAME
+
+# One label and what follows it. The parts exclude each other, so a long line costs its length once.
+LABEL = re.compile(r'[ \t]*+([^ \t="{},]*+)[ \t]*+=[ \t]*+"((?:[^"\\]++|\\.)*+)"[ \t]*+([,}])')
+ESCAPE = re.compile(r"\\(.?)")
+ESCAPED = {"n": "\n", "\\": "\\", '"': '"'}
+TYPES = ("counter", "gauge", "histogram", "summary", "untyped")
+NO_TYPE = "untyped"
+# What a histogram or a summary has besides its own name, and the label that tells its own samples apart.
+SUFFIXES = {"histogram": ("_bucket", "_sum", "_count"), "summary": ("_sum", "_count")}
+STEP_LABEL = {"histogram": "le", "summary": "quantile"}
+DIGITS_MAX = 15
+
+# Label names and values, by name. An empty value says the same as no label, so it is not kept.
+Labels = tuple[tuple[str, str], ...]
+
+
+class Parts(msgspec.Struct):
+    """One histogram or summary; `steps` has counts by upper bound, or values by quantile."""
+
+    steps: dict[float, float]
+    sum: float | None = None
+    count: float | None = None
+
+
+class Described(msgspec.Struct):
+    """A family as the text has it: numbers, or the parts of histograms and summaries."""
+
+    name: str
+    type: str | None = None
+    help: str | None = None
+    numbers: dict[Labels, float] = {}
+    parts: dict[Labels, Parts] = {}
+
+    @property
+    def is_composed(self) -> bool:
+        return self.type in SUFFIXES
+
+
+class Wrong(Exception):
+    """What was expected instead of a line; the line itself is known to who reads it."""
+
+
+class Reader:
+    """Families by name, in the order in which the text names them first."""
+
+    def __init__(self, *, samples_max: int) -> None:
+        self.families: dict[str, Described] = {}
+        self.samples = 0
+        self._samples_max = samples_max
+
+    def line(self, line: str) -> None:
+        if line.startswith("#"):
+            self._comment(line)
+        elif line:
+            self._sample(line)
+
+    def _comment(self, line: str) -> None:
+        match line[1:].split(maxsplit=2):
+            case ["HELP", name, *rest]:
+                family = self._family(name)
+                if family.help is not None:
+                    raise Wrong(f"one HELP of {name}")
+                family.help = unescaped(rest[0]) if rest else ""
+            case ["TYPE", name, *rest] if rest:
+                family = self._family(name)
+                if family.type is not None:
+                    raise Wrong(f"one TYPE of {name}, before its samples")
+                family.type = rest[0].strip().lower()
+                if family.type not in TYPES:
+                    raise Wrong(f"one of the types {', '.join(TYPES)}")
+            case _:
+                return
+
+    def _sample(self, line: str) -> None:
+        brace = line.find("{")
+        labels: dict[str, str] = {}
+        if brace >= 0:
+            name = line[:brace].rstrip()
+            end = read_labels(line, brace + 1, labels)
+            words = line[end:].split()
+        else:
+            name, *words = line.split()
+        if len(words) != 1:
+            raise Wrong("a name, labels in braces, and one number; no time stamp")
+        self.samples += 1
+        if self.samples > self._samples_max:
+            raise Wrong(f"at most {self._samples_max} samples")
+        value = number(words[0])
+        family, part = self._owner(name)
+        if family.is_composed:
+            self._compose(family, part, labels, value)
+        else:
+            key = labels_of(labels)
+            if key in family.numbers:
+                raise Wrong("each series once")
+            family.numbers[key] = value
+
+    def _owner(self, name: str) -> tuple[Described, str]:
+        """The family that a sample belongs to, and which part of a histogram or a summary it is."""
+        family = self.families.get(name)
+        if family is None:
+            for part in ("_bucket", "_sum", "_count"):
+                stem = self.families.get(name.removesuffix(part)) if name.endswith(part) else None
+                if stem is not None and part in SUFFIXES.get(stem.type or "", ()):
+                    return stem, part
+            family = self._family(name)
+        if family.type is None:
+            family.type = NO_TYPE
+        return family, ""
+
+    def _compose(self, family: Described, part: str, labels: dict[str, str], value: float) -> None:
+        step_label = STEP_LABEL[family.type or ""]
+        step = labels.pop(step_label, None)
+        has_step = part == ("_bucket" if family.type == "histogram" else "")
+        if (step is None) is has_step or (family.type == "histogram" and not part):
+            raise Wrong(f"the parts of a {family.type}, with the label {step_label} where it belongs")
+        parts = family.parts.setdefault(labels_of(labels), Parts({}))
+        if step is not None:
+            bound = number(step)
+            if bound in parts.steps:
+                raise Wrong("each series once")
+            parts.steps[bound] = value
+        elif part == "_sum" and parts.sum is None:
+            parts.sum = value
+        elif part == "_count" and parts.count is None:
+            parts.count = value
+        else:
+            raise Wrong("each series once")
+
+    def _family(self, name: str) -> Described:
+        family = self.families.get(name)
+        if family is None:
+            if not METRIC_NAME.fullmatch(name):
+                raise Wrong("a metric name")
+            family = self.families[name] = Described(name)
+        return family
+
+
+def read(content: bytes, *, where: str, samples_max: int) -> list[Described]:
+    """The families that have samples. A text that does not end with its line is one that is not whole yet."""
+    try:
+        lines = content.decode().split("\n")
+    except UnicodeDecodeError as error:
+        at = content.count(b"\n", 0, error.start) + 1
+        found = content[error.start : error.start + 20]
+        raise Malformed(f"{where}, line {at}", found=found, expected="UTF-8") from None
+    if lines[-1].strip():
+        raise Malformed(f"{where}, line {len(lines)}", found=lines[-1], expected="a line break after the last line")
+    reader = Reader(samples_max=samples_max)
+    for index, line in enumerate(lines, 1):
+        try:
+            reader.line(line.strip())
+        except Wrong as wrong:
+            raise Malformed(f"{where}, line {index}", found=line, expected=str(wrong)) from None
+    return [family for family in reader.families.values() if family.numbers or family.parts]
+
+
+def read_labels(line: str, position: int, labels: dict[str, str]) -> int:
+    """Fills `labels` from what follows the opening brace; the position after the closing one."""
+    while True:
+        match = LABEL.match(line, position)
+        if match is None:
+            # No labels at all, or a comma after the last one.
+            rest = line[position:].lstrip()
+            if rest.startswith("}"):
+                return len(line) - len(rest) + 1
+            raise Wrong('labels such as {name="value"}')
+        name, value, after = match.groups()
+        if not LABEL_NAME.fullmatch(name) or name.startswith("__"):
+            raise Wrong(f"a label name instead of {name!r}")
+        if name in labels:
+            raise Wrong(f"the label {name} once")
+        labels[name] = unescaped(value) if "\\" in value else value
+        position = match.end()
+        if after == "}":
+            return position
+
+
+def labels_of(labels: dict[str, str]) -> Labels:
+    return tuple(sorted(item for item in labels.items() if item[1]))
+
+
+def unescaped(text: str) -> str:
+    def character(match: re.Match[str]) -> str:
+        if match[1] not in ESCAPED:
+            raise Wrong(f'\\\\, \\n or \\" instead of {match[0]}')
+        return ESCAPED[match[1]]
+
+    return ESCAPE.sub(character, text)
+
+
+def number(word: str) -> float:
+    """A number in Go's way of writing it; a whole one stays whole."""
+    if word.isdecimal() and word.isascii() and len(word) <= DIGITS_MAX:
+        return int(word)
+    # Python would also take 1_000 and digits of other scripts.
+    if "_" in word or not word.isascii():
+        raise Wrong(f"a number instead of {word!r}")
+    try:
+        return float(word)
+    except ValueError:
+        raise Wrong(f"a number instead of {word!r}") from None
