@@ -29,6 +29,7 @@ from exporter.collectors.os import Os
 from exporter.collectors.pressure import Pressure
 from exporter.collectors.schedstat import Schedstat
 from exporter.collectors.selinux import Selinux
+from exporter.collectors.processes import Processes
 from exporter.collectors.stat import Stat
 from exporter.collectors.textfile import Textfile
 from exporter.collectors.time import Time
@@ -73,6 +74,7 @@ COLLECTORS: tuple[type[BuiltIn], ...] = (
     Pressure,
     Schedstat,
     Selinux,
+    Processes,
     Stat,
     Textfile,
     Time,
