@@ -17,7 +17,7 @@ PACKAGES = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def needs() -> Callable[[str], str]:
     """The path of a program, or this test is left out with the reason (in CI: it fails)."""
 

@@ -1,0 +1,107 @@
+"""A drop-in, held to it: beside Debian's real node_exporter with all its defaults, on this machine, at this moment.
+
+Each family that it publishes is on our page with the same type, label names and series, and every value lies between
+theirs of just before and just after. What is missing has a row with a reason in docs/node-exporter.md, and each such
+row is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import pytest
+
+from exporter.collectors import COLLECTORS
+from tests.exporter.program import Program, started
+from tests.real.peer import (
+    Between,
+    Families,
+    enabled_by_default,
+    families,
+    fetch,
+    never_between,
+    node_exporter,
+    of_collectors,
+    our_filters,
+    told_apart,
+    without_collectors,
+    without_newer_labels,
+)
+
+pytestmark = pytest.mark.real
+
+ROUNDS_MAX = 30
+# These say what each of the two programs is doing itself at the moment of asking.
+OF_THE_MOMENT = {
+    "node_scrape_collector_duration_seconds": "it is about the program",
+    "node_procs_running": "its collectors run side by side, ours one after another: each counts itself",
+}
+# Both programs hold these still when the kernel's own counter runs backwards, each at what it saw itself.
+HELD = {"node_cpu_seconds": 1.0}
+
+
+class Beside(NamedTuple):
+    ours: Program
+    theirs: str
+    path: str
+
+    def pages(self) -> Between:
+        return Between(self._theirs(), self._ours(), self._theirs())
+
+    def _ours(self) -> Families:
+        return without_newer_labels(families(self.ours.get("/metrics/system")))
+
+    def _theirs(self) -> Families:
+        return families(fetch(f"{self.theirs}/metrics"))
+
+
+# Collectors that node_exporter runs by default and that are being built.
+NOT_YET = (
+    "arp bcache bonding btrfs conntrack cpufreq diskstats dmi edac entropy fibrechannel filefd hwmon infiniband ipvs"
+    " mdadm netclass netdev netstat nfs nfsd nvme os powersupplyclass pressure rapl schedstat selinux sockstat softnet"
+    " systemd tapestats textfile thermal_zone timex udp_queues vmstat xfs zfs"
+)
+
+
+@pytest.fixture(scope="module")
+def beside(needs: Callable[[str], str]) -> Iterator[Beside]:
+    path = needs("prometheus-node-exporter")
+    with node_exporter(path, *our_filters(path)) as theirs, started() as ours:
+        yield Beside(ours, theirs, path)
+
+
+@pytest.fixture(scope="module")
+def lacking(beside: Beside) -> frozenset[str]:
+    """Collectors that node_exporter runs by default and that are not ours."""
+    return enabled_by_default(beside.path) - {kind.name for kind in COLLECTORS}
+
+
+def test_every_collector_that_runs_by_default_is_ours_too(lacking: frozenset[str]) -> None:
+    assert lacking <= set(NOT_YET.split())
+
+
+def test_families_types_labels_and_series_are_node_exporters(beside: Beside, lacking: frozenset[str]) -> None:
+    theirs_alone = of_collectors(beside.theirs, lacking)
+    before, ours, after = (without_collectors(each, lacking) for each in beside.pages())
+    # What came or went meanwhile is on one of their two pages only.
+    complaints = {*told_apart(before, ours)} & {*told_apart(after, ours)}
+    assert sorted(complaints - {f"{name} is missing" for name in theirs_alone}) == []
+
+
+def test_every_counter_lies_between_node_exporters_before_and_after(beside: Beside) -> None:
+    for _ in range(3):
+        pages = beside.pages()
+        counters = [name for name, family in pages.before.items() if family.type == "counter" and name in pages.ours]
+        assert len(counters) >= 5
+        outside = {name: pages.outside(name, slack=HELD.get(name, 0.0)) for name in counters}
+        assert {name: labels for name, labels in outside.items() if labels} == {}
+
+
+def test_every_other_value_lies_between_node_exporters_before_and_after(beside: Beside) -> None:
+    """What moves up and down may miss in one round what lies between; what means something else misses in all."""
+    rounds = [beside.pages()]
+    open_names = {name for name, family in rounds[0].before.items() if name in rounds[0].ours} - OF_THE_MOMENT.keys()
+    while (missed := {name for name in open_names if never_between(rounds, name)}) and len(rounds) < ROUNDS_MAX:
+        rounds.append(beside.pages())
+    assert {name: never_between(rounds, name) for name in missed} == {}
