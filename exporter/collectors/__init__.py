@@ -24,12 +24,11 @@ from exporter.collectors.options import Chosen
 from exporter.collectors.options import Kind as Kind
 from exporter.collectors.options import Option as Option
 from exporter.collectors.options import parse as parse
-from exporter.collectors.options import Chosen, Option
 from exporter.collectors.os import Os
 from exporter.collectors.pressure import Pressure
+from exporter.collectors.processes import Processes
 from exporter.collectors.schedstat import Schedstat
 from exporter.collectors.selinux import Selinux
-from exporter.collectors.processes import Processes
 from exporter.collectors.stat import Stat
 from exporter.collectors.textfile import Textfile
 from exporter.collectors.time import Time
@@ -72,9 +71,9 @@ COLLECTORS: tuple[type[BuiltIn], ...] = (
     Meminfo,
     Os,
     Pressure,
+    Processes,
     Schedstat,
     Selinux,
-    Processes,
     Stat,
     Textfile,
     Time,
