@@ -9,7 +9,9 @@ One process, state in memory. Its files, in the order in which data meets them:
     duration     how durations are written
     control      what is in force, and how a reload replaces it
     collectors/  what the kernel says, one file a subject
+    escaping     which names are legal, and how those beyond ASCII are written
     points       what a sample can hold: a number, a histogram, a summary, a count with an exemplar
+    layout       the lines of a family's series, kept from one scrape to the next
     family       a metric family: the one value that travels from here to the page
     pool         threads for work that may never come back
     registry     runs the collectors: in time, apart from each other, never twice at once

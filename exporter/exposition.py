@@ -1,4 +1,4 @@
-"""Families into the bytes of a page, in the text format 0.0.4 or in OpenMetrics 1.0.
+"""Families into the bytes of a page, in the text format or in OpenMetrics.
 
 The body is always whole before the first byte is sent, because half an exposition is invalid. Labels keep
 the order in which the family names them, so a series is the same bytes at every scrape and Prometheus finds
@@ -7,17 +7,29 @@ it in its cache. Nothing here knows HTTP or where the families come from.
 
 from collections.abc import Iterable, Iterator
 from enum import Enum
-from functools import lru_cache
 
-from exporter.family import Family, Shape, Type
-from exporter.points import Bucket, Count, Exemplar, Histogram, Summary, bound, number
+from exporter.escaping import Escaping, escaped, label, metric, quoted, series
+from exporter.family import Family, Samples, Shape, Type, rewritten
+from exporter.layout import PIECE_SERIES, encoded
+from exporter.points import Count, Exemplar, Histogram, Summary, bound, number
 
 
 class Format(Enum):
-    """The value is the media type that the answer carries."""
+    """The value is the media type that the answer carries, but for the escaping."""
 
     TEXT = "text/plain; version=0.0.4; charset=utf-8"
+    TEXT_1_0_0 = "text/plain; version=1.0.0; charset=utf-8"
     OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    OPENMETRICS_0_0_1 = "application/openmetrics-text; version=0.0.1; charset=utf-8"
+
+    @property
+    def is_text(self) -> bool:
+        return self in (Format.TEXT, Format.TEXT_1_0_0)
+
+    @property
+    def escapes(self) -> bool:
+        """Whether a scraper of this format can choose how names beyond ASCII are written."""
+        return self in (Format.TEXT_1_0_0, Format.OPENMETRICS)
 
 
 # The text format has no word for these.
@@ -28,31 +40,41 @@ UNITS = (
 )  # fmt: skip
 
 
-def render(families: Iterable[Family], form: Format) -> bytes:
-    head = text_head if form is Format.TEXT else openmetrics_head
-    lines: list[str] = []
+def render(families: Iterable[Family], form: Format, escaping: Escaping = Escaping.UNDERSCORES) -> bytes:
+    return b"".join(page(families, form, escaping))
+
+
+def page(families: Iterable[Family], form: Format, escaping: Escaping = Escaping.UNDERSCORES) -> Iterator[bytes]:
+    """The parts of the page, none of them large, so that it can be compressed while it is being written."""
+    is_text = form.is_text
     for family in families:
-        if family.samples:
-            lines.append(head(family.shape))
-            lines.extend(sample_lines(family, form))
-    if form is Format.OPENMETRICS:
-        lines.append("# EOF\n")
-    # A surrogate cannot be written as UTF-8; one strange label value must not cost the page.
-    return "".join(lines).encode("utf-8", errors="replace")
+        lines = family.lines
+        if lines == b"":
+            continue
+        shape = family.shape
+        if shape.utf8 and escaping is not Escaping.ALLOW_UTF8:
+            family = Family(rewritten(shape, escaping), family.samples)  # noqa: PLW2901
+            shape, lines = family.shape, family.lines
+        yield shape.heads.get(is_text) or head(shape, is_text=is_text)
+        if lines is not None:
+            yield lines
+        else:
+            yield from laborious(family, is_text=is_text)
+    if not is_text:
+        yield b"# EOF\n"
 
 
-# Heads never change from scrape to scrape.
-@lru_cache(maxsize=4096)
-def text_head(shape: Shape) -> str:
-    line = shape.help.replace("\\", r"\\").replace("\n", r"\n")
-    return f"# HELP {shape.name} {line}\n# TYPE {shape.name} {TEXT_TYPES.get(shape.type, shape.type)}\n"
-
-
-@lru_cache(maxsize=4096)
-def openmetrics_head(shape: Shape) -> str:
-    base, unit = shape.base_name, unit_of(shape)
-    unit_line = f"# UNIT {base} {unit}\n" if unit else ""
-    return f"# TYPE {base} {shape.type}\n{unit_line}# HELP {base} {escaped(shape.help)}\n"
+def head(shape: Shape, *, is_text: bool) -> bytes:
+    """Heads never change from scrape to scrape."""
+    if is_text:
+        name, line = metric(shape.name), shape.help.replace("\\", r"\\").replace("\n", r"\n")
+        text = f"# HELP {name} {line}\n# TYPE {name} {TEXT_TYPES.get(shape.type, shape.type)}\n"
+    else:
+        name, unit = metric(shape.base_name), unit_of(shape)
+        unit_line = f"# UNIT {name} {unit}\n" if unit else ""
+        text = f"# TYPE {name} {shape.type}\n{unit_line}# HELP {name} {escaped(shape.help)}\n"
+    found = shape.heads[is_text] = encoded(text)
+    return found
 
 
 def unit_of(shape: Shape) -> str:
@@ -61,78 +83,63 @@ def unit_of(shape: Shape) -> str:
     return unit if rest and unit in UNITS and shape.type not in ("info", "stateset") else ""
 
 
-def sample_lines(family: Family, form: Format) -> Iterable[str]:
-    name = family.name
-    if family.type in ("histogram", "summary") or any(isinstance(value, Count) for _, value in family.samples):
-        return compound_lines(family, form)
-    if not family.labels:
-        return [f"{name} {number(value)}\n" for _, value in family.samples]  # type: ignore[arg-type]
-    # The pattern is made once a family: `name{cpu="%s",mode="%s"} %s`. Names cannot contain a percent sign.
-    pairs = ",".join(f'{label}="%s"' for label in family.labels)
-    pattern = f"{name}{{{pairs}}} %s\n"
-    return [pattern % (*map(escaped, values), number(value)) for values, value in family.samples]  # type: ignore[arg-type]
+def laborious(family: Family, *, is_text: bool) -> Iterator[bytes]:
+    """The lines of a family that is very large, or whose values are more than numbers."""
+    samples = family.samples
+    for start in range(0, len(samples), PIECE_SERIES):
+        yield encoded("".join(compound_lines(family.shape, samples[start : start + PIECE_SERIES], is_text=is_text)))
 
 
-def compound_lines(family: Family, form: Format) -> Iterator[str]:
-    """The lines of families whose values are more than numbers."""
-    for values, value in family.samples:
-        pairs = [f'{label}="{escaped(text)}"' for label, text in zip(family.labels, values, strict=True)]
+def compound_lines(shape: Shape, samples: Samples, *, is_text: bool) -> Iterator[str]:
+    names = [label(name) for name in shape.labels]
+    for values, value in samples:
+        pairs = [f"{name}={quoted(text)}" for name, text in zip(names, values, strict=True)]
         match value:
             case Histogram():
-                yield from histogram_lines(family.name, pairs, value, form)
+                yield from histogram_lines(shape.name, pairs, value, is_text=is_text)
             case Summary():
-                yield from summary_lines(family.name, pairs, value, form)
+                yield from summary_lines(shape.name, pairs, value, is_text=is_text)
             case Count():
-                yield f"{family.name}{braces(pairs)} {number(value.value)}{exemplar(value.exemplar, form)}\n"
-                yield from created_lines(family.base_name, pairs, value.created, form)
+                example = "" if is_text else exemplar(value.exemplar)
+                yield f"{series(shape.name, ','.join(pairs))} {number(value.value)}{example}\n"
+                yield from created_lines(shape.base_name, pairs, value.created, is_text=is_text)
             case _:
-                yield f"{family.name}{braces(pairs)} {number(value)}\n"
+                yield f"{series(shape.name, ','.join(pairs))} {number(value)}\n"
 
 
-def histogram_lines(name: str, pairs: list[str], value: Histogram, form: Format) -> Iterator[str]:
+def histogram_lines(name: str, pairs: list[str], value: Histogram, *, is_text: bool) -> Iterator[str]:
     for bucket in value.buckets:
-        yield bucket_line(name, pairs, bucket, form)
-    if form is Format.TEXT or value.counts_a_sum:
-        yield f"{name}_sum{braces(pairs)} {number(value.sum)}\n"
-        yield f"{name}_count{braces(pairs)} {number(value.count)}\n"
-    yield from created_lines(name, pairs, value.created, form)
+        within = ",".join([*pairs, f'le="{bound(bucket.bound)}"'])
+        example = "" if is_text else exemplar(bucket.exemplar)
+        yield f"{series(f'{name}_bucket', within)} {number(bucket.count)}{example}\n"
+    without = ",".join(pairs)
+    if is_text or value.counts_a_sum:
+        yield f"{series(f'{name}_sum', without)} {number(value.sum)}\n"
+        yield f"{series(f'{name}_count', without)} {number(value.count)}\n"
+    yield from created_lines(name, pairs, value.created, is_text=is_text)
 
 
-def bucket_line(name: str, pairs: list[str], bucket: Bucket, form: Format) -> str:
-    within = braces([*pairs, f'le="{bound(bucket.bound)}"'])
-    return f"{name}_bucket{within} {number(bucket.count)}{exemplar(bucket.exemplar, form)}\n"
-
-
-def summary_lines(name: str, pairs: list[str], value: Summary, form: Format) -> Iterator[str]:
+def summary_lines(name: str, pairs: list[str], value: Summary, *, is_text: bool) -> Iterator[str]:
+    without = ",".join(pairs)
     for quantile, found in value.quantiles:
         # OpenMetrics knows no quantile below zero.
-        if form is Format.TEXT or not found < 0:
-            within = braces([*pairs, f'quantile="{bound(quantile)}"'])
-            yield f"{name}{within} {number(found)}\n"
-    if form is Format.TEXT or value.counts_a_sum:
-        yield f"{name}_sum{braces(pairs)} {number(value.sum)}\n"
-    yield f"{name}_count{braces(pairs)} {number(value.count)}\n"
-    yield from created_lines(name, pairs, value.created, form)
+        if is_text or not found < 0:
+            within = ",".join([*pairs, f'quantile="{bound(quantile)}"'])
+            yield f"{series(name, within)} {number(found)}\n"
+    if is_text or value.counts_a_sum:
+        yield f"{series(f'{name}_sum', without)} {number(value.sum)}\n"
+    yield f"{series(f'{name}_count', without)} {number(value.count)}\n"
+    yield from created_lines(name, pairs, value.created, is_text=is_text)
 
 
-def created_lines(base: str, pairs: list[str], created: float | None, form: Format) -> Iterator[str]:
-    if created is not None and form is Format.OPENMETRICS:
-        yield f"{base}_created{braces(pairs)} {number(created)}\n"
+def created_lines(base: str, pairs: list[str], created: float | None, *, is_text: bool) -> Iterator[str]:
+    if created is not None and not is_text:
+        yield f"{series(f'{base}_created', ','.join(pairs))} {number(created)}\n"
 
 
-def exemplar(found: Exemplar | None, form: Format) -> str:
-    if found is None or form is Format.TEXT:
+def exemplar(found: Exemplar | None) -> str:
+    if found is None:
         return ""
-    pairs = ",".join(f'{name}="{escaped(text)}"' for name, text in found.labels)
+    pairs = ",".join(f"{name}={quoted(text)}" for name, text in found.labels)
     at = "" if found.at is None else f" {number(found.at)}"
     return f" # {{{pairs}}} {number(found.value)}{at}"
-
-
-def braces(pairs: list[str]) -> str:
-    return f"{{{','.join(pairs)}}}" if pairs else ""
-
-
-def escaped(value: str) -> str:
-    if '"' in value or "\\" in value or "\n" in value:
-        return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
-    return value

@@ -3,22 +3,21 @@
 This is the only value that travels from collectors to the page. A family that exists can be written in
 every format: names are legal, counters end in `_total` and never fall below zero, no two samples share
 their labels. What stays the same from scrape to scrape is its shape, which is made once; the family around
-it is built fresh at each scrape and never changed. It keeps no history.
+it is built fresh at each scrape and never changed.
 """
 
-import re
 from collections.abc import Sequence
 from functools import lru_cache
+from math import inf, isfinite
 from typing import Literal
 
-import msgspec
-
-from exporter.points import LABEL_NAME, Count, Histogram, InvalidFamily, Summary, Value
+from exporter.escaping import LABEL_NAME, METRIC_NAME, Escaping, escape_label, escape_metric, is_legal
+from exporter.layout import SERIES_MAX, Layout, check_keys
+from exporter.points import Count, Histogram, InvalidFamily, Summary, Value
 
 Type = Literal["counter", "gauge", "unknown", "histogram", "summary", "info", "stateset"]
 Samples = Sequence[tuple[tuple[str, ...], Value]]
 
-METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 # What OpenMetrics appends to the name of a family of this type; the parts of two families must not meet.
 SUFFIXES: dict[Type, tuple[str, ...]] = {
     "counter": ("_total", "_created"),
@@ -32,54 +31,105 @@ RESERVED_SUFFIXES = ("_total", "_created", "_bucket", "_count", "_sum")
 OWN_SUFFIX: dict[Type, str] = {"counter": "_total", "info": "_info"}
 # Labels that a type writes itself.
 OWN_LABEL: dict[Type, str] = {"histogram": "le", "summary": "quantile"}
-# What the values of a type are made of.
-VALUES: dict[Type, type[Histogram] | type[Summary]] = {"histogram": Histogram, "summary": Summary}
+# Types whose values are these, and no numbers.
+COMPOUND: dict[Type, type[Histogram] | type[Summary]] = {"histogram": Histogram, "summary": Summary}
+# A whole number beyond what a float can hold reads back as infinity, or as an error.
+LARGEST = 2.0**1023
+# The types whose numbers need no closer look from here on.
+LEAST: dict[Type, float] = {"gauge": -LARGEST, "unknown": -LARGEST, "counter": 0.0}
 
 
-class Shape(msgspec.Struct, frozen=True):
-    """What stays the same of a family from scrape to scrape. Made once, and checked then.
+class Shape:
+    """What stays the same of a family from scrape to scrape. Made once, checked then, and not changed any more.
 
     `name` is that of the samples: a counter's ends in `_total`, an info's in `_info`. The last label of a stateset has
-    the name of the family, and the state as its value.
+    the name of the family, and the state as its value. Names beyond ASCII are for what others chose, and are said to
+    be so (`utf8`), as most of ours would be mistakes. `layout` and `heads` are what writing it has found out.
     """
 
-    name: str
-    type: Type
-    help: str
-    labels: tuple[str, ...] = ()
+    __slots__ = ("_least", "base_name", "claims", "heads", "help", "labels", "layout", "name", "type", "utf8")
 
-    def __post_init__(self) -> None:
-        _check_names(self.name, self.type, self.labels)
-
-    @property
-    def base_name(self) -> str:
-        return base_name(self.name, self.type)
-
-    @property
-    def claims(self) -> tuple[str, ...]:
-        """Every name that this family takes in any format. No other family may have one of them."""
-        base = self.base_name
-        return (base, *(base + suffix for suffix in SUFFIXES.get(self.type, ())))
+    def __init__(
+        self,
+        name: str,
+        type: Type,  # noqa: A002
+        help: str,  # noqa: A002
+        labels: tuple[str, ...] = (),
+        *,
+        utf8: bool = False,
+    ) -> None:
+        _check_names(name, type, labels, utf8=utf8)
+        self.name = name
+        self.type = type
+        self.help = help
+        self.labels = labels
+        self.utf8 = utf8 and not (METRIC_NAME.fullmatch(name) and all(map(LABEL_NAME.fullmatch, labels)))
+        self.base_name = base_name(name, type)
+        self.claims = claims(name, type)
+        self.layout: Layout | None = None
+        self.heads: dict[bool, bytes] = {}
+        # For a family without labels: the number below which its value needs a closer look.
+        self._least = inf if labels or utf8 else LEAST.get(type, inf)
 
     def of(self, samples: Samples) -> "Family":
         return Family(self, samples)
 
     def single(self, value: Value) -> "Family":
         """The family without labels that has this value."""
+        # Most families of a page are so, and a page has hundreds: nothing is looked at twice here.
+        if (type(value) is float or type(value) is int) and self._least <= value <= LARGEST:
+            family = Family.__new__(Family)
+            family.shape = self
+            family.samples = (((), value),)
+            family.lines = f"{self.name} {value!r}\n".encode()
+            return family
         return Family(self, single(value))
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Shape) and self._said() == other._said()
 
-class Family(msgspec.Struct, frozen=True):
+    def __hash__(self) -> int:
+        return hash(self._said())
+
+    def __repr__(self) -> str:
+        return f"Shape({self.name!r}, {self.type!r}, {self.help!r}, {self.labels!r})"
+
+    def _said(self) -> tuple[object, ...]:
+        return (self.name, self.type, self.help, self.labels)
+
+
+class Family:
     """Samples are pairs of label values, in the order of the shape's labels, and a value.
 
     The value is a number. That of a counter may be a `Count`; a histogram has `Histogram`s, a summary has `Summary`s.
     """
 
-    shape: Shape
-    samples: Samples
+    __slots__ = ("lines", "samples", "shape")
 
-    def __post_init__(self) -> None:
-        _check_samples(self)
+    def __init__(self, shape: Shape, samples: Samples) -> None:
+        self.shape = shape
+        self.samples = samples
+        # The same in every format; None for a family that is not so simple, or too large to be kept.
+        self.lines: bytes | None = None
+        if not samples:
+            self.lines = b""
+            return
+        if shape.type in COMPOUND or len(samples) > SERIES_MAX:
+            _check_samples(shape, samples)
+            return
+        keys, numbers = zip(*samples, strict=True)
+        try:
+            finite = isfinite(sum(numbers))
+        except (TypeError, OverflowError):
+            # A `Count` among the numbers, or what is none at all.
+            _check_samples(shape, samples)
+            return
+        if shape.type != "gauge" and not (shape.type == "counter" and finite and min(numbers) >= 0):
+            _check_values(shape, numbers)
+        layout = shape.layout
+        if layout is None or layout.keys != keys:
+            layout = shape.layout = Layout(shape.name, shape.labels, keys)
+        self.lines = layout.lines(numbers, finite=finite)
 
     @staticmethod
     def of(*, name: str, type: Type, help: str, samples: Samples, labels: tuple[str, ...] = ()) -> "Family":  # noqa: A002
@@ -106,11 +156,26 @@ class Family(msgspec.Struct, frozen=True):
     def base_name(self) -> str:
         return self.shape.base_name
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Family) and self.shape == other.shape and list(self.samples) == list(other.samples)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Family({self.shape!r}, {self.samples!r})"
+
 
 @lru_cache(maxsize=4096)
-def shape(name: str, kind: Type, description: str, labels: tuple[str, ...] = ()) -> Shape:
+def shape(name: str, kind: Type, description: str, labels: tuple[str, ...] = (), *, utf8: bool = False) -> Shape:
     """The one shape of this description; for names that the kernel or a file chooses."""
-    return Shape(name, kind, description, labels)
+    return Shape(name, kind, description, labels, utf8=utf8)
+
+
+@lru_cache(maxsize=4096)
+def rewritten(shape: Shape, scheme: Escaping) -> Shape:
+    """The shape as a scraper sees it that has asked for this scheme."""
+    labels = tuple(escape_label(label, scheme) for label in shape.labels)
+    return Shape(escape_metric(shape.name, scheme), shape.type, shape.help, labels, utf8=True)
 
 
 def base_name(name: str, kind: Type) -> str:
@@ -118,13 +183,19 @@ def base_name(name: str, kind: Type) -> str:
     return name.removesuffix(OWN_SUFFIX.get(kind, ""))
 
 
+def claims(name: str, kind: Type) -> tuple[str, ...]:
+    """Every name that the family takes in any format and by any scheme. No other family may have one of them."""
+    bases = dict.fromkeys(base_name(escape_metric(name, scheme), kind) for scheme in Escaping)
+    return tuple(base + suffix for base in bases for suffix in ("", *SUFFIXES.get(kind, ())))
+
+
 def single(value: Value) -> Samples:
     """The samples of a family without labels."""
     return (((), value),)
 
 
-def _check_names(name: str, kind: Type, labels: tuple[str, ...]) -> None:
-    if not METRIC_NAME.fullmatch(name):
+def _check_names(name: str, kind: Type, labels: tuple[str, ...], *, utf8: bool) -> None:
+    if not (is_legal(name) if utf8 else METRIC_NAME.fullmatch(name)):
         raise InvalidFamily(f"{name!r} is not a metric name")
     suffix = OWN_SUFFIX.get(kind)
     if suffix is not None and (not name.endswith(suffix) or name == suffix):
@@ -132,41 +203,35 @@ def _check_names(name: str, kind: Type, labels: tuple[str, ...]) -> None:
     if suffix is None and kind != "unknown" and name.endswith(RESERVED_SUFFIXES):
         raise InvalidFamily(f"the {kind} {name} ends in a reserved suffix")
     for label in labels:
-        if not LABEL_NAME.fullmatch(label) or label.startswith("__"):
+        if not (is_legal(label) if utf8 else LABEL_NAME.fullmatch(label)) or label.startswith("__"):
             raise InvalidFamily(f"{name}: {label!r} is not a label name")
-    if len(set(labels)) != len(labels):
-        raise InvalidFamily(f"{name}: a label name is given twice")
+    for scheme in Escaping:
+        if len({escape_label(label, scheme) for label in labels}) != len(labels):
+            raise InvalidFamily(f"{name}: a label name is given twice")
     if OWN_LABEL.get(kind) in labels:
         raise InvalidFamily(f"{name}: a {kind} has the label {OWN_LABEL[kind]} by itself")
-    if kind == "stateset" and labels[-1:] != (name,):
+    if kind == "stateset" and (labels[-1:] != (name,) or ":" in name):
         raise InvalidFamily(f"{name}: the last label of a stateset has the name of the family")
 
 
-def _check_samples(family: Family) -> None:
-    width = len(family.labels)
-    seen: set[tuple[str, ...]] = set()
-    for values, value in family.samples:
-        if len(values) != width:
-            raise InvalidFamily(f"{family.name}: found {len(values)} label values, expected {width}")
-        _check_value(family.name, family.type, value)
-        seen.add(values)
-    if len(seen) != len(family.samples):
-        raise InvalidFamily(f"{family.name}: two samples have the same labels")
+def _check_samples(shape: Shape, samples: Samples) -> None:
+    check_keys(shape.name, shape.labels, [key for key, _ in samples])
+    _check_values(shape, [value for _, value in samples])
 
 
-def _check_value(name: str, kind: Type, value: Value) -> None:
-    expected = VALUES.get(kind)
-    if expected is not None:
-        if not isinstance(value, expected):
-            raise InvalidFamily(f"{name}: a {kind} cannot be {value!r}")
-        return
-    if kind == "counter" and isinstance(value, Count):
-        value = value.value
-    if not isinstance(value, (int, float)):
-        raise InvalidFamily(f"{name}: a {kind} cannot be {value!r}")
-    if kind == "counter" and not value >= 0:
-        raise InvalidFamily(f"{name}: a counter cannot be {value}")
-    if kind == "info" and value != 1:
-        raise InvalidFamily(f"{name}: an info is always 1, not {value}")
-    if kind == "stateset" and value not in (0, 1):
-        raise InvalidFamily(f"{name}: a state is 0 or 1, not {value}")
+def _check_values(shape: Shape, values: Sequence[Value]) -> None:
+    kind, expected = shape.type, COMPOUND.get(shape.type)
+    for value in values:
+        if expected is not None:
+            if not isinstance(value, expected):
+                raise InvalidFamily(f"{shape.name}: a {kind} cannot be {value!r}")
+            continue
+        number = value.value if kind == "counter" and isinstance(value, Count) else value
+        if not isinstance(number, (int, float)) or (isinstance(number, int) and abs(number) > LARGEST):
+            raise InvalidFamily(f"{shape.name}: a {kind} cannot be {value!r}"[:300])
+        if kind == "counter" and not number >= 0:
+            raise InvalidFamily(f"{shape.name}: a counter cannot be {number}")
+        if kind == "info" and number != 1:
+            raise InvalidFamily(f"{shape.name}: an info is always 1, not {number}")
+        if kind == "stateset" and number not in (0, 1):
+            raise InvalidFamily(f"{shape.name}: a state is 0 or 1, not {number}")

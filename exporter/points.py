@@ -5,12 +5,12 @@ carry is left out by the other one, never refused: exemplars and creation times 
 down is the text format's. Nothing here knows names or labels of metrics.
 """
 
-import re
 from math import inf, isfinite, isnan
 
 import msgspec
 
-LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+from exporter.escaping import LABEL_NAME
+
 # OpenMetrics 1.0 allows this many characters in all names and values of an exemplar's labels together.
 EXEMPLAR_CHARACTERS_MAX = 128
 
@@ -114,6 +114,8 @@ Value = float | Count | Histogram | Summary
 
 def number(value: float) -> str:
     """The shortest text that reads back as the same number, with Prometheus' words for what is not finite."""
+    # Kinds of numbers with words of their own, as `True`, are written as the plain ones that they are.
+    value = int(value) if isinstance(value, int) else float(value)
     if isfinite(value):
         return repr(value)
     if isnan(value):

@@ -1,0 +1,69 @@
+"""The series of a family as they stood at its last scrape, so that the next one only has to write numbers.
+
+A machine has the same disks, interfaces and processors at every scrape. As long as the labels are the same they were
+checked already, and one pattern holds all the lines: `node_forks_total %r`. Where the numbers are the same too, so is
+the text. What is remembered is one scrape of one family, of at most `SERIES_MAX` series, and nothing before it.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from exporter.escaping import escaped, label, series
+from exporter.points import InvalidFamily, number
+
+Key = tuple[str, ...]
+
+# A larger family is checked and written from scratch each time, a piece at a time.
+SERIES_MAX = 10_000
+# No single step holds up the other threads for longer than so many series take.
+PIECE_SERIES = 1_000
+PLAIN_NUMBERS = {int, float}
+
+
+class Layout:
+    """For one tuple of label values a series, in this order."""
+
+    __slots__ = ("_last", "_pattern", "keys")
+
+    def __init__(self, name: str, labels: Sequence[str], keys: tuple[Key, ...]) -> None:
+        check_keys(name, labels, keys)
+        pattern = series_pattern(name, labels)
+        self.keys = keys
+        self._pattern = "".join(f"{(pattern % tuple(map(escaped, values))).replace('%', '%%')} %r\n" for values in keys)
+        self._last: tuple[tuple[float, ...], bytes] = ((), b"")
+
+    def lines(self, numbers: tuple[float, ...], *, finite: bool) -> bytes:
+        """One line a series. Several threads may ask: what is remembered is replaced as a whole."""
+        before, text = self._last
+        if numbers == before:
+            return text
+        if finite and PLAIN_NUMBERS.issuperset(map(type, numbers)):
+            text = encoded(self._pattern % numbers)
+        else:
+            # A line break stands only at the end of a line: within labels it is escaped.
+            text = encoded(self._pattern.replace(" %r\n", " %s\n") % tuple(map(number, numbers)))
+        self._last = (numbers, text)
+        return text
+
+
+def check_keys(name: str, labels: Sequence[str], keys: Sequence[Key]) -> None:
+    width = len(labels)
+    seen: set[Key] = set()
+    for start in range(0, len(keys), PIECE_SERIES):
+        piece = keys[start : start + PIECE_SERIES]
+        seen.update(piece)
+        for values in piece:
+            if len(values) != width:
+                raise InvalidFamily(f"{name}: found {len(values)} label values, expected {width}")
+    if len(seen) != len(keys):
+        raise InvalidFamily(f"{name}: two samples have the same labels")
+
+
+def series_pattern(name: str, labels: Iterable[str]) -> str:
+    """`node_cpu_seconds_total{cpu="%s",mode="%s"}`."""
+    names = [label(each).replace("%", "%%") for each in labels]
+    return series(name.replace("%", "%%"), ",".join(f'{each}="%s"' for each in names))
+
+
+def encoded(text: str) -> bytes:
+    """A surrogate cannot be written as UTF-8; one strange label value must not cost the page."""
+    return text.encode("utf-8", errors="replace")
