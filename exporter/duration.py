@@ -1,4 +1,4 @@
-"""How long collectors may take, in Prometheus' way of writing durations; a flag takes the same words as a file."""
+"""Durations in Prometheus' way of writing them; a flag takes the same words as a file."""
 
 import re
 
@@ -7,13 +7,18 @@ TIMEOUT_SECONDS_MAX = 600.0
 DURATION = re.compile(r"(?=[0-9])(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m(?!s))?(?:([0-9]{1,9})s)?(?:([0-9]{1,9})ms)?")
 
 
-def parse_timeout(text: str) -> float:
+def parse(text: str) -> float:
     """Seconds; ValueError says what was found and what was expected."""
     match = DURATION.fullmatch(text)
     if match is None:
         raise ValueError(f"found {text!r}, expected a duration such as 8s, 1m30s or 500ms")
     hours, minutes, seconds, milliseconds = (int(part or 0) for part in match.groups())
-    total = hours * 3600 + minutes * 60 + seconds + milliseconds / 1000
+    return hours * 3600 + minutes * 60 + seconds + milliseconds / 1000
+
+
+def parse_timeout(text: str) -> float:
+    """How long collectors may take."""
+    total = parse(text)
     if not TIMEOUT_SECONDS_MIN <= total <= TIMEOUT_SECONDS_MAX:
         raise ValueError(f"found {text!r}, expected between 100ms and 10m")
     return total

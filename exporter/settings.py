@@ -32,6 +32,9 @@ def _field(option: Option) -> tuple[str, Any, Any]:
         case OptionKind.COUNT:
             meta = Meta(description=option.help, ge=0, le=COUNT_MAX)
             return key_of(option), Annotated[int, meta], int(option.default)
+        case OptionKind.DURATION:
+            meta = Meta(description=option.help, extra_json_schema={"format": "duration"})
+            return key_of(option), Annotated[str, meta], option.default
         case OptionKind.SWITCH:
             return key_of(option), Annotated[bool, Meta(description=option.help)], option.default == "true"
 
@@ -117,6 +120,7 @@ def _expected(read: Callable[[str], object]) -> Format:
 
 FORMATS: Mapping[str, Format] = {
     "regex": _expected(lambda text: parse(OptionKind.PATTERN, text)),
+    "duration": _expected(lambda text: parse(OptionKind.DURATION, text)),
     "timeout": _expected(parse_timeout),
 }
 

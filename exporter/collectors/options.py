@@ -10,9 +10,12 @@ from enum import StrEnum
 
 import msgspec
 
+from exporter import duration
+
 # What a filter remembers of the names it has seen.
 FILTER_NAMES_MAX = 4096
 COUNT_MAX = 999_999_999
+SECONDS_MAX = 3600.0
 
 
 class Kind(StrEnum):
@@ -22,6 +25,7 @@ class Kind(StrEnum):
     TEXT = "text"
     COUNT = "count"
     SWITCH = "switch"
+    DURATION = "duration"
 
 
 class Option(msgspec.Struct, frozen=True):
@@ -61,8 +65,13 @@ class Chosen:
         assert isinstance(value, bool)
         return value
 
+    def seconds(self, name: str) -> float:
+        value = self._values[name]
+        assert isinstance(value, float)
+        return value
 
-def parse(kind: Kind, text: str) -> re.Pattern[str] | str | int | bool | None:
+
+def parse(kind: Kind, text: str) -> re.Pattern[str] | str | float | bool | None:
     """What the text means; ValueError says what was found and what was expected."""
     match kind:
         case Kind.PATTERN:
@@ -82,6 +91,11 @@ def parse(kind: Kind, text: str) -> re.Pattern[str] | str | int | bool | None:
             if text not in ("true", "false"):
                 raise ValueError(f"found {text!r}, expected true or false")
             return text == "true"
+        case Kind.DURATION:
+            seconds = duration.parse(text)
+            if not 0 < seconds <= SECONDS_MAX:
+                raise ValueError(f"found {text!r}, expected more than 0 and at most 1h")
+            return seconds
 
 
 class Filter:

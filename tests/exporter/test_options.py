@@ -9,12 +9,14 @@ OPTIONS = (
     Option("directory", Kind.TEXT, "", "where to look"),
     Option("most", Kind.COUNT, "20", "how many"),
     Option("all", Kind.SWITCH, "false", "everything"),
+    Option("wait", Kind.DURATION, "1m30s", "how long"),
 )
 
 
 def test_what_is_said_outweighs_the_default() -> None:
     chosen = Chosen(OPTIONS, {"most": "3", "all": "true"})
     assert (chosen.count("most"), chosen.on("all"), chosen.text("directory")) == (3, True, "")
+    assert chosen.seconds("wait") == 90.0
     pattern = chosen.pattern("device-exclude")
     assert pattern is not None
     assert pattern.pattern == "^lo$"
@@ -27,6 +29,9 @@ def test_what_is_said_outweighs_the_default() -> None:
         ("most", "-1", "a whole number, from 0 to 999999999"),
         ("most", "9" * 30, "a whole number, from 0 to 999999999"),
         ("all", "yes", "true or false"),
+        ("wait", "soon", "a duration such as 8s, 1m30s or 500ms"),
+        ("wait", "0s", "more than 0 and at most 1h"),
+        ("wait", "1h1ms", "more than 0 and at most 1h"),
     ],
 )
 def test_a_text_that_is_none_says_what_was_expected(name: str, said: str, expected: str) -> None:
