@@ -2,14 +2,18 @@
 
 The kernel's counters sometimes run backwards a little (iowait above all), which Prometheus would take for
 a restart. So the collector never shows less than it has shown, except after a processor was really reset.
+
+Machines have hundreds of processors, and sysfs several files for each. Which of them are there to be read is
+therefore looked up only when processors come or go; what is read at each scrape stays open.
 """
 
 from collections.abc import Iterable, Mapping
 from os.path import isdir
+from typing import NamedTuple
 
-from exporter.collectors.files import Malformed, Paths, numbered, read, read_optional, whole_number
-from exporter.collectors.options import Option
-from exporter.family import Family
+from exporter.collectors.files import Kept, Malformed, Paths, numbered, read_optional, text, whole_number
+from exporter.collectors.options import Chosen, Kind, Option
+from exporter.family import Family, Shape
 
 MODES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 GUEST_MODES = ("user", "nice")
@@ -19,43 +23,111 @@ COLUMNS = len(MODES) + len(GUEST_MODES)
 TICKS_PER_SECOND = 100
 # An idle counter that falls this far was reset: the processor has been taken away and brought back.
 RESET_TICKS = 3 * TICKS_PER_SECOND
+# Far more than Linux can have; a list that names more is not the kernel's.
+PROCESSORS_MAX = 65_536
 
 Times = tuple[int, ...]
+Labels = tuple[str, ...]
+
+SECONDS = Shape("node_cpu_seconds_total", "counter", "Seconds that each processor spent in each mode.", ("cpu", "mode"))
+GUEST_SECONDS = Shape(
+    "node_cpu_guest_seconds_total",
+    "counter",
+    "Seconds that each processor spent running guests; they are part of user and nice as well.",
+    ("cpu", "mode"),
+)
+ONLINE = Shape("node_cpu_online", "gauge", "1 for a processor that is online, 0 for one that is not.", ("cpu",))
+ISOLATED = Shape("node_cpu_isolated", "gauge", "1 for a processor that the scheduler leaves alone.", ("cpu",))
+CORE_THROTTLES = Shape(
+    "node_cpu_core_throttles_total",
+    "counter",
+    "How often the core was slowed down because of its temperature.",
+    ("core", "package"),
+)
+PACKAGE_THROTTLES = Shape(
+    "node_cpu_package_throttles_total",
+    "counter",
+    "How often the package was slowed down because of its temperature.",
+    ("package",),
+)
+
+
+class Layout(NamedTuple):
+    """What sysfs has about processors, as long as `seen` stays the same. Counters are labels and a path."""
+
+    seen: tuple[bytes | None, ...]
+    steady: tuple[Family, ...]
+    cores: dict[Labels, str]
+    packages: dict[Labels, str]
 
 
 class Cpu:
     name = "cpu"
     help = "Processor times from /proc/stat; throttling, isolation and presence from /sys."
     enabled = True
-    options: tuple[Option, ...] = ()
+    options: tuple[Option, ...] = (
+        Option("guest", Kind.SWITCH, "true", "whether node_cpu_guest_seconds_total is shown"),
+    )
 
-    def __init__(self, paths: Paths) -> None:
+    def __init__(self, paths: Paths, chosen: Chosen | None = None) -> None:
+        chosen = chosen or Chosen(self.options)
         self._stat_path = f"{paths.procfs}/stat"
-        self._cpu_folder = f"{paths.sysfs}/devices/system/cpu"
+        self._folder = f"{paths.sysfs}/devices/system/cpu"
+        self._guest = chosen.on("guest")
+        self._kept = Kept()
         self._shown: dict[str, Times] = {}
+        self._labels: dict[str, tuple[tuple[Labels, ...], tuple[Labels, ...]]] = {}
+        self._layout: Layout | None = None
 
     def collect(self, deadline: float) -> Iterable[Family]:  # noqa: ARG002
-        self._shown = never_backwards(self._shown, parse(read(self._stat_path), self._stat_path))
-        yield from time_families(self._shown)
-        folders = numbered(self._cpu_folder, "cpu")
-        yield presence_family(folders)
-        yield from throttle_families([folder for _, folder in folders])
-        isolated = read_optional(f"{self._cpu_folder}/isolated")
-        if isolated and isolated.strip():
-            yield isolated_family(parse_range(isolated))
+        content = self._kept.read(self._stat_path)
+        self._shown = never_backwards(self._shown, parse(content, self._stat_path))
+        seen = tuple(self._kept.read_optional(f"{self._folder}/{name}") for name in ("present", "online", "isolated"))
+        if self._layout is None or self._layout.seen != seen:
+            self._layout = layout(self._folder, seen)
+        families = [*self._times(), *self._layout.steady]
+        for shape, paths in ((CORE_THROTTLES, self._layout.cores), (PACKAGE_THROTTLES, self._layout.packages)):
+            if counts := self._counts(paths):
+                families.append(shape.of(counts))
+        return families
+
+    def _times(self) -> Iterable[Family]:
+        times: list[tuple[Labels, float]] = []
+        guest_times: list[tuple[Labels, float]] = []
+        for cpu, ticks in self._shown.items():
+            labels = self._labels.get(cpu)
+            if labels is None:
+                labels = self._labels[cpu] = labels_of(cpu)
+            seconds = [tick / TICKS_PER_SECOND for tick in ticks]
+            times += zip(labels[0], seconds, strict=False)
+            guest_times += zip(labels[1], seconds[len(MODES) :], strict=True)
+        yield SECONDS.of(times)
+        if self._guest:
+            yield GUEST_SECONDS.of(guest_times)
+
+    def _counts(self, paths: Mapping[Labels, str]) -> list[tuple[Labels, float]]:
+        """A processor that goes away meanwhile takes its counter with it."""
+        contents = [(labels, path, self._kept.read_optional(path)) for labels, path in paths.items()]
+        return [(labels, whole_number(content, path)) for labels, path, content in contents if content is not None]
+
+
+def labels_of(cpu: str) -> tuple[tuple[Labels, ...], tuple[Labels, ...]]:
+    return tuple((cpu, mode) for mode in MODES), tuple((cpu, mode) for mode in GUEST_MODES)
 
 
 def parse(content: bytes, where: str = "stat") -> dict[str, Times]:
     """The lines `cpu0 643 0 706 …` by processor number; columns that an old kernel lacks count as zero."""
     processors: dict[str, Times] = {}
     for line in content.splitlines():
-        word, *columns = line.split() or [b""]
-        number = word.removeprefix(b"cpu")
-        if number == word or not number:
+        if not line.startswith(b"cpu"):
             continue
-        if not number.isdigit() or len(columns) < 4 or not all(column.isdigit() for column in columns):
+        columns = line.split()
+        number = columns[0][3:]
+        if not number:
+            continue
+        if len(columns) < 5 or not b"".join(columns)[3:].isdigit():
             raise Malformed(where, found=line, expected="cpu with its number and at least four counters")
-        times = tuple(int(column) for column in columns[:COLUMNS])
+        times = tuple(map(int, columns[1 : COLUMNS + 1]))
         processors[number.decode()] = times + (0,) * (COLUMNS - len(times))
     if not processors:
         raise Malformed(where, found=content, expected="a line for at least one processor")
@@ -69,104 +141,46 @@ def never_backwards(shown: Mapping[str, Times], found: Mapping[str, Times]) -> d
         before = shown.get(cpu)
         if before is None or before[IDLE] - times[IDLE] >= RESET_TICKS:
             result[cpu] = times
-        else:
+        elif before != times:
             result[cpu] = tuple(map(max, before, times))
     return result
 
 
-def time_families(processors: Mapping[str, Times]) -> Iterable[Family]:
-    times, guest_times = [], []
-    for cpu, ticks in processors.items():
-        for mode, tick in zip(MODES, ticks, strict=False):
-            times.append(((cpu, mode), tick / TICKS_PER_SECOND))
-        for mode, tick in zip(GUEST_MODES, ticks[len(MODES) :], strict=True):
-            guest_times.append(((cpu, mode), tick / TICKS_PER_SECOND))
-    yield Family.of(
-        name="node_cpu_seconds_total",
-        type="counter",
-        help="Seconds that each processor spent in each mode.",
-        labels=("cpu", "mode"),
-        samples=times,
-    )
-    yield Family.of(
-        name="node_cpu_guest_seconds_total",
-        type="counter",
-        help="Seconds that each processor spent running guests; they are part of user and nice as well.",
-        labels=("cpu", "mode"),
-        samples=guest_times,
-    )
-
-
-def presence_family(folders: Iterable[tuple[int, str]]) -> Family:
-    """A processor that cannot be taken away (the first one, usually) has no such file, and is online."""
-    samples = []
-    for cpu, folder in folders:
-        content = read_optional(f"{folder}/online")
-        online = content is None or content.strip() == b"1"
-        samples.append(((str(cpu),), float(online)))
-    return Family.of(
-        name="node_cpu_online",
-        type="gauge",
-        help="1 for a processor that is online, 0 for one that is not.",
-        labels=("cpu",),
-        samples=samples,
-    )
-
-
-def throttle_families(folders: Iterable[str]) -> Iterable[Family]:
-    """Processors that share a core or a package share its counter, so each is read once."""
-    cores: dict[tuple[str, ...], float] = {}
-    packages: dict[tuple[str, ...], float] = {}
-    for folder in folders:
+def layout(folder: str, seen: tuple[bytes | None, ...]) -> Layout:
+    """Looks through sysfs. `seen` is what it says of processors: present, online, isolated."""
+    _, online, isolated = seen
+    processors = numbered(folder, "cpu")
+    steady = []
+    if online is not None:
+        is_online = set(parse_range(online, f"{folder}/online"))
+        steady.append(ONLINE.of([((str(number),), int(number in is_online)) for number, _ in processors]))
+    if isolated and isolated.strip():
+        alone = parse_range(isolated, f"{folder}/isolated")
+        steady.append(ISOLATED.of([((str(number),), 1) for number in dict.fromkeys(alone)]))
+    cores: dict[Labels, str] = {}
+    packages: dict[Labels, str] = {}
+    # Processors that share a core or a package share its counter, so each is read once.
+    for _, processor in processors:
         # Virtual machines have no thermometer, and reading about cores would be for nothing.
-        if not isdir(f"{folder}/thermal_throttle"):
+        if not isdir(f"{processor}/thermal_throttle"):
             continue
-        package = read_optional(f"{folder}/topology/physical_package_id")
-        core = read_optional(f"{folder}/topology/core_id")
-        if package is None or core is None:
-            continue
-        at_core = (core.decode().strip(), package.decode().strip())
-        _read_once(cores, at_core, f"{folder}/thermal_throttle/core_throttle_count")
-        _read_once(packages, at_core[1:], f"{folder}/thermal_throttle/package_throttle_count")
-    if cores:
-        yield Family.of(
-            name="node_cpu_core_throttles_total",
-            type="counter",
-            help="How often the core was slowed down because of its temperature.",
-            labels=("core", "package"),
-            samples=tuple(cores.items()),
-        )
-    if packages:
-        yield Family.of(
-            name="node_cpu_package_throttles_total",
-            type="counter",
-            help="How often the package was slowed down because of its temperature.",
-            labels=("package",),
-            samples=tuple(packages.items()),
-        )
-
-
-def _read_once(counts: dict[tuple[str, ...], float], key: tuple[str, ...], path: str) -> None:
-    if key not in counts and (content := read_optional(path)) is not None:
-        counts[key] = whole_number(content, path)
-
-
-def isolated_family(processors: Iterable[int]) -> Family:
-    return Family.of(
-        name="node_cpu_isolated",
-        type="gauge",
-        help="1 for a processor that the scheduler leaves alone.",
-        labels=("cpu",),
-        samples=tuple(((str(cpu),), 1.0) for cpu in processors),
-    )
+        package = read_optional(f"{processor}/topology/physical_package_id")
+        core = read_optional(f"{processor}/topology/core_id")
+        if package is not None and core is not None:
+            at_core = (text(core.strip()), text(package.strip()))
+            cores.setdefault(at_core, f"{processor}/thermal_throttle/core_throttle_count")
+            packages.setdefault(at_core[1:], f"{processor}/thermal_throttle/package_throttle_count")
+    return Layout(seen, tuple(steady), cores, packages)
 
 
 def parse_range(content: bytes, where: str = "isolated") -> list[int]:
-    """The kernel's list of processors: `0-2,5` is 0, 1, 2 and 5."""
+    """The kernel's list of processors: `0-2,5` is 0, 1, 2 and 5; an empty line is none."""
     processors: list[int] = []
-    for part in content.strip().split(b","):
+    for part in content.strip().split(b",") if content.strip() else ():
         first, dash, last = part.partition(b"-")
         if not first.isdigit() or (dash and not last.isdigit()):
             raise Malformed(where, found=content, expected="processor numbers such as 0-2,5")
+        if len(first) > 9 or len(last) > 9 or int(last or first) - int(first) + len(processors) >= PROCESSORS_MAX:
+            raise Malformed(where, found=content, expected=f"at most {PROCESSORS_MAX} processors")
         processors.extend(range(int(first), int(last or first) + 1))
     return processors

@@ -2,9 +2,13 @@
 
 from collections.abc import Iterable
 
-from exporter.collectors.files import Malformed, Paths, read
+from exporter.collectors.files import Kept, Malformed, Paths
 from exporter.collectors.options import Option
-from exporter.family import Family, single
+from exporter.family import Family, Shape
+
+LOAD1 = Shape("node_load1", "gauge", "Load average over one minute.")
+LOAD5 = Shape("node_load5", "gauge", "Load average over five minutes.")
+LOAD15 = Shape("node_load15", "gauge", "Load average over fifteen minutes.")
 
 
 class Loadavg:
@@ -15,23 +19,17 @@ class Loadavg:
 
     def __init__(self, paths: Paths) -> None:
         self._path = f"{paths.procfs}/loadavg"
+        self._kept = Kept()
 
     def collect(self, deadline: float) -> Iterable[Family]:  # noqa: ARG002
-        one, five, fifteen = parse(read(self._path), self._path)
-        yield Family.of(name="node_load1", type="gauge", help="Load average over one minute.", samples=single(one))
-        yield Family.of(name="node_load5", type="gauge", help="Load average over five minutes.", samples=single(five))
-        yield Family.of(
-            name="node_load15",
-            type="gauge",
-            help="Load average over fifteen minutes.",
-            samples=single(fifteen),
-        )
+        one, five, fifteen = parse(self._kept.read_value(self._path), self._path)
+        return LOAD1.single(one), LOAD5.single(five), LOAD15.single(fifteen)
 
 
 def parse(content: bytes, where: str = "loadavg") -> tuple[float, float, float]:
     """The first three numbers of `0.01 0.06 0.02 2/82 3223`."""
     try:
-        one, five, fifteen = (float(field) for field in content.split()[:3])
+        one, five, fifteen = map(float, content.split(None, 3)[:3])
     except ValueError:
         raise Malformed(where, found=content, expected="three load averages") from None
     return one, five, fifteen

@@ -3,9 +3,16 @@
 import os
 from collections.abc import Callable, Iterable
 
-from exporter.collectors.files import Paths, read_optional, text
+from exporter.collectors.files import Kept, Paths, text
 from exporter.collectors.options import Option
-from exporter.family import Family
+from exporter.family import Family, Shape
+
+INFO = Shape(
+    "node_uname_info",
+    "gauge",
+    "What uname says about this system, as labels; the value is always 1.",
+    ("domainname", "machine", "nodename", "release", "sysname", "version"),
+)
 
 
 class Uname:
@@ -17,28 +24,12 @@ class Uname:
     def __init__(self, paths: Paths, *, uname: Callable[[], os.uname_result] = os.uname) -> None:
         self._uname = uname
         self._domain_path = f"{paths.procfs}/sys/kernel/domainname"
+        self._kept = Kept()
 
     def collect(self, deadline: float) -> Iterable[Family]:  # noqa: ARG002
-        system = self._uname()
-        yield Family.of(
-            name="node_uname_info",
-            type="gauge",
-            help="What uname says about this system, as labels; the value is always 1.",
-            labels=("domainname", "machine", "nodename", "release", "sysname", "version"),
-            samples=(
-                (
-                    (
-                        domain_name(read_optional(self._domain_path)),
-                        system.machine,
-                        system.nodename,
-                        system.release,
-                        system.sysname,
-                        system.version,
-                    ),
-                    1,
-                ),
-            ),
-        )
+        domain = domain_name(self._kept.read_optional(self._domain_path))
+        sysname, nodename, release, version, machine = self._uname()
+        return (INFO.of((((domain, machine, nodename, release, sysname, version), 1),)),)
 
 
 def domain_name(content: bytes | None) -> str:

@@ -28,39 +28,39 @@ class Vmstat:
         self._path = f"{paths.procfs}/vmstat"
         self._kept = Kept()
         self._fields = (chosen or Chosen(self.options)).pattern("fields")
-        self._names: list[bytes] = []
-        self._wanted: list[tuple[int, Shape]] = []
+        self._words_total = 0
+        self._wanted: list[tuple[int, bytes, Shape]] = []
 
     def collect(self, deadline: float) -> Iterable[Family]:  # noqa: ARG002
-        names, values = parse(self._kept.read(self._path), self._path)
-        if names != self._names:
-            self._wanted = wanted(names, self._fields)
-            self._names = names
+        words = parse(self._kept.read(self._path), self._path)
+        # The kernel's order only changes with the kernel.
+        if len(words) != self._words_total or any(words[place] != name for place, name, _ in self._wanted):
+            self._wanted = wanted(words, self._fields)
+            self._words_total = len(words)
         families = []
-        for place, form in self._wanted:
-            value = values[place]
+        for place, name, form in self._wanted:
+            value = words[place + 1]
             if not value.isdigit():
-                raise Malformed(self._path, found=names[place] + b" " + value, expected="a name and a whole number")
+                raise Malformed(self._path, found=name + b" " + value, expected="a name and a whole number")
             families.append(form.single(int(value)))
         return families
 
 
-def parse(content: bytes, where: str = "vmstat") -> tuple[list[bytes], list[bytes]]:
-    """Names and values of lines such as `pgfault 2320168809`, which are taken for pairs of words."""
+def parse(content: bytes, where: str = "vmstat") -> list[bytes]:
+    """The words of lines such as `pgfault 2320168809`, which are taken for pairs of a name and a number."""
     words = content.split()
     if not words or len(words) % 2:
         raise Malformed(where, found=content, expected="lines of a name and a whole number")
-    return words[::2], words[1::2]
+    return words
 
 
-def wanted(names: list[bytes], fields: re.Pattern[str] | None) -> list[tuple[int, Shape]]:
-    """Where each field that is shown stands, which only changes with the kernel. The first of a name counts."""
-    if fields is None:
-        return []
-    places: dict[str, int] = {}
-    for place, name in enumerate(text(name) for name in names):
-        if fields.search(name):
-            places.setdefault(name, place)
+def wanted(words: list[bytes], fields: re.Pattern[str] | None) -> list[tuple[int, bytes, Shape]]:
+    """Where each field that is shown stands. Of a name that comes twice, the first one counts."""
+    places: dict[bytes, int] = {}
+    for place in range(0, len(words), 2):
+        if fields is not None and fields.search(text(words[place])):
+            places.setdefault(words[place], place)
     return [
-        (place, shape(f"node_vmstat_{name}", "unknown", f"{name} of /proc/vmstat.")) for name, place in places.items()
+        (place, name, shape(f"node_vmstat_{text(name)}", "unknown", f"{text(name)} of /proc/vmstat."))
+        for name, place in places.items()
     ]

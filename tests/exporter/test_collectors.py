@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.collectors import COLLECTORS, cpu, filesystem, loadavg, meminfo, stat
+from exporter.collectors import COLLECTORS, Collector, cpu, filesystem, loadavg, meminfo, stat
 from exporter.collectors.cpu import Cpu
 from exporter.collectors.files import Malformed, Paths
 from exporter.collectors.loadavg import Loadavg
+from exporter.collectors.meminfo import Meminfo
+from exporter.collectors.options import Chosen
 from exporter.collectors.stat import Stat
 from exporter.collectors.time import Time, local_zone
 from exporter.collectors.uname import Uname
@@ -27,11 +29,12 @@ PARSERS: list[Parse] = [
     stat.parse,
     cpu.parse,
     cpu.parse_range,
+    stat.parse_softirqs,
     filesystem.parse,
 ]
 
 
-def collected(collector: Cpu | Loadavg | Stat | Time | Uname) -> dict[str, dict[tuple[str, ...], float]]:
+def collected(collector: Collector) -> dict[str, dict[tuple[str, ...], float]]:
     families: list[Family] = list(collector.collect(time.monotonic() + 30))
     return {family.name: dict(family.samples) for family in families}
 
@@ -59,6 +62,11 @@ def test_a_broken_file_is_malformed_and_never_another_error(parse: Parse, conten
         (cpu.parse, b"cpu0 1 2 3\n", "found 'cpu0 1 2 3'"),
         (cpu.parse, b"cpu0 1 2 3 -4\n", "found 'cpu0 1 2 3 -4'"),
         (cpu.parse_range, b"0-x", "found '0-x'"),
+        (cpu.parse_range, b"0-99999999999", "expected at most 65536 processors"),
+        (cpu.parse_range, b"0-40000,40001-80000", "expected at most 65536 processors"),
+        (meminfo.parse, b"\n", "expected lines of a name"),
+        (stat.parse_softirqs, b"softirq 3 1 2\n", "expected softirq, a sum and 10 counts"),
+        (stat.parse_softirqs, b"softirq 3 1 2 3 4 5 6 7 8 9 x\n", "expected softirq, a sum and 10 counts"),
         (filesystem.parse, b"22 27 0:21 / /proc rw proc proc rw\n", "expected a line of mountinfo"),
         (filesystem.parse, b"22 27 021 / /proc rw - proc proc rw\n", "expected a line of mountinfo"),
     ],
@@ -81,6 +89,45 @@ def test_memory_in_kilobytes_becomes_bytes_and_counts_stay_counts() -> None:
         "HugePages_Free": 3,
         "Odd_Name_bytes": 1024,
     }
+
+
+LINES = st.lists(
+    st.tuples(
+        st.sampled_from(["MemTotal", "Active(anon)", "HugePages_Free", "Odd-Name"]),
+        st.integers(0, 2**63),
+        st.booleans(),
+    ),
+    min_size=1,
+)
+
+
+@given(files=st.lists(LINES, min_size=1, max_size=4))
+def test_what_was_learned_of_one_file_changes_nothing_in_the_next(
+    files: list[list[tuple[str, int, bool]]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("proc") / "meminfo"
+    path.touch()
+    learned = Meminfo(Paths(procfs=str(path.parent)))
+    for lines in files:
+        path.write_text("".join(f"{name}: {value}{' kB' * in_kilobytes}\n" for name, value, in_kilobytes in lines))
+        expected = {f"node_memory_{field}": {(): value} for field, value in meminfo.parse(path.read_bytes()).items()}
+        assert collected(learned) == collected(learned) == expected
+
+
+def test_a_number_that_becomes_a_word_is_malformed(tmp_path: Path) -> None:
+    (tmp_path / "meminfo").write_text("MemTotal: 12 kB\n")
+    collector = Meminfo(Paths(procfs=str(tmp_path)))
+    assert collected(collector) == {"node_memory_MemTotal_bytes": {(): 12288}}
+    (tmp_path / "meminfo").write_text("MemTotal: -2 kB\n")
+    with pytest.raises(Malformed, match="found 'MemTotal: -2 kB'"):
+        collected(collector)
+
+
+def test_soft_interrupts_are_shown_when_asked_for() -> None:
+    found = collected(Stat(FIXTURE_PATHS, Chosen(Stat.options, {"softirq": "true"})))["node_softirqs_total"]
+    assert (found["hi",], found["rcu",], len(found)) == (250191, 508444, 10)
+    assert "node_softirqs_total" not in collected(Stat(FIXTURE_PATHS))
+    assert stat.parse_softirqs(b"btime 1\n") == []
 
 
 def test_only_the_sum_of_the_interrupts_is_taken() -> None:
@@ -106,14 +153,66 @@ def test_cores_and_packages_that_processors_share_are_counted_once() -> None:
     assert found["node_cpu_package_throttles_total"] == {("0",): 30, ("1",): 50}
 
 
-def test_a_processor_without_the_file_online_cannot_be_offline() -> None:
+def test_processors_are_online_that_are_in_the_kernels_list() -> None:
     found = collected(Cpu(FIXTURE_PATHS))
     assert found["node_cpu_online"] == {("0",): 1, ("1",): 1, ("2",): 0}
     assert found["node_cpu_isolated"] == {("1",): 1}
 
 
+def test_the_time_of_guests_can_be_left_out() -> None:
+    found = collected(Cpu(FIXTURE_PATHS, Chosen(Cpu.options, {"guest": "false"})))
+    assert "node_cpu_guest_seconds_total" not in found
+    assert len(found["node_cpu_seconds_total"]) == 2 * 8
+
+
+def machine(folder: Path, *, online: str, processors: int) -> Paths:
+    """A machine of which each processor has a core of its own, and counts throttling."""
+    sysfs = folder / "sys" / "devices" / "system" / "cpu"
+    for number in range(processors):
+        for path, content in (
+            ("topology/core_id", str(number)),
+            ("topology/physical_package_id", "0"),
+            ("thermal_throttle/core_throttle_count", str(number * 10)),
+            ("thermal_throttle/package_throttle_count", "7"),
+        ):
+            (sysfs / f"cpu{number}" / path).parent.mkdir(parents=True, exist_ok=True)
+            (sysfs / f"cpu{number}" / path).write_text(f"{content}\n")
+    (sysfs / "present").write_text(f"0-{processors - 1}\n")
+    (sysfs / "online").write_text(f"{online}\n")
+    (folder / "proc").mkdir(exist_ok=True)
+    lines = "".join(f"cpu{number} 1 2 3 4 5 6 7 8 9 10\n" for number in range(processors))
+    (folder / "proc" / "stat").write_text(lines)
+    return Paths(str(folder / "proc"), str(folder / "sys"), "/")
+
+
+def test_processors_that_come_and_go_are_seen(tmp_path: Path) -> None:
+    collector = Cpu(machine(tmp_path, online="0", processors=2))
+    assert collected(collector)["node_cpu_online"] == {("0",): 1, ("1",): 0}
+    machine(tmp_path, online="0-2", processors=3)
+    found = collected(collector)
+    assert found["node_cpu_online"] == {("0",): 1, ("1",): 1, ("2",): 1}
+    assert found["node_cpu_core_throttles_total"] == {("0", "0"): 0, ("1", "0"): 10, ("2", "0"): 20}
+    assert len(found["node_cpu_seconds_total"]) == 3 * 8
+
+
+def test_a_counter_that_is_not_there_is_left_out(tmp_path: Path) -> None:
+    collector = Cpu(machine(tmp_path, online="0-1", processors=2))
+    for number in range(2):
+        (tmp_path / f"sys/devices/system/cpu/cpu{number}/thermal_throttle/package_throttle_count").unlink()
+    found = collected(collector)
+    assert "node_cpu_package_throttles_total" not in found
+    assert len(found["node_cpu_core_throttles_total"]) == 2
+
+
+def test_a_machine_without_sysfs_has_its_processor_times(tmp_path: Path) -> None:
+    (tmp_path / "stat").write_bytes(b"cpu0 1 2 3 4\n")
+    found = collected(Cpu(Paths(str(tmp_path), "/nonexistent", "/")))
+    assert set(found) == {"node_cpu_seconds_total", "node_cpu_guest_seconds_total"}
+
+
 def test_lists_of_processors_are_read_as_the_kernel_writes_them() -> None:
     assert cpu.parse_range(b"0-2,5,7-8\n") == [0, 1, 2, 5, 7, 8]
+    assert cpu.parse_range(b"\n") == []
 
 
 def times(*, idle: int, iowait: int) -> cpu.Times:
@@ -152,7 +251,7 @@ def test_the_clock_source_in_use_and_those_that_could_be() -> None:
 def test_the_time_is_shown_where_the_kernel_offers_no_clock_sources() -> None:
     found = collected(Time(Paths(sysfs="/nonexistent"), now=lambda: 5.0))
     assert found["node_time_seconds"] == {(): 5.0}
-    assert found["node_time_clocksource_current_info"] == {}
+    assert set(found) == {"node_time_seconds", "node_time_zone_offset_seconds"}
 
 
 def test_the_time_zone_is_the_one_in_force_at_that_moment() -> None:
