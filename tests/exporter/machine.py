@@ -12,6 +12,7 @@ The text begins with what kind of machine it is. Then come its files:
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -21,7 +22,7 @@ from exporter.collectors.files import Paths
 
 MACHINES = Path(__file__).parent / "machines"
 NAMES = tuple(sorted(path.stem for path in MACHINES.glob("*.txt")))
-BRACES = re.compile(r"\{([\d.,]+)\}")
+BRACES = re.compile(r"\{(-?\d[\d.,-]*)\}")
 
 
 class Entry(NamedTuple):
@@ -44,8 +45,9 @@ def entries(name: str) -> tuple[Entry, ...]:
                 found += [Entry(folder), *folder_entries(folder, body, index)]
         else:
             found.append(Entry(heading, body.encode()))
-    paths = [entry.path for entry in found]
-    assert len(set(paths)) == len(paths), f"{name}: twice: {sorted({path for path in paths if paths.count(path) > 1})}"
+    files = Counter(entry.path for entry in found if not entry.path.endswith("/"))
+    twice = [path for path, times in files.items() if times > 1]
+    assert not twice, f"{name}: twice: {twice}"
     return tuple(found)
 
 
@@ -57,7 +59,7 @@ def folder_entries(folder: str, body: str, index: int) -> Iterator[Entry]:
         elif name.endswith("/"):
             yield Entry(folder + name)
         else:
-            if BRACES.fullmatch(value):
+            if BRACES.search(value):
                 value = spelled_out(value)[index]
             yield Entry(folder + name, f"{value}\n".encode() if blank else b"")
 

@@ -10,6 +10,7 @@ import threading
 import urllib.request
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 from prometheus_client.metrics_core import Metric
@@ -24,6 +25,7 @@ Labels = frozenset[tuple[str, str]]
 
 ENABLED = re.compile(r"--(?:\[no-\])?collector\.(\w+)\s+Enable\s+the\s+\w+\s+collector\s+\(default:\s+enabled\)")
 OPTION = re.compile(r"--(?:\[no-\])?(collector\.\w+\.[\w.-]+)")
+MISSING = re.compile(r"^\| `(\w+)` \| [^|]+ \|$", re.MULTILINE)
 # About the programs themselves, not about the machine.
 THEMSELVES = ("go_", "process_", "promhttp_", "node_exporter_", "tocsin_")
 # Labels that node_exporter has had since a version newer than Debian's.
@@ -80,6 +82,12 @@ def usage(path: str) -> str:
 def enabled_by_default(path: str) -> frozenset[str]:
     """The collectors that it runs when nobody says anything."""
     return frozenset(ENABLED.findall(usage(path)))
+
+
+def documented_as_missing() -> frozenset[str]:
+    """The families and collectors of node_exporter that docs/node-exporter.md says we do not have."""
+    page = (Path(__file__).parents[2] / "docs" / "node-exporter.md").read_text()
+    return frozenset(MISSING.findall(page.partition("\n## What is missing\n")[2].partition("\n## ")[0]))
 
 
 def our_filters(path: str) -> list[str]:
