@@ -9,8 +9,7 @@ import re
 import msgspec
 
 from exporter.collectors.files import Malformed
-from exporter.family import METRIC_NAME
-from exporter.points import LABEL_NAME
+from exporter.escaping import LABEL_NAME, METRIC_NAME
 
 # One label and what follows it. The parts exclude each other, so a long line costs its length once.
 LABEL = re.compile(r'[ \t]*+([^ \t="{},]*+)[ \t]*+=[ \t]*+"((?:[^"\\]++|\\.)*+)"[ \t]*+([,}])')
