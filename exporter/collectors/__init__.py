@@ -17,6 +17,7 @@ from exporter.collectors.entropy import Entropy
 from exporter.collectors.filefd import Filefd
 from exporter.collectors.files import Paths
 from exporter.collectors.filesystem import Filesystem
+from exporter.collectors.hwmon import Hwmon
 from exporter.collectors.loadavg import Loadavg
 from exporter.collectors.meminfo import Meminfo
 from exporter.collectors.options import COUNT_MAX as COUNT_MAX
@@ -25,12 +26,14 @@ from exporter.collectors.options import Kind as Kind
 from exporter.collectors.options import Option as Option
 from exporter.collectors.options import parse as parse
 from exporter.collectors.os import Os
+from exporter.collectors.powersupplyclass import PowerSupplyClass
 from exporter.collectors.pressure import Pressure
 from exporter.collectors.processes import Processes
 from exporter.collectors.schedstat import Schedstat
 from exporter.collectors.selinux import Selinux
 from exporter.collectors.stat import Stat
 from exporter.collectors.textfile import Textfile
+from exporter.collectors.thermal_zone import ThermalZone
 from exporter.collectors.time import Time
 from exporter.collectors.timex import Timex
 from exporter.collectors.uname import Uname
@@ -67,15 +70,18 @@ COLLECTORS: tuple[type[BuiltIn], ...] = (
     Entropy,
     Filefd,
     Filesystem,
+    Hwmon,
     Loadavg,
     Meminfo,
     Os,
+    PowerSupplyClass,
     Pressure,
     Processes,
     Schedstat,
     Selinux,
     Stat,
     Textfile,
+    ThermalZone,
     Time,
     Timex,
     Uname,

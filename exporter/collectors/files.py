@@ -9,6 +9,8 @@ from typing import NamedTuple
 READ_BYTES = 1 << 16
 # Files that one collector keeps open; what is beyond is opened at each scrape.
 KEPT_MAX = 256
+# The longest number of 64 bits, with its sign.
+SIGNED_BYTES_MAX = 20
 
 
 class Paths(NamedTuple):
@@ -131,4 +133,12 @@ def whole_number(content: bytes, where: str) -> int:
     stripped = content.strip()
     if not stripped.isdigit():
         raise Malformed(where, found=content, expected="a whole number")
+    return int(stripped)
+
+
+def signed_number(content: bytes, where: str) -> int:
+    """A whole number standing alone, with a minus sign if it is negative."""
+    stripped = content.strip()
+    if not stripped.removeprefix(b"-").isdigit() or len(stripped) > SIGNED_BYTES_MAX:
+        raise Malformed(where, found=content, expected="a whole number, perhaps negative")
     return int(stripped)
