@@ -42,6 +42,7 @@ def declare(parser: argparse.ArgumentParser, *, said: Said, scope: str, environ:
                 default=said.get(name, option.default),
                 parse=partial(_checked, option),
                 metavar=option.kind.upper(),
+                repeated=option.several,
                 scope=scope,
                 environ=environ,
                 help=option.help,
@@ -87,7 +88,12 @@ def _checked(option: Option, text: str) -> str:
     return text
 
 
-def _text(option: Option, value: str | bool | None) -> str:
-    if value is None:
-        return option.default
-    return value if isinstance(value, str) else str(value).lower()
+def _text(option: Option, value: str | tuple[str, ...] | bool | None) -> str:
+    match value:
+        case None:
+            return option.default
+        case tuple():
+            return ",".join(value)
+        case bool():
+            return str(value).lower()
+    return value

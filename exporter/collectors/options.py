@@ -29,12 +29,16 @@ class Kind(StrEnum):
 
 
 class Option(msgspec.Struct, frozen=True):
-    """`name` has hyphens, as in the flag. An empty pattern matches nothing; a switch is `true` or `false`."""
+    """`name` has hyphens, as in the flag. An empty pattern matches nothing; a switch is `true` or `false`.
+
+    A text that is `several` has commas between; its flag may be given several times.
+    """
 
     name: str
     kind: Kind
     default: str
     help: str
+    several: bool = False
 
 
 class Chosen:

@@ -47,7 +47,11 @@ class Textfile:
     enabled = True
     options: tuple[Option, ...] = (
         Option(
-            "directory", Kind.TEXT, "", "folders with files *.prom, with commas between; * stands for any characters"
+            "directory",
+            Kind.TEXT,
+            "",
+            "folders with files *.prom, with commas between; * stands for any characters",
+            several=True,
         ),
     )
 

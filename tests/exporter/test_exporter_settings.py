@@ -138,6 +138,15 @@ def test_an_option_is_taken_from_the_flag_else_the_variable_else_the_file(tmp_pa
     }
 
 
+def test_a_flag_that_may_be_given_several_times_is_one_text_with_commas(tmp_path: Path) -> None:
+    typed = ["--collector.textfile.directory=/a", "--collector.textfile.directory=/b"]
+    file = written(tmp_path, "collectors: {textfile: {directory: '/c, /d'}}\n")
+    assert load_plan([file, *typed], {}).options["textfile"] == {"directory": "/a,/b"}
+    assert load_plan([file], {}).options["textfile"] == {"directory": "/c,/d"}
+    environ = {"TOCSIN_COLLECTOR_TEXTFILE_DIRECTORY": "/e,/f"}
+    assert load_plan([file], environ).options["textfile"] == {"directory": "/e,/f"}
+
+
 @pytest.mark.parametrize("typed", [[], ["--collector.time"]])
 def test_with_the_defaults_disabled_only_what_is_named_runs(typed: list[str], tmp_path: Path) -> None:
     named = tuple(flag.rpartition(".")[2] for flag in typed)
