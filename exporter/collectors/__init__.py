@@ -6,9 +6,11 @@ one is a file here, a line in `COLLECTORS` and a line in docs/metrics-exporter.m
 
     files         where the kernel's files are, and how they are read
     options       what can be set about a collector
+    elsewhere     the collectors of other systems than Linux
     cpu … vmstat  the collectors, named as in node_exporter, with node_exporter's metrics
 """
 
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
@@ -87,3 +89,6 @@ COLLECTORS: tuple[type[BuiltIn], ...] = (
     Uname,
     Vmstat,
 )
+
+if sys.platform != "linux":
+    from exporter.collectors.elsewhere import COLLECTORS as COLLECTORS
