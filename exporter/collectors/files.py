@@ -36,6 +36,10 @@ def read(path: str) -> bytes:
         parts = []
         while part := os.read(descriptor, READ_BYTES):
             parts.append(part)
+    except OSError as error:
+        # Only what fails at opening knows the name by itself.
+        error.filename = path
+        raise
     finally:
         os.close(descriptor)
     return b"".join(parts)
@@ -60,9 +64,13 @@ class Kept:
         if descriptor is None:
             return parts[0]
         offset = len(parts[0])
-        while part := os.pread(descriptor, READ_BYTES, offset):
-            parts.append(part)
-            offset += len(part)
+        try:
+            while part := os.pread(descriptor, READ_BYTES, offset):
+                parts.append(part)
+                offset += len(part)
+        except OSError as error:
+            error.filename = path
+            raise
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def read_value(self, path: str) -> bytes:
@@ -98,8 +106,9 @@ class Kept:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             content = os.pread(descriptor, READ_BYTES, 0)
-        except OSError:
+        except OSError as error:
             os.close(descriptor)
+            error.filename = path
             raise
         self._descriptors[path] = descriptor
         return content

@@ -59,3 +59,9 @@ def test_only_so_many_stay_open_and_the_others_are_read_all_the_same(tmp_path: P
     assert len(os.listdir("/proc/self/fd")) == before + 2
     files.close()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_an_error_in_reading_names_the_file_as_one_in_opening_does(kept: Kept, tmp_path: Path) -> None:
+    for read_it in (read, kept.read, kept.read_value):
+        with pytest.raises(IsADirectoryError, match=str(tmp_path)):
+            read_it(str(tmp_path))
