@@ -5,6 +5,7 @@ decides how long it may take. The registry runs it in a thread, times it and iso
 one is a file here, a line in `COLLECTORS` and a line in docs/metrics-exporter.md.
 
     files         where the kernel's files are, and how they are read
+    netdevices    files of network devices, which come and go
     options       what can be set about a collector
     elsewhere     the collectors of other systems than Linux
     cpu … vmstat  the collectors, named as in node_exporter, with node_exporter's metrics
@@ -22,6 +23,8 @@ from exporter.collectors.filesystem import Filesystem
 from exporter.collectors.hwmon import Hwmon
 from exporter.collectors.loadavg import Loadavg
 from exporter.collectors.meminfo import Meminfo
+from exporter.collectors.netclass import Netclass
+from exporter.collectors.netdev import Netdev
 from exporter.collectors.options import COUNT_MAX as COUNT_MAX
 from exporter.collectors.options import Chosen
 from exporter.collectors.options import Kind as Kind
@@ -75,6 +78,8 @@ COLLECTORS: tuple[type[BuiltIn], ...] = (
     Hwmon,
     Loadavg,
     Meminfo,
+    Netclass,
+    Netdev,
     Os,
     PowerSupplyClass,
     Pressure,

@@ -31,6 +31,7 @@ THEMSELVES = ("go_", "process_", "promhttp_", "node_exporter_", "tocsin_")
 # Labels that node_exporter has had since a version newer than Debian's.
 NEWER_LABELS: Mapping[str, frozenset[str]] = {
     "node_disk_info": frozenset({"rotational"}),
+    "node_network_info": frozenset({"adminstate"}),
     **{
         f"node_filesystem_{measure}": frozenset({"device_error"})
         for measure in ("avail_bytes", "device_error", "files", "files_free", "free_bytes", "readonly", "size_bytes")

@@ -1,0 +1,101 @@
+"""`netdev`: what went through each network device, and what was lost there.
+
+The numbers are those of /proc/net/dev, whose columns node_exporter's metrics are named after. The one that is not
+there, packets that nobody wanted, comes from sysfs.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from exporter.collectors.files import Kept, Malformed, Paths, text, whole_number
+from exporter.collectors.netdevices import NetDevices
+from exporter.collectors.options import Chosen, Filter, Kind, Option
+from exporter.family import Family, Shape
+
+HEADER = (
+    b"Inter-|   Receive                                                |  Transmit\n"
+    b" face |bytes    packets errs drop fifo frame compressed multicast"
+    b"|bytes    packets errs drop fifo colls carrier compressed\n"
+)
+
+
+def _counter(name: str, description: str) -> Shape:
+    return Shape(f"node_network_{name}_total", "counter", description, ("device",))
+
+
+# In the order of the columns.
+COLUMNS = (
+    _counter("receive_bytes", "Bytes that arrived."),
+    _counter("receive_packets", "Packets that arrived."),
+    _counter("receive_errs", "Packets that arrived broken."),
+    _counter("receive_drop", "Packets that arrived and found no room, or were not asked for."),
+    _counter("receive_fifo", "Packets that came faster than the device's buffer was emptied."),
+    _counter("receive_frame", "Packets whose frame was broken: length, overrun, checksum or alignment."),
+    _counter("receive_compressed", "Compressed packets that arrived."),
+    _counter("receive_multicast", "Multicast packets that arrived."),
+    _counter("transmit_bytes", "Bytes that were sent."),
+    _counter("transmit_packets", "Packets that were sent."),
+    _counter("transmit_errs", "Packets that could not be sent."),
+    _counter("transmit_drop", "Packets that were dropped before they were sent."),
+    _counter("transmit_fifo", "Packets that the device's buffer gave too late."),
+    _counter("transmit_colls", "Collisions while sending."),
+    _counter("transmit_carrier", "Packets lost with the link: no carrier, aborted, no heartbeat, late collision."),
+    _counter("transmit_compressed", "Compressed packets that were sent."),
+)
+NOHANDLER = _counter("receive_nohandler", "Packets that arrived and that no protocol took.")
+
+Counts = tuple[int, ...]
+
+
+class Netdev:
+    name = "netdev"
+    help = "Bytes, packets, errors and drops of network devices from /proc/net/dev."
+    enabled = True
+    options: tuple[Option, ...] = (
+        Option("device-exclude", Kind.PATTERN, "", "network devices that are left out"),
+        Option("device-include", Kind.PATTERN, "", "only these network devices"),
+    )
+
+    def __init__(self, paths: Paths, chosen: Chosen | None = None) -> None:
+        chosen = chosen or Chosen(self.options)
+        self._filter = Filter(include=chosen.pattern("device-include"), exclude=chosen.pattern("device-exclude"))
+        self._path = f"{paths.procfs}/net/dev"
+        self._kept = Kept()
+        self._devices = NetDevices(paths.sysfs, ("statistics/rx_nohandler",))
+
+    def collect(self, deadline: float) -> Iterable[Family]:  # noqa: ARG002
+        counts = parse(self._kept.read(self._path), self._path)
+        shown = {
+            name: ((label,), numbers) for name, numbers in counts.items() if self._filter.keeps(label := text(name))
+        }
+        if not shown:
+            return
+        labels, rows = zip(*shown.values(), strict=True)
+        for shape, column in zip(COLUMNS, zip(*rows, strict=True), strict=True):
+            yield shape.of(list(zip(labels, column, strict=True)))
+        self._devices.keep_only(shown)
+        nohandler = [
+            (label, whole_number(said, f"rx_nohandler of {label[0]}"))
+            for name, (label, _) in shown.items()
+            if (said := self._nohandler(name)) is not None
+        ]
+        if nohandler:
+            yield NOHANDLER.of(nohandler)
+
+    def _nohandler(self, name: bytes) -> bytes | None:
+        contents = self._devices.read(name)
+        return None if contents is None else contents[0]
+
+
+def parse(content: bytes, where: str = "net/dev") -> Mapping[bytes, Counts]:
+    """The sixteen counters of each device. One can come twice, when others come or go meanwhile."""
+    if not content.startswith(HEADER):
+        raise Malformed(where, found=content, expected="the header of /proc/net/dev")
+    counts = {}
+    for line in content[len(HEADER) :].splitlines():
+        name, colon, columns = line.rpartition(b":")
+        # A number is made of a string in half the time that it is made of bytes.
+        numbers = columns.decode("latin-1").split()
+        if not colon or len(numbers) != len(COLUMNS) or not "".join(numbers).isdecimal():
+            raise Malformed(where, found=line, expected="a device and sixteen counters")
+        counts[name.strip()] = tuple(map(int, numbers))
+    return counts
