@@ -8,13 +8,16 @@ one is a file here, a line in `COLLECTORS` and a line in docs/metrics-exporter.m
     netdevices    files of network devices, which come and go
     options       what can be set about a collector
     elsewhere     the collectors of other systems than Linux
-    cpu … vmstat  the collectors, named as in node_exporter, with node_exporter's metrics
+    arp … vmstat  the collectors, named as in node_exporter, with node_exporter's metrics
 """
 
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
+from exporter.collectors.arp import Arp
+from exporter.collectors.bonding import Bonding
+from exporter.collectors.conntrack import Conntrack
 from exporter.collectors.cpu import Cpu
 from exporter.collectors.entropy import Entropy
 from exporter.collectors.filefd import Filefd
@@ -25,6 +28,7 @@ from exporter.collectors.loadavg import Loadavg
 from exporter.collectors.meminfo import Meminfo
 from exporter.collectors.netclass import Netclass
 from exporter.collectors.netdev import Netdev
+from exporter.collectors.netstat import Netstat
 from exporter.collectors.options import COUNT_MAX as COUNT_MAX
 from exporter.collectors.options import Chosen
 from exporter.collectors.options import Kind as Kind
@@ -36,11 +40,14 @@ from exporter.collectors.pressure import Pressure
 from exporter.collectors.processes import Processes
 from exporter.collectors.schedstat import Schedstat
 from exporter.collectors.selinux import Selinux
+from exporter.collectors.sockstat import Sockstat
+from exporter.collectors.softnet import Softnet
 from exporter.collectors.stat import Stat
 from exporter.collectors.textfile import Textfile
 from exporter.collectors.thermal_zone import ThermalZone
 from exporter.collectors.time import Time
 from exporter.collectors.timex import Timex
+from exporter.collectors.udp_queues import UdpQueues
 from exporter.collectors.uname import Uname
 from exporter.collectors.vmstat import Vmstat
 from exporter.family import Family
@@ -71,6 +78,9 @@ def build(kind: type[BuiltIn], paths: Paths, said: Mapping[str, str] | None = No
 
 # By name. One line each, as more are added all the time.
 COLLECTORS: tuple[type[BuiltIn], ...] = (
+    Arp,
+    Bonding,
+    Conntrack,
     Cpu,
     Entropy,
     Filefd,
@@ -80,17 +90,21 @@ COLLECTORS: tuple[type[BuiltIn], ...] = (
     Meminfo,
     Netclass,
     Netdev,
+    Netstat,
     Os,
     PowerSupplyClass,
     Pressure,
     Processes,
     Schedstat,
     Selinux,
+    Sockstat,
+    Softnet,
     Stat,
     Textfile,
     ThermalZone,
     Time,
     Timex,
+    UdpQueues,
     Uname,
     Vmstat,
 )
