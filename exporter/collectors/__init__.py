@@ -6,6 +6,7 @@ one is a file here, a line in `COLLECTORS` and a line in docs/metrics-exporter.m
 
     files         where the kernel's files are, and how they are read
     netdevices    files of network devices, which come and go
+    netlink       lists that the kernel sends over a socket
     options       what can be set about a collector
     elsewhere     the collectors of other systems than Linux
     arp … vmstat  the collectors, named as in node_exporter, with node_exporter's metrics
@@ -43,6 +44,7 @@ from exporter.collectors.selinux import Selinux
 from exporter.collectors.sockstat import Sockstat
 from exporter.collectors.softnet import Softnet
 from exporter.collectors.stat import Stat
+from exporter.collectors.tcpstat import Tcpstat
 from exporter.collectors.textfile import Textfile
 from exporter.collectors.thermal_zone import ThermalZone
 from exporter.collectors.time import Time
@@ -100,6 +102,7 @@ COLLECTORS: tuple[type[BuiltIn], ...] = (
     Sockstat,
     Softnet,
     Stat,
+    Tcpstat,
     Textfile,
     ThermalZone,
     Time,
