@@ -3,7 +3,7 @@
 A read from the kernel can hang for ever (a dead network mount, a device that does not answer), and a
 thread that hangs cannot be ended. So these threads are daemons: the process exits without them. The pool
 begins with one thread, because short tasks finish soonest one after another, and grows only when somebody
-who waits asks for it. It never shrinks and knows nothing about what its tasks do.
+who waits asks for it. It shrinks only when it is closed, and knows nothing about what its tasks do.
 """
 
 import queue
@@ -18,7 +18,7 @@ class Pool:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
+        self._tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
         self._threads = 0
         self._growing = threading.Lock()
 
@@ -26,6 +26,11 @@ class Pool:
         self._tasks.put(task)
         if self._threads == 0:
             self.grow()
+
+    @property
+    def threads(self) -> int:
+        """How many there are, held up or not."""
+        return self._threads
 
     @property
     def waiting(self) -> bool:
@@ -39,6 +44,11 @@ class Pool:
             name = f"{self._name}-{self._threads}"
         threading.Thread(target=self._work, name=name, daemon=True).start()
 
+    def close(self) -> None:
+        """The threads end when they have done what was submitted; one that hangs, when it comes back."""
+        for _ in range(self._threads):
+            self._tasks.put(None)
+
     def _work(self) -> None:
-        while True:
-            self._tasks.get()()
+        while (task := self._tasks.get()) is not None:
+            task()

@@ -10,6 +10,8 @@ one is a file here, a line in `COLLECTORS` and a line in docs/metrics-exporter.m
     options       what can be set about a collector
     elsewhere     the collectors of other systems than Linux
     arp … vmstat  the collectors, named as in node_exporter, with node_exporter's metrics
+    asking        file systems are asked for their numbers in threads that can be left behind
+    cpu … vmstat  the collectors, named as in node_exporter, with node_exporter's metrics
 """
 
 import sys

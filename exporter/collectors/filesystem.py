@@ -1,22 +1,18 @@
 """`filesystem`: size, free space and inodes of every mounted filesystem that holds data.
 
-Asking a dead network mount for its size never returns. So each mount is asked in a thread that can be left
-behind; a mount that has not answered is reported with `device_error="mountpoint timeout"`, the others are
-reported as usual, and nobody asks it again until the first question has come back.
+A mount that has not answered is reported with `device_error="mountpoint timeout"`, and the others as usual; how they
+are asked is in `asking`. The list of mounts hardly ever changes, so what follows from it is kept until it does.
 """
 
 import os
 import re
-import threading
-import time
-from collections.abc import Callable, Iterable
-from functools import lru_cache
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from exporter.collectors.files import Malformed, Paths, read, text
+from exporter.collectors.asking import NO_ANSWER, Asker, Place, Statvfs
+from exporter.collectors.files import Kept, Malformed, Paths, text
 from exporter.collectors.options import Chosen, Filter, Kind, Option
-from exporter.family import Family
-from exporter.pool import Pool
+from exporter.family import Family, Shape
 
 # node_exporter's defaults: what is mounted there or so is not a disk that could fill up.
 MOUNT_POINTS_EXCLUDED = r"^/(dev|proc|run/credentials/.+|sys|var/lib/docker/.+|var/lib/containers/storage/.+)($|/)"
@@ -25,13 +21,29 @@ TYPES_EXCLUDED = (
     r"|overlay|proc|procfs|pstore|rpc_pipefs|securityfs|selinuxfs|squashfs|erofs|sysfs|tracefs)$"
 )
 OCTAL_ESCAPE = re.compile(rb"\\([0-7]{3})")
-PATIENCE_SECONDS_MAX = 5.0
-NO_ANSWER = "mountpoint timeout"
+# Types that are asked last: when too many of them are dead, there is nobody left to ask.
+REMOTE_TYPES = ("nfs", "cifs", "smb", "fuse", "ceph", "9p", "afs", "lustre", "gpfs", "glusterfs", "beegfs")
+
 LABELS = ("device", "device_error", "fstype", "mountpoint")
+DEVICE_ERROR = Shape(
+    "node_filesystem_device_error", "gauge", "1 where the filesystem could not be asked for its numbers.", LABELS
+)
+READONLY = Shape("node_filesystem_readonly", "gauge", "1 where the filesystem is mounted read-only.", LABELS)
+SIZE = Shape("node_filesystem_size_bytes", "gauge", "Size of the filesystem.", LABELS)
+FREE = Shape("node_filesystem_free_bytes", "gauge", "Free space, including what only root may use.", LABELS)
+AVAILABLE = Shape("node_filesystem_avail_bytes", "gauge", "Free space for those who are not root.", LABELS)
+FILES = Shape("node_filesystem_files", "gauge", "Inodes that the filesystem has.", LABELS)
+FILES_FREE = Shape("node_filesystem_files_free", "gauge", "Inodes that are free.", LABELS)
+MOUNT_INFO = Shape(
+    "node_filesystem_mount_info",
+    "gauge",
+    "The numbers of the device that is mounted there; the value is always 1.",
+    ("device", "major", "minor", "mountpoint"),
+)
 
 
 class Mount(NamedTuple):
-    """One line of mountinfo, as far as it matters here. `path` is where to ask, `mountpoint` what to show."""
+    """One line of mountinfo, as far as it matters here. `place` is where to ask, `mountpoint` what to show."""
 
     device: str
     mountpoint: str
@@ -39,33 +51,7 @@ class Mount(NamedTuple):
     read_only: bool
     major: str
     minor: str
-    path: bytes
-
-
-class Answer(NamedTuple):
-    """What a mount said: its numbers, or why there are none."""
-
-    status: os.statvfs_result | None
-    error: str
-
-
-class Question:
-    """A mount that is being asked in another thread."""
-
-    def __init__(self, path: bytes, statvfs: Callable[[bytes], os.statvfs_result]) -> None:
-        self._path = path
-        self._statvfs = statvfs
-        self.answered = threading.Event()
-        self.answer = Answer(None, NO_ANSWER)
-
-    def ask(self) -> None:
-        try:
-            self.answer = Answer(self._statvfs(self._path), "")
-        except OSError as error:
-            self.answer = Answer(None, os.strerror(error.errno or 0).lower())
-        except ValueError:
-            self.answer = Answer(None, "not a path")
-        self.answered.set()
+    place: Place
 
 
 class Filesystem:
@@ -82,6 +68,7 @@ class Filesystem:
         Option("mount-points-include", Kind.PATTERN, "", "only these mount points"),
         Option("fs-types-exclude", Kind.PATTERN, TYPES_EXCLUDED, "types of file systems that are left out"),
         Option("fs-types-include", Kind.PATTERN, "", "only these types of file systems"),
+        Option("mount-timeout", Kind.DURATION, "5s", "how long a mount may take to answer"),
     )
 
     def __init__(
@@ -89,60 +76,96 @@ class Filesystem:
         paths: Paths,
         chosen: Chosen | None = None,
         *,
-        statvfs: Callable[[bytes], os.statvfs_result] = os.statvfs,
+        statvfs: Statvfs = os.statvfs,
     ) -> None:
-        self._paths = paths
+        self._procfs, self._rootfs = paths.procfs, paths.rootfs
         chosen = chosen or Chosen(self.options)
-        self._wanted = (
-            Filter(include=chosen.pattern("mount-points-include"), exclude=chosen.pattern("mount-points-exclude")),
-            Filter(include=chosen.pattern("fs-types-include"), exclude=chosen.pattern("fs-types-exclude")),
+        self._points = Filter(
+            include=chosen.pattern("mount-points-include"), exclude=chosen.pattern("mount-points-exclude")
         )
-        self._statvfs = statvfs
-        self._pool = Pool("tocsin-filesystem")
-        self._unanswered: dict[bytes, Question] = {}
+        self._types = Filter(include=chosen.pattern("fs-types-include"), exclude=chosen.pattern("fs-types-exclude"))
+        self._kept = Kept()
+        self._asker = Asker(statvfs, timeout_seconds=chosen.seconds("mount-timeout"))
+        self._content = b""
+        self._mounts: Sequence[Mount] = ()
+        self._places: Sequence[Place] = ()
+        self._errors: Sequence[str] = ()
+        self._known = Known(self._mounts, self._errors)
 
     def collect(self, deadline: float) -> Iterable[Family]:
-        return families([(mount, self._ask(mount.path, deadline)) for mount in self._mounts()])
+        where, content = self._mountinfo()
+        changed = content != self._content
+        if changed:
+            self._mounts = self._wanted(parse(content, rootfs=self._rootfs, where=where))
+            self._places = in_order(self._mounts)
+            self._content = content
+        answers = self._asker.ask(self._places, deadline)
+        found = [answers.get(mount.place, NO_ANSWER) for mount in self._mounts]
+        errors = [answer if isinstance(answer, str) else "" for answer in found]
+        if changed or errors != self._errors:
+            self._known, self._errors = Known(self._mounts, errors), errors
+        return self._known.families([answer for answer in found if not isinstance(answer, str)])
 
-    def _mounts(self) -> tuple[Mount, ...]:
+    def _mountinfo(self) -> tuple[str, bytes]:
         """The first process sees all mounts of the machine; a container may not look, and sees its own."""
-        for process in ("1", "self"):
-            path = f"{self._paths.procfs}/{process}/mountinfo"
-            try:
-                mounts = parse(read(path), rootfs=self._paths.rootfs, where=path)
-                return tuple(mount for mount in mounts if self._is_wanted(mount))
-            except OSError:
-                if process == "self":
-                    raise
-        raise AssertionError("unreachable")
+        try:
+            path = f"{self._procfs}/1/mountinfo"
+            return path, self._kept.read(path)
+        except OSError:
+            path = f"{self._procfs}/self/mountinfo"
+            return path, self._kept.read(path)
 
-    def _is_wanted(self, mount: Mount) -> bool:
-        points, types = self._wanted
-        return points.keeps(mount.mountpoint) and types.keeps(mount.fstype)
-
-    def _ask(self, path: bytes, deadline: float) -> Answer:
-        question = self._unanswered.get(path)
-        if question is None:
-            question = Question(path, self._statvfs)
-            self._unanswered[path] = question
-            self._pool.submit(question.ask)
-            # A quarter of what is left, so that one dead mount leaves time for the others.
-            patience = min(PATIENCE_SECONDS_MAX, max(0.0, (deadline - time.monotonic()) / 4))
-            if not question.answered.wait(patience):
-                self._pool.grow()
-        if question.answered.is_set():
-            del self._unanswered[path]
-        return question.answer
+    def _wanted(self, mounts: Iterable[Mount]) -> Sequence[Mount]:
+        """Mounts that would look the same (one directory mounted over another) are shown once, as the first."""
+        by_labels: dict[tuple[str, ...], Mount] = {}
+        for mount in mounts:
+            if self._points.keeps(mount.mountpoint) and self._types.keeps(mount.fstype):
+                by_labels.setdefault((mount.device, mount.fstype, mount.mountpoint), mount)
+        # Where several are mounted in one place, whoever asks there asks the last.
+        last = {mount.place.path: mount.place for mount in by_labels.values()}
+        return [mount._replace(place=last[mount.place.path]) for mount in by_labels.values()]
 
 
-# A host with many containers has thousands of lines, and hardly ever a new one.
-@lru_cache(maxsize=1)
-def parse(content: bytes, *, rootfs: str = "/", where: str = "mountinfo") -> tuple[Mount, ...]:
-    """`27 1 254:0 / /mnt/a\\040b rw,relatime shared:1 - ext4 /dev/vda rw` by its words."""
+class Known:
+    """What is known without asking anew: the labels of all, and the families that stay the same with them."""
+
+    def __init__(self, mounts: Sequence[Mount], errors: Sequence[str]) -> None:
+        labels = [
+            (mount.device, error, mount.fstype, mount.mountpoint) for mount, error in zip(mounts, errors, strict=True)
+        ]
+        self._labels = [each for each in labels if not each[1]]
+        info = {(mount.device, mount.major, mount.minor, mount.mountpoint): 1 for mount in mounts}
+        self._same = (
+            DEVICE_ERROR.of([(each, int(bool(each[1]))) for each in labels]),
+            READONLY.of([(each, int(mount.read_only)) for each, mount in zip(labels, mounts, strict=True)]),
+            MOUNT_INFO.of(tuple(info.items())),
+        )
+
+    def families(self, statuses: Sequence[os.statvfs_result]) -> Iterable[Family]:
+        """`statuses` are those of the mounts without an error, in their order."""
+        asked = list(zip(self._labels, statuses, strict=True))
+        # f_frsize is the unit of the block counts; f_bsize is only the preferred size of a transfer.
+        return (
+            *self._same,
+            SIZE.of([(labels, status.f_blocks * status.f_frsize) for labels, status in asked]),
+            FREE.of([(labels, status.f_bfree * status.f_frsize) for labels, status in asked]),
+            AVAILABLE.of([(labels, status.f_bavail * status.f_frsize) for labels, status in asked]),
+            FILES.of([(labels, status.f_files) for labels, status in asked]),
+            FILES_FREE.of([(labels, status.f_ffree) for labels, status in asked]),
+        )
+
+
+def parse(content: bytes, *, rootfs: str = "/", where: str = "mountinfo") -> list[Mount]:
+    """`27 1 254:0 / /mnt/a\\040b rw,relatime shared:1 - ext4 /dev/vda rw` by its words.
+
+    Only blanks and line breaks part words and lines: all other strange bytes may stand in a name as they are.
+    """
     mounts = []
-    for line in content.splitlines():
+    for line in content.split(b"\n"):
+        if not line:
+            continue
         left, dash, right = line.partition(b" - ")
-        words, rest = left.split(), right.split(b" ")
+        words, rest = left.split(b" "), right.split(b" ")
         if not dash or len(words) < 6 or len(rest) < 3 or words[2].count(b":") != 1:
             raise Malformed(where, found=line, expected="a line of mountinfo")
         mountpoint = without_rootfs(unescape(words[4]), rootfs)
@@ -155,10 +178,16 @@ def parse(content: bytes, *, rootfs: str = "/", where: str = "mountinfo") -> tup
                 read_only=b"ro" in words[5].split(b",") or b"ro" in rest[2].split(b","),
                 major=major,
                 minor=minor,
-                path=rootfs.rstrip("/").encode() + mountpoint,
+                place=Place(rootfs.rstrip("/").encode() + mountpoint, words[0]),
             )
         )
-    return tuple(mounts)
+    return mounts
+
+
+def in_order(mounts: Iterable[Mount]) -> list[Place]:
+    """Each place once; those behind a network, or behind a process, last."""
+    places = {mount.place: mount.fstype.startswith(REMOTE_TYPES) for mount in mounts}
+    return sorted(places, key=lambda place: places[place])
 
 
 def unescape(word: bytes) -> bytes:
@@ -171,57 +200,3 @@ def without_rootfs(mountpoint: bytes, rootfs: str) -> bytes:
     prefix = rootfs.rstrip("/").encode()
     inside = mountpoint == prefix or mountpoint.startswith(prefix + b"/")
     return (mountpoint.removeprefix(prefix) if inside else mountpoint) or b"/"
-
-
-def families(answers: Iterable[tuple[Mount, Answer]]) -> Iterable[Family]:
-    """Mounts that would look the same (one directory mounted over another) are shown once, as the first."""
-    by_labels: dict[tuple[str, ...], tuple[Mount, Answer]] = {}
-    for mount, answer in answers:
-        labels = (mount.device, answer.error, mount.fstype, mount.mountpoint)
-        by_labels.setdefault(labels, (mount, answer))
-    shown = tuple(by_labels.items())
-    yield _gauge(
-        "node_filesystem_device_error",
-        "1 where the filesystem could not be asked for its numbers.",
-        [(labels, float(answer.status is None)) for labels, (_, answer) in shown],
-    )
-    yield _gauge(
-        "node_filesystem_readonly",
-        "1 where the filesystem is mounted read-only.",
-        [(labels, float(mount.read_only)) for labels, (mount, _) in shown],
-    )
-    statuses = [(labels, answer.status) for labels, (_, answer) in shown if answer.status is not None]
-    for name, description, measure in MEASURES:
-        yield _gauge(name, description, [(labels, measure(status)) for labels, status in statuses])
-    yield Family.of(
-        name="node_filesystem_mount_info",
-        type="gauge",
-        help="The numbers of the device that is mounted there; the value is always 1.",
-        labels=("device", "major", "minor", "mountpoint"),
-        samples=tuple(
-            ((mount.device, mount.major, mount.minor, mount.mountpoint), 1.0)
-            for mount in {(m.device, m.major, m.minor, m.mountpoint): m for _, (m, _) in shown}.values()
-        ),
-    )
-
-
-# f_frsize is the unit of the block counts; f_bsize is only the preferred size of a transfer.
-MEASURES: tuple[tuple[str, str, Callable[[os.statvfs_result], float]], ...] = (
-    ("node_filesystem_size_bytes", "Size of the filesystem.", lambda s: s.f_blocks * s.f_frsize),
-    (
-        "node_filesystem_free_bytes",
-        "Free space, including what only root may use.",
-        lambda s: s.f_bfree * s.f_frsize,
-    ),
-    (
-        "node_filesystem_avail_bytes",
-        "Free space for those who are not root.",
-        lambda s: s.f_bavail * s.f_frsize,
-    ),
-    ("node_filesystem_files", "Inodes that the filesystem has.", lambda s: s.f_files),
-    ("node_filesystem_files_free", "Inodes that are free.", lambda s: s.f_ffree),
-)
-
-
-def _gauge(name: str, description: str, samples: list[tuple[tuple[str, ...], float]]) -> Family:
-    return Family.of(name=name, type="gauge", help=description, labels=LABELS, samples=samples)

@@ -135,6 +135,7 @@ def test_an_option_is_taken_from_the_flag_else_the_variable_else_the_file(tmp_pa
         "fs-types-exclude": "b",
         "mount-points-include": "a",
         "mount-points-exclude": "",
+        "mount-timeout": "5s",
     }
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from exporter.collectors.asking import NO_ANSWER
 from exporter.collectors.files import Paths
-from exporter.collectors.filesystem import NO_ANSWER, Filesystem, parse
+from exporter.collectors.filesystem import Filesystem, parse
 from tests.exporter.builders import FIXTURE_PATHS, SURELY
 
 STATUS = os.statvfs_result((65536, 4096, 1000, 400, 300, 50, 20, 20, 0, 255))
@@ -71,7 +72,7 @@ def test_read_only_is_what_the_mount_or_its_filesystem_says() -> None:
 def test_the_kernels_escapes_are_taken_back_before_asking() -> None:
     mounts = Mounts()
     collected(Filesystem(FIXTURE_PATHS, statvfs=mounts.statvfs))
-    assert mounts.asked == [b"/", b"/data", b"/mnt/tape drive", b"/run"]
+    assert mounts.asked == [b"/", b"/data", b"/run", b"/mnt/tape drive"]
 
 
 def test_a_filesystem_that_cannot_be_asked_shows_the_error_and_nothing_else() -> None:
@@ -116,15 +117,42 @@ def test_inside_a_container_the_hosts_root_is_taken_off() -> None:
         b"2 1 8:2 / /host/home rw - ext4 /dev/sda2 rw\n"
         b"3 1 8:3 / /hostage rw - ext4 /dev/sda3 rw\n"
     )
-    found = [(mount.mountpoint, mount.path) for mount in parse(content, rootfs="/host")]
+    found = [(mount.mountpoint, mount.place.path) for mount in parse(content, rootfs="/host")]
     assert found == [("/", b"/host/"), ("/home", b"/host/home"), ("/hostage", b"/host/hostage")]
 
 
 def test_every_octal_escape_and_every_byte_is_understood() -> None:
     content = b"1 0 8:1 / /a\\040b\\011c\\134d\xff rw - ext4 /dev/sda1 rw\n"
     (mount,) = parse(content)
-    assert mount.path == b"/a b\tc\\d\xff"
+    assert mount.place.path == b"/a b\tc\\d\xff"
     assert mount.mountpoint == "/a b\tc\\d\\xff"
+
+
+def test_bytes_that_others_take_for_the_end_of_a_line_or_a_word_are_part_of_a_name() -> None:
+    """The kernel escapes blanks, tabs and line breaks; whoever may mount chooses all other bytes."""
+    content = b"1 0 8:1 / /a\rb\x0bc\x0cd\xc2\x85e rw - fuse.x f\rs rw\n"
+    (mount,) = parse(content)
+    assert mount.place.path == b"/a\rb\x0bc\x0cd\xc2\x85e"
+    assert (mount.device, mount.fstype) == ("f\rs", "fuse.x")
+
+
+def test_a_path_that_no_system_call_takes_is_an_error_of_that_mount(tmp_path: Path) -> None:
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "mountinfo").write_bytes(b"1 0 8:1 / /a\\000b rw - ext4 /dev/sda1 rw\n")
+    (labels,) = collected(Filesystem(Paths(procfs=str(tmp_path))))["node_filesystem_device_error"]
+    assert labels == ("/dev/sda1", "not a path", "ext4", "/a\0b")
+
+
+def test_what_is_mounted_or_made_read_only_between_two_scrapes_is_seen(tmp_path: Path) -> None:
+    (tmp_path / "1").mkdir()
+    table = tmp_path / "1" / "mountinfo"
+    collector = Filesystem(Paths(procfs=str(tmp_path)), statvfs=Mounts().statvfs)
+    table.write_text("1 0 8:1 / / rw - ext4 /dev/sda1 rw\n")
+    assert list(collected(collector)["node_filesystem_readonly"].values()) == [0]
+    table.write_text("1 0 8:1 / / rw - ext4 /dev/sda1 ro\n")
+    assert list(collected(collector)["node_filesystem_readonly"].values()) == [1]
+    table.write_text("1 0 8:1 / / rw - ext4 /dev/sda1 ro\n2 1 8:2 / /b rw - ext4 /dev/sda2 rw\n")
+    assert list(collected(collector)["node_filesystem_files"].values()) == [50, 50]
 
 
 def test_a_mount_without_a_device_is_no_reason_to_fail() -> None:
