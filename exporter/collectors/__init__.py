@@ -22,6 +22,7 @@ from exporter.collectors.arp import Arp
 from exporter.collectors.bonding import Bonding
 from exporter.collectors.conntrack import Conntrack
 from exporter.collectors.cpu import Cpu
+from exporter.collectors.diskstats import Diskstats
 from exporter.collectors.entropy import Entropy
 from exporter.collectors.filefd import Filefd
 from exporter.collectors.files import Paths
@@ -86,6 +87,7 @@ COLLECTORS: tuple[type[BuiltIn], ...] = (
     Bonding,
     Conntrack,
     Cpu,
+    Diskstats,
     Entropy,
     Filefd,
     Filesystem,

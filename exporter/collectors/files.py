@@ -19,6 +19,7 @@ class Paths(NamedTuple):
     procfs: str = "/proc"
     sysfs: str = "/sys"
     rootfs: str = "/"
+    udev_data: str = "/run/udev/data"
 
 
 class Malformed(ValueError):

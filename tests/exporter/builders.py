@@ -29,7 +29,7 @@ from guard.listen import parse_address
 T = TypeVar("T")
 
 FIXTURES = Path(__file__).parent / "fixtures"
-FIXTURE_PATHS = Paths(f"{FIXTURES}/proc", f"{FIXTURES}/sys", "/")
+FIXTURE_PATHS = Paths(f"{FIXTURES}/proc", f"{FIXTURES}/sys", "/", f"{FIXTURES}/udev")
 # The same with a root of our own, for who reads files there.
 FIXTURE_ROOT_PATHS = FIXTURE_PATHS._replace(rootfs=f"{FIXTURES}/root")
 # How long a test waits for something that must happen, before it fails instead of hanging.

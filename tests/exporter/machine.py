@@ -92,4 +92,4 @@ def unpack(name: str, root: Path) -> Paths:
 
 
 def paths(root: Path) -> Paths:
-    return Paths(procfs=f"{root}/proc", sysfs=f"{root}/sys", rootfs=str(root))
+    return Paths(f"{root}/proc", f"{root}/sys", str(root), f"{root}/run/udev/data")

@@ -42,6 +42,7 @@ OF_THE_DISK = ("node_filesystem_avail_bytes", "node_filesystem_files_free", "nod
 NO_FILES = "systemd"
 # Where Debian's node_exporter says something else, and why that is so. Each must be seen on some machine.
 DIFFERENT = {
+    r"node_disk_info has (no )?\{device='vda',": "newer versions show a virtual disk's only serial number as well",
     r"node_cpu_(guest_)?seconds has no \{cpu='2',": "it made up a processor that is offline; newer versions do not",
     r"node_uname_info has (no )?\{": "the domain is read from --path.procfs, not asked of the kernel of this machine",
 }
