@@ -83,7 +83,7 @@ class Cpu:
         content = self._kept.read(self._stat_path)
         self._shown = never_backwards(self._shown, parse(content, self._stat_path))
         seen = tuple(self._kept.read_optional(f"{self._folder}/{name}") for name in ("present", "online", "isolated"))
-        if self._layout is None or self._layout.seen != seen:
+        if self._layout is None or self._layout.seen != seen or None in seen[:2]:
             self._layout = layout(self._folder, seen)
         families = [*self._times(), *self._layout.steady]
         for shape, paths in ((CORE_THROTTLES, self._layout.cores), (PACKAGE_THROTTLES, self._layout.packages)):
@@ -147,12 +147,18 @@ def never_backwards(shown: Mapping[str, Times], found: Mapping[str, Times]) -> d
 
 
 def layout(folder: str, seen: tuple[bytes | None, ...]) -> Layout:
-    """Looks through sysfs. `seen` is what it says of processors: present, online, isolated."""
+    """Looks through sysfs. `seen` is what it says of processors: present, online, isolated. Where it does not say who
+    is online, as in a tree that somebody has made, each processor is asked, and at each scrape anew.
+    """
     _, online, isolated = seen
     processors = numbered(folder, "cpu")
     steady = []
     if online is not None:
         is_online = set(parse_range(online, f"{folder}/online"))
+    else:
+        # A processor that cannot be taken away has no such file.
+        is_online = {number for number, path in processors if (read_optional(f"{path}/online") or b"1").strip() != b"0"}
+    if processors:
         steady.append(ONLINE.of([((str(number),), int(number in is_online)) for number, _ in processors]))
     if isolated and isolated.strip():
         alone = parse_range(isolated, f"{folder}/isolated")

@@ -185,6 +185,18 @@ def machine(folder: Path, *, online: str, processors: int) -> Paths:
     return Paths(str(folder / "proc"), str(folder / "sys"), "/")
 
 
+def test_where_there_is_no_list_each_processor_says_whether_it_is_online(tmp_path: Path) -> None:
+    paths = machine(tmp_path, online="0-2", processors=3)
+    folder = tmp_path / "sys" / "devices" / "system" / "cpu"
+    (folder / "online").unlink()
+    (folder / "cpu1" / "online").write_text("1\n")
+    (folder / "cpu2" / "online").write_text("0\n")
+    collector = Cpu(paths)
+    assert collected(collector)["node_cpu_online"] == {("0",): 1, ("1",): 1, ("2",): 0}
+    (folder / "cpu1" / "online").write_text("0\n")
+    assert collected(collector)["node_cpu_online"] == {("0",): 1, ("1",): 0, ("2",): 0}
+
+
 def test_processors_that_come_and_go_are_seen(tmp_path: Path) -> None:
     collector = Cpu(machine(tmp_path, online="0", processors=2))
     assert collected(collector)["node_cpu_online"] == {("0",): 1, ("1",): 0}
