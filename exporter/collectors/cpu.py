@@ -11,7 +11,16 @@ from collections.abc import Iterable, Mapping
 from os.path import isdir
 from typing import NamedTuple
 
-from exporter.collectors.files import Kept, Malformed, Paths, numbered, read_optional, text, whole_number
+from exporter.collectors.files import (
+    NUMBER_BYTES_MAX,
+    Kept,
+    Malformed,
+    Paths,
+    numbered,
+    read_optional,
+    text,
+    whole_number,
+)
 from exporter.collectors.options import Chosen, Kind, Option
 from exporter.family import Family, Shape
 
@@ -125,7 +134,7 @@ def parse(content: bytes, where: str = "stat") -> dict[str, Times]:
         number = columns[0][3:]
         if not number:
             continue
-        if len(columns) < 5 or not b"".join(columns)[3:].isdigit():
+        if len(columns) < 5 or len(line) > NUMBER_BYTES_MAX or not b"".join(columns)[3:].isdigit():
             raise Malformed(where, found=line, expected="cpu with its number and at least four counters")
         times = tuple(map(int, columns[1 : COLUMNS + 1]))
         processors[number.decode()] = times + (0,) * (COLUMNS - len(times))

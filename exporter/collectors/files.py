@@ -9,6 +9,8 @@ from typing import NamedTuple
 READ_BYTES = 1 << 16
 # Files that one collector keeps open; what is beyond is opened at each scrape.
 KEPT_MAX = 256
+# Digits of a number, or bytes of a line of numbers. A longer one is not the kernel's, and may be beyond a float.
+NUMBER_BYTES_MAX = 300
 # The longest number of 64 bits, with its sign.
 SIGNED_BYTES_MAX = 20
 
@@ -141,7 +143,7 @@ def numbered(folder: str, prefix: str) -> list[tuple[int, str]]:
 def whole_number(content: bytes, where: str) -> int:
     """A non-negative whole number standing alone."""
     stripped = content.strip()
-    if not stripped.isdigit():
+    if not stripped.isdigit() or len(stripped) > NUMBER_BYTES_MAX:
         raise Malformed(where, found=content, expected="a whole number")
     return int(stripped)
 

@@ -7,7 +7,7 @@ interrupts since 6.1, and only where it is switched on.
 import errno
 from collections.abc import Iterable
 
-from exporter.collectors.files import Kept, Malformed, Paths
+from exporter.collectors.files import NUMBER_BYTES_MAX, Kept, Malformed, Paths
 from exporter.collectors.options import Option
 from exporter.family import Family, Shape
 from exporter.outcome import Absent
@@ -76,7 +76,7 @@ def parse(content: bytes, where: str = "pressure") -> dict[bytes, int]:
     for line in content.splitlines():
         word, _, _ = line.partition(b" ")
         _, found, total = line.rpartition(b" total=")
-        if not found or not total.isdigit():
+        if not found or not total.isdigit() or len(total) > NUMBER_BYTES_MAX:
             raise Malformed(where, found=line, expected="a line that ends in total= and a whole number")
         totals[word] = int(total)
     return totals

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from exporter.collectors.files import Kept, Malformed, Paths
+from exporter.collectors.files import NUMBER_BYTES_MAX, Kept, Malformed, Paths
 from exporter.collectors.options import Option
 from exporter.family import Family, Shape
 from exporter.outcome import Absent
@@ -57,7 +57,8 @@ def parse(content: bytes, where: str = "schedstat") -> dict[bytes, tuple[int, in
         if not line.startswith(b"cpu"):
             continue
         columns = line.split()
-        if len(columns) < COLUMNS or not b"".join(columns[:COLUMNS])[3:].isdigit():
+        numbers = b"".join(columns[:COLUMNS])[3:]
+        if len(columns) < COLUMNS or len(numbers) > NUMBER_BYTES_MAX or not numbers.isdigit():
             raise Malformed(where, found=line, expected="cpu with its number and nine counters")
         processors[columns[0]] = (int(columns[7]), int(columns[8]), int(columns[9]))
     if not processors:

@@ -60,6 +60,7 @@ def test_a_broken_file_is_malformed_and_never_another_error(parse: Parse, conten
         (stat.parse, b"ctxt 1\n", "expected a line that begins with btime"),
         (cpu.parse, b"cpu 1 2 3 4\n", "expected a line for at least one processor"),
         (cpu.parse, b"cpu0 1 2 3\n", "found 'cpu0 1 2 3'"),
+        (cpu.parse, b"cpu0 1 2 3 4 " + b"9" * 400, "found 'cpu0 1 2 3 4 9999"),
         (cpu.parse, b"cpu0 1 2 3 -4\n", "found 'cpu0 1 2 3 -4'"),
         (cpu.parse_range, b"0-x", "found '0-x'"),
         (cpu.parse_range, b"0-99999999999", "expected at most 65536 processors"),

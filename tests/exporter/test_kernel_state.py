@@ -61,6 +61,8 @@ def test_a_broken_file_is_malformed_and_never_another_error(parse: Parse, conten
         (vmstat.parse, b"", "found '', expected lines of a name"),
         (vmstat.parse, b"pgpgin 1\npgpgout\n", "expected lines of a name"),
         (pressure.parse, b"some avg10=0.00\n", "found 'some avg10=0.00', expected a line that ends in total="),
+        (pressure.parse, b"some total=" + b"9" * 400, "expected a line that ends in total="),
+        (schedstat.parse, b"cpu0 0 0 0 0 0 0 0 0 " + b"9" * 400, "expected cpu with its number"),
         (pressure.parse, b"some total=-1\n", "found 'some total=-1'"),
         (filefd.parse, b"1 2\n", "found '1 2\\n', expected three whole numbers"),
         (filefd.parse, b"1 0 many\n", "found '1 0 many\\n'"),
