@@ -12,6 +12,9 @@ one is a file here, a line in `COLLECTORS` and a line in docs/metrics-exporter.m
     arp … vmstat  the collectors, named as in node_exporter, with node_exporter's metrics
     asking        file systems are asked for their numbers in threads that can be left behind
     cpu … vmstat  the collectors, named as in node_exporter, with node_exporter's metrics
+    files           where the kernel's files are, and how they are read
+    options         what can be set about a collector
+    cpu … watchdog  the collectors, named as in node_exporter, with node_exporter's metrics
 """
 
 import sys
@@ -23,6 +26,9 @@ from exporter.collectors.bonding import Bonding
 from exporter.collectors.conntrack import Conntrack
 from exporter.collectors.cpu import Cpu
 from exporter.collectors.diskstats import Diskstats
+from exporter.collectors.cpufreq import Cpufreq
+from exporter.collectors.dmi import Dmi
+from exporter.collectors.edac import Edac
 from exporter.collectors.entropy import Entropy
 from exporter.collectors.filefd import Filefd
 from exporter.collectors.files import Paths
@@ -42,6 +48,7 @@ from exporter.collectors.os import Os
 from exporter.collectors.powersupplyclass import PowerSupplyClass
 from exporter.collectors.pressure import Pressure
 from exporter.collectors.processes import Processes
+from exporter.collectors.rapl import Rapl
 from exporter.collectors.schedstat import Schedstat
 from exporter.collectors.selinux import Selinux
 from exporter.collectors.sockstat import Sockstat
@@ -55,6 +62,7 @@ from exporter.collectors.timex import Timex
 from exporter.collectors.udp_queues import UdpQueues
 from exporter.collectors.uname import Uname
 from exporter.collectors.vmstat import Vmstat
+from exporter.collectors.watchdog import Watchdog
 from exporter.family import Family
 
 
@@ -88,6 +96,9 @@ COLLECTORS: tuple[type[BuiltIn], ...] = (
     Conntrack,
     Cpu,
     Diskstats,
+    Cpufreq,
+    Dmi,
+    Edac,
     Entropy,
     Filefd,
     Filesystem,
@@ -101,6 +112,7 @@ COLLECTORS: tuple[type[BuiltIn], ...] = (
     PowerSupplyClass,
     Pressure,
     Processes,
+    Rapl,
     Schedstat,
     Selinux,
     Sockstat,
@@ -114,6 +126,7 @@ COLLECTORS: tuple[type[BuiltIn], ...] = (
     UdpQueues,
     Uname,
     Vmstat,
+    Watchdog,
 )
 
 if sys.platform != "linux":
