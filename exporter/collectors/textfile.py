@@ -16,7 +16,7 @@ import msgspec
 
 from exporter.collectors.files import Malformed, Paths, text
 from exporter.collectors.options import Chosen, Kind, Option
-from exporter.collectors.textformat import Described, read
+from exporter.collectors.textformat import Described, Text, read
 from exporter.family import RESERVED_SUFFIXES, Family, Shape, Type, shape
 
 log = logging.getLogger("tocsin.exporter")
@@ -38,7 +38,7 @@ class Content(msgspec.Struct, frozen=True):
 
     path: str
     content: bytes
-    families: Sequence[Described]
+    text: Text
 
 
 class Textfile:
@@ -114,8 +114,7 @@ class Textfile:
                     raise Malformed("all files", found=f"{size} bytes", expected=f"at most {BYTES_MAX}")
                 before = self._known.get(path)
                 if before is None or before.content != content:
-                    families = read(content, where=shown(path), samples_max=SAMPLES_MAX)
-                    before = Content(path, content, families)
+                    before = Content(path, content, read(content, where=shown(path), samples_max=SAMPLES_MAX))
             except (OSError, ValueError) as error:
                 faults[path] = reason(error)
                 continue
@@ -155,21 +154,21 @@ def families_of(contents: Sequence[Content], faults: dict[str, str]) -> tuple[Fa
     merged: dict[str, Described] = {}
     samples = 0
     for each in contents:
-        count = sum(len(family.numbers) for family in each.families)
-        fault = next(filter(None, (contradiction(family, merged) for family in each.families)), "")
+        count = each.text.samples
+        fault = next(filter(None, (contradiction(family, merged) for family in each.text.families)), "")
         if samples + count > SAMPLES_MAX:
             fault = f"found {samples + count} samples with the files before it, expected at most {SAMPLES_MAX}"
         if fault:
             faults[each.path] = fault
             continue
         samples += count
-        for family in each.families:
+        for family in each.text.families:
             before = merged.get(family.name)
             if before is None:
                 description = f"From {shown(each.path)}." if family.help is None else family.help
-                merged[family.name] = Described(family.name, family.type, description, dict(family.numbers))
+                merged[family.name] = Described(family.name, family.type, description, dict(family.values))
             else:
-                before.numbers.update(family.numbers)
+                before.values.update(family.values)
     return tuple(family_of(described) for described in merged.values())
 
 
@@ -177,14 +176,12 @@ def contradiction(family: Described, merged: dict[str, Described]) -> str:
     """What keeps a family from being shown beside those of the files before it; nothing if nothing does."""
     if family.name in (MTIME.name, SCRAPE_ERROR.name):
         return f"found {family.name}, expected no name that is ours"
-    if family.is_composed:
-        return f"found the {family.type} {family.name}, expected a counter, a gauge or one without a type"
     before = merged.get(family.name)
     if before is None:
         return ""
     if before.type != family.type:
         return f"found the {family.type} {family.name}, expected a {before.type} as in a file before it"
-    twice = before.numbers.keys() & family.numbers.keys()
+    twice = before.values.keys() & family.values.keys()
     if twice:
         labels = ", ".join(f"{name}={value!r}" for name, value in min(twice))
         return f"found {family.name} with {labels or 'no labels'}, expected no series of a file before it"
@@ -193,18 +190,24 @@ def contradiction(family: Described, merged: dict[str, Described]) -> str:
 
 def family_of(described: Described) -> Family:
     """A series without a label that another one has is the same as one where it is empty."""
-    names = sorted({name for labels in described.numbers for name, _ in labels})
+    names = sorted({name for labels in described.values for name, _ in labels})
     samples = []
-    for labels, number in described.numbers.items():
+    for labels, value in described.values.items():
         values = dict(labels)
-        samples.append((tuple(values.get(name, "") for name in names), number))
+        samples.append((tuple(values.get(name, "") for name in names), value))
     return shape(described.name, kind_of(described), described.help or "", tuple(names)).of(samples)
 
 
 def kind_of(described: Described) -> Type:
     """What only the text format allows, a counter without `_total` or a gauge with it, has an unknown type."""
+    match described.type:
+        case "histogram":
+            return "histogram"
+        case "summary":
+            return "summary"
     if described.type == "counter" and described.name.endswith("_total"):
-        return "counter" if all(number >= 0 for number in described.numbers.values()) else "unknown"
+        numbers = [value for value in described.values.values() if isinstance(value, float | int)]
+        return "counter" if all(number >= 0 for number in numbers) else "unknown"
     return "gauge" if described.type == "gauge" and not described.name.endswith(RESERVED_SUFFIXES) else "unknown"
 
 

@@ -5,11 +5,14 @@ names it. Nothing here knows where the text comes from, or what of it can be sho
 """
 
 import re
+from math import inf
 
 import msgspec
 
 from exporter.collectors.files import Malformed
 from exporter.escaping import LABEL_NAME, METRIC_NAME
+from exporter.family import RESERVED_SUFFIXES
+from exporter.points import Bucket, Histogram, InvalidFamily, Summary, Value
 
 # One label and what follows it. The parts exclude each other, so a long line costs its length once.
 LABEL = re.compile(r'[ \t]*+([^ \t="{},]*+)[ \t]*+=[ \t]*+"((?:[^"\\]++|\\.)*+)"[ \t]*+([,}])')
@@ -35,17 +38,19 @@ class Parts(msgspec.Struct):
 
 
 class Described(msgspec.Struct):
-    """A family as the text has it: numbers, or the parts of histograms and summaries."""
+    """A family as the text has it."""
 
     name: str
     type: str | None = None
     help: str | None = None
-    numbers: dict[Labels, float] = {}
-    parts: dict[Labels, Parts] = {}
+    values: dict[Labels, Value] = {}
 
-    @property
-    def is_composed(self) -> bool:
-        return self.type in SUFFIXES
+
+class Text(msgspec.Struct, frozen=True):
+    """All families that have samples, and how many samples there are, each part of a histogram by itself."""
+
+    families: tuple[Described, ...]
+    samples: int
 
 
 class Wrong(Exception):
@@ -58,7 +63,20 @@ class Reader:
     def __init__(self, *, samples_max: int) -> None:
         self.families: dict[str, Described] = {}
         self.samples = 0
+        self._parts: dict[str, dict[Labels, Parts]] = {}
         self._samples_max = samples_max
+
+    def whole(self, where: str) -> Text:
+        """Everything that was read, once there is no more."""
+        for name, parts in self._parts.items():
+            family = self.families[name]
+            make = histogram if family.type == "histogram" else summary
+            for labels, each in parts.items():
+                try:
+                    family.values[labels] = make(each)
+                except (Wrong, InvalidFamily) as error:
+                    raise Malformed(where, found=name, expected=f"a whole {family.type}: {error}") from None
+        return Text(tuple(family for family in self.families.values() if family.values), self.samples)
 
     def line(self, line: str) -> None:
         if line.startswith("#"):
@@ -80,6 +98,8 @@ class Reader:
                 family.type = rest[0].strip().lower()
                 if family.type not in TYPES:
                     raise Wrong(f"one of the types {', '.join(TYPES)}")
+                if family.type in SUFFIXES and name.endswith(RESERVED_SUFFIXES):
+                    raise Wrong(f"a name of a {family.type} without the ending of a part")
             case _:
                 return
 
@@ -99,13 +119,13 @@ class Reader:
             raise Wrong(f"at most {self._samples_max} samples")
         value = number(words[0])
         family, part = self._owner(name)
-        if family.is_composed:
+        if family.type in SUFFIXES:
             self._compose(family, part, labels, value)
         else:
             key = labels_of(labels)
-            if key in family.numbers:
+            if key in family.values:
                 raise Wrong("each series once")
-            family.numbers[key] = value
+            family.values[key] = value
 
     def _owner(self, name: str) -> tuple[Described, str]:
         """The family that a sample belongs to, and which part of a histogram or a summary it is."""
@@ -126,7 +146,7 @@ class Reader:
         has_step = part == ("_bucket" if family.type == "histogram" else "")
         if (step is None) is has_step or (family.type == "histogram" and not part):
             raise Wrong(f"the parts of a {family.type}, with the label {step_label} where it belongs")
-        parts = family.parts.setdefault(labels_of(labels), Parts({}))
+        parts = self._parts.setdefault(family.name, {}).setdefault(labels_of(labels), Parts({}))
         if step is not None:
             bound = number(step)
             if bound in parts.steps:
@@ -148,8 +168,8 @@ class Reader:
         return family
 
 
-def read(content: bytes, *, where: str, samples_max: int) -> list[Described]:
-    """The families that have samples. A text that does not end with its line is one that is not whole yet."""
+def read(content: bytes, *, where: str, samples_max: int) -> Text:
+    """What the text says. One that does not end with its line is not whole yet."""
     try:
         lines = content.decode().split("\n")
     except UnicodeDecodeError as error:
@@ -164,7 +184,22 @@ def read(content: bytes, *, where: str, samples_max: int) -> list[Described]:
             reader.line(line.strip())
         except Wrong as wrong:
             raise Malformed(f"{where}, line {index}", found=line, expected=str(wrong)) from None
-    return [family for family in reader.families.values() if family.numbers or family.parts]
+    return reader.whole(where)
+
+
+def histogram(parts: Parts) -> Histogram:
+    """The bucket without a bound may be missing, or the count: each says the same as the other."""
+    steps = dict(sorted(parts.steps.items()))
+    count = parts.count if parts.count is not None else steps.get(inf)
+    if count is None or parts.sum is None or steps.setdefault(inf, count) != count:
+        raise Wrong("its sum, and its count as in the bucket +Inf")
+    return Histogram(tuple(Bucket(bound, number) for bound, number in steps.items()), parts.sum)
+
+
+def summary(parts: Parts) -> Summary:
+    if parts.count is None or parts.sum is None:
+        raise Wrong("its sum and its count")
+    return Summary(parts.count, parts.sum, tuple(sorted(parts.steps.items())))
 
 
 def read_labels(line: str, position: int, labels: dict[str, str]) -> int:

@@ -71,6 +71,66 @@ def test_types_are_kept_where_openmetrics_has_the_same(tmp_path: Path) -> None:
     }
 
 
+HISTOGRAM = """# TYPE h histogram
+h_bucket{le="+Inf",a="1"} 3
+h_bucket{le="0.5",a="1"} 1
+h_sum{a="1"} 4.5
+h_count{a="1"} 3
+h_bucket{le="2"} 1
+h_sum 2
+h_count 1
+# TYPE s summary
+s{quantile="0.9"} 7
+s{quantile="0.5"} NaN
+s_sum 12
+s_count 3
+"""
+
+
+def test_histograms_and_summaries_are_put_together_from_their_parts(tmp_path: Path) -> None:
+    (tmp_path / "a.prom").write_text(HISTOGRAM)
+    assert page(collector(tmp_path))[1:] == [
+        'h_bucket{a="1",le="0.5"} 1',
+        'h_bucket{a="1",le="+Inf"} 3',
+        'h_sum{a="1"} 4.5',
+        'h_count{a="1"} 3',
+        'h_bucket{a="",le="2.0"} 1',
+        'h_bucket{a="",le="+Inf"} 1',
+        'h_sum{a=""} 2',
+        'h_count{a=""} 1',
+        's{quantile="0.5"} NaN',
+        's{quantile="0.9"} 7',
+        "s_sum 12",
+        "s_count 3",
+    ]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "# TYPE h histogram\nh 1\n",
+        "# TYPE h histogram\nh_bucket 1\n",
+        '# TYPE h histogram\nh_sum{le="1"} 1\n',
+        '# TYPE h histogram\nh_bucket{le="1"} 1\nh_sum 1\n',
+        '# TYPE h histogram\nh_bucket{le="+Inf"} 1\nh_count 1\n',
+        '# TYPE h histogram\nh_bucket{le="+Inf"} 1\nh_sum 1\nh_count 2\n',
+        '# TYPE h histogram\nh_bucket{le="1"} 3\nh_sum 1\nh_count 2\n',
+        '# TYPE h histogram\nh_bucket{le="1"} 1\nh_bucket{le="1.0"} 1\nh_sum 1\nh_count 2\n',
+        '# TYPE h histogram\nh_bucket{le="NaN"} 1\nh_sum 1\nh_count 2\n',
+        '# TYPE h histogram\nh_bucket{le="one"} 1\nh_sum 1\nh_count 2\n',
+        "# TYPE h histogram\nh_sum 1\nh_sum 1\nh_count 2\n",
+        "# TYPE h_count histogram\nh_count_sum 1\n",
+        '# TYPE s summary\ns{quantile="0.5"} 1\n',
+        "# TYPE s summary\ns 1\ns_sum 1\ns_count 1\n",
+        '# TYPE s summary\ns{quantile="2"} 1\ns_sum 1\ns_count 1\n',
+        "# TYPE s summary\ns_sum 1\ns_count 1.5\n",
+    ],
+)
+def test_a_histogram_or_a_summary_that_is_not_whole_is_a_fault(tmp_path: Path, content: str) -> None:
+    (tmp_path / "a.prom").write_text(content)
+    assert page(collector(tmp_path)) == ["node_textfile_scrape_error 1"]
+
+
 def test_a_file_that_is_wrong_is_left_out_and_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "bad.prom").write_text("good 1\nbad one two three\n")
     (tmp_path / "good.prom").write_text("fine 1\n")
@@ -237,18 +297,18 @@ def test_a_fault_names_the_line_and_what_was_expected(content: bytes, where: str
 
 def test_blanks_comments_and_carriage_returns_change_nothing() -> None:
     content = b' \t\n#\n# HELP\n# TYPE a\n#x y z\n#HELP a b  c\\n\\\\d\r\n\t a { b = "\\n{}," , } \t +Inf \r\n\n'
-    (family,) = read(content, where="x", samples_max=10)
+    (family,) = read(content, where="x", samples_max=10).families
     assert (family.name, family.type, family.help) == ("a", "untyped", "b  c\n\\d")
-    assert family.numbers == {(("b", "\n{},"),): float("inf")}
+    assert family.values == {(("b", "\n{},"),): float("inf")}
 
 
 @given(st.binary(max_size=200) | st.text(alphabet='ab_{}=",\\n# \n1.eTYPEHLINFNa', max_size=200).map(str.encode))
 def test_whatever_is_written_is_read_or_refused(content: bytes) -> None:
     try:
-        families = read(content, where="x", samples_max=1000)
+        text = read(content, where="x", samples_max=1000)
     except Malformed:
         return
-    assert all(family.numbers or family.parts for family in families)
+    assert all(family.values for family in text.families)
 
 
 @given(st.dictionaries(st.from_regex(r"[a-z][a-z0-9_]{0,5}", fullmatch=True), st.text(), max_size=4), st.floats())
@@ -257,7 +317,8 @@ def test_what_we_write_is_read_as_it_was(labels: dict[str, str], value: float) -
         return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
     pairs = ",".join(f'{name}="{escaped(text)}"' for name, text in labels.items())
-    (family,) = read(f"x{{{pairs}}} {value}\n".encode(), where="x", samples_max=1)
-    ((found, number),) = family.numbers.items()
+    (family,) = read(f"x{{{pairs}}} {value}\n".encode(), where="x", samples_max=1).families
+    ((found, number),) = family.values.items()
     assert dict(found) == {name: text for name, text in labels.items() if text}
+    assert isinstance(number, float | int)
     assert repr(float(number)) == repr(value)
