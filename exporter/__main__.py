@@ -26,12 +26,13 @@ from exporter.foreign import parsed
 from exporter.metrics import Tally
 from exporter.registry import Registry
 from exporter.roles import Itself, System
-from guard import flags, framework, listen
+from guard import flags, listen
 from guard.access import Access
 from guard.callers import Role
 from guard.faults import InvalidConfig
 from guard.log import FORMATS, LEVELS, set_up
 from guard.version import VERSION
+from guard.web.server import serving
 
 if TYPE_CHECKING:
     from guard.webconfig import WebConfig
@@ -92,9 +93,7 @@ async def serve(
 
     stop = await listen.signals(on_reload=on_reload)
     tls = None if web_config is None else web_config.server_context()
-    async with framework.listening(
-        doors.application(), arguments.web_listen_address, grace_seconds=GRACE_SECONDS, tls=tls
-    ) as addresses:
+    async with serving(doors.server(), arguments.web_listen_address, grace_seconds=GRACE_SECONDS, tls=tls) as addresses:
         for address in addresses:
             print(f"tocsin exporter: listening on {address}", flush=True)  # noqa: T201 - for people and scripts alike
         await stop.wait()

@@ -7,8 +7,6 @@ import gzip
 import re
 from collections.abc import Mapping, Sequence
 
-from aiohttp import web
-
 from exporter import health, startpage
 from exporter.control import Control
 from exporter.exposition import render
@@ -20,8 +18,11 @@ from exporter.roles import Role
 from guard.access import Access
 from guard.callers import Need
 from guard.callers import Role as CallerRole
-from guard.doorkeeper import Doorkeeper
+from guard.judge import Judge
 from guard.version import VERSION
+from guard.web.messages import Answer, Request, error_answer, json_answer, text_answer
+from guard.web.routes import Route, Routes
+from guard.web.server import Server
 
 # What may stand in a target's address: a name, an IPv4 or a bracketed IPv6 address, perhaps with a port.
 HOST = re.compile(r"(?:[a-zA-Z0-9]([a-zA-Z0-9._-]{0,252})|\[[0-9a-fA-F:.]{2,45}\])(?::[0-9]{1,5})?")
@@ -39,6 +40,8 @@ NEEDS: Mapping[str, Need] = {
     "GET /-/ready": Need.NOTHING,
     "POST /-/reload": Need.ADMIN,
 }
+# Of what a door gets that needs nothing.
+BODY_BYTES_MAX = 1_024
 START_PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
@@ -64,39 +67,38 @@ class Doors:
         self._access = access or Access(None, strangers=CallerRole.VIEWER)
         self._scrapes = 0
 
-    def application(self) -> web.Application:
-        app = web.Application(client_max_size=1024)
-        app.add_routes(
-            [
-                web.get("/", self.start_page),
-                web.get("/metrics", self.metrics),
-                web.get("/metrics/{role}", self.metrics_of_role),
-                web.get("/sd", self.service_discovery),
-                web.get("/health", self.health),
-                web.get("/health/detailed", self.health_detailed),
-                web.get("/-/healthy", self.healthy),
-                web.get("/-/ready", self.ready),
-                web.post("/-/reload", self.reload),
-            ]
-        )
-        Doorkeeper(self._access, NEEDS, on_refused=self._tally.refuse_request).guard(app)
-        return app
+    def server(self) -> Server:
+        judge = Judge(self._access, NEEDS, on_refused=self._tally.refuse_request)
+        return Server(Routes(self.routes()), judge, on_cut=self._tally.cut_connection)
 
-    async def metrics(self, request: web.Request) -> web.Response:
+    def routes(self) -> Sequence[Route]:
+        return (
+            Route("GET", "/", self.start_page),
+            Route("GET", "/metrics", self.metrics),
+            Route("GET", "/metrics/{role}", self.metrics_of_role),
+            Route("GET", "/sd", self.service_discovery),
+            Route("GET", "/health", self.health),
+            Route("GET", "/health/detailed", self.health_detailed),
+            Route("GET", "/-/healthy", self.healthy),
+            Route("GET", "/-/ready", self.ready),
+            Route("POST", "/-/reload", self.reload, BODY_BYTES_MAX),
+        )
+
+    async def metrics(self, request: Request) -> Answer:
         # The exporter's own role comes last, so that it counts what this very scrape has met.
         return await self._page(request, sorted(self._roles.values(), key=lambda role: role.name == "self"))
 
-    async def metrics_of_role(self, request: web.Request) -> web.Response:
-        role = self._roles.get(request.match_info["role"])
+    async def metrics_of_role(self, request: Request) -> Answer:
+        role = self._roles.get(request.parts["role"])
         if role is None:
             names = ", ".join(sorted(self._roles))
-            return _error(404, f"no role {request.match_info['role']!r} here; the roles are: {names}")
+            return error_answer(404, f"no role {request.parts['role']!r} here; the roles are: {names}")
         return await self._page(request, [role])
 
-    async def _page(self, request: web.Request, roles: Sequence[Role]) -> web.Response:
+    async def _page(self, request: Request, roles: Sequence[Role]) -> Answer:
         if 0 < self._requests_max <= self._scrapes:
             self._tally.scrapes_rejected += 1
-            return _error(503, f"{self._requests_max} scrapes are being served already (--web.max-requests)")
+            return error_answer(503, f"{self._requests_max} scrapes are being served already (--web.max-requests)")
         self._scrapes += 1
         try:
             families = await self._families(request, roles)
@@ -104,9 +106,9 @@ class Doors:
             self._scrapes -= 1
         return _exposition(request, families)
 
-    async def _families(self, request: web.Request, roles: Sequence[Role]) -> list[Family]:
+    async def _families(self, request: Request, roles: Sequence[Role]) -> list[Family]:
         seconds = scrape_seconds(
-            request.headers.get("X-Prometheus-Scrape-Timeout-Seconds"),
+            request.headers.get("x-prometheus-scrape-timeout-seconds"),
             offset=self._timeout_offset_seconds,
             longest=self._control.plan.timeout_seconds,
         )
@@ -115,7 +117,7 @@ class Doors:
             families.extend(await role.families(seconds))
         return families
 
-    async def service_discovery(self, request: web.Request) -> web.Response:
+    async def service_discovery(self, request: Request) -> Answer:
         """One target for each role, at the address under which we were asked, over TLS if we were."""
         scheme = {"__scheme__": "https"} if request.secure else {}
         target = request.host if HOST.fullmatch(request.host) else _local_address(request)
@@ -126,30 +128,30 @@ class Doors:
             }
             for name in sorted(self._roles)
         ]
-        return web.json_response(groups)
+        return json_answer(groups)
 
-    async def health(self, request: web.Request) -> web.Response:  # noqa: ARG002
+    async def health(self, request: Request) -> Answer:  # noqa: ARG002
         found = health.summary(self._registry, self._tally)
-        return web.json_response(found, status=200 if found["status"] == "healthy" else 503)
+        return json_answer(found, status=200 if found["status"] == "healthy" else 503)
 
-    async def health_detailed(self, request: web.Request) -> web.Response:  # noqa: ARG002
+    async def health_detailed(self, request: Request) -> Answer:  # noqa: ARG002
         found = health.details(self._registry, self._tally)
-        return web.json_response(found, status=200 if found["status"] == "healthy" else 503)
+        return json_answer(found, status=200 if found["status"] == "healthy" else 503)
 
-    async def healthy(self, request: web.Request) -> web.Response:  # noqa: ARG002
-        return web.Response(text="The Tocsin exporter is healthy.\n")
+    async def healthy(self, request: Request) -> Answer:  # noqa: ARG002
+        return text_answer("The Tocsin exporter is healthy.\n")
 
-    async def ready(self, request: web.Request) -> web.Response:  # noqa: ARG002
-        return web.Response(text="The Tocsin exporter is ready.\n")
+    async def ready(self, request: Request) -> Answer:  # noqa: ARG002
+        return text_answer("The Tocsin exporter is ready.\n")
 
-    async def reload(self, request: web.Request) -> web.Response:  # noqa: ARG002
+    async def reload(self, request: Request) -> Answer:  # noqa: ARG002
         faults = self._control.reload()
         if faults:
             refused = "the configuration was refused, the one before stays in force"
-            return web.json_response({"error": refused, "faults": faults}, status=500)
-        return web.json_response({"status": "reloaded"})
+            return json_answer({"error": refused, "faults": faults}, status=500)
+        return json_answer({"status": "reloaded"})
 
-    async def start_page(self, request: web.Request) -> web.Response:  # noqa: ARG002
+    async def start_page(self, request: Request) -> Answer:  # noqa: ARG002
         roles = [(f"/metrics/{role.name}", role.help) for role in self._roles.values()]
         doors = [
             ("/metrics", "Everything on one page."),
@@ -162,25 +164,20 @@ class Doors:
         ]
         page = startpage.render(version=VERSION, doors=doors, failing=health.failing(self._registry, self._tally))
         headers = {"Content-Security-Policy": START_PAGE_POLICY, "X-Content-Type-Options": "nosniff"}
-        return web.Response(text=page, content_type="text/html", headers=headers)
+        return Answer(page.encode(), "text/html; charset=utf-8", headers=headers)
 
 
-def _exposition(request: web.Request, families: Sequence[Family]) -> web.Response:
-    form, content_type = choose_format(request.headers.get("Accept"))
+def _exposition(request: Request, families: Sequence[Family]) -> Answer:
+    form, content_type = choose_format(request.headers.get("accept"))
     body = render(families, form)
-    headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
-    if accepts_gzip(request.headers.get("Accept-Encoding")):
+    headers = {"Vary": "Accept, Accept-Encoding"}
+    if accepts_gzip(request.headers.get("accept-encoding")):
         body = gzip.compress(body, compresslevel=GZIP_LEVEL, mtime=0)
         headers["Content-Encoding"] = "gzip"
-    return web.Response(body=body, headers=headers)
+    return Answer(body, content_type, headers=headers)
 
 
-def _local_address(request: web.Request) -> str:
+def _local_address(request: Request) -> str:
     """Where this request really arrived, for a client whose Host header is no address."""
-    local = request.transport.get_extra_info("sockname") if request.transport is not None else None
-    host, port = (str(local[0]), local[1]) if local else ("127.0.0.1", 29100)
+    host, port = request.local or ("127.0.0.1", 29100)
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _error(status: int, text: str) -> web.Response:
-    return web.json_response({"error": text}, status=status)

@@ -12,6 +12,7 @@ from exporter.family import Family, single
 from exporter.outcome import Reason
 from guard.judge import REASONS
 from guard.version import VERSION
+from guard.web.server import REASONS as CUTS
 
 
 class Tally:
@@ -23,6 +24,7 @@ class Tally:
         self.quarantined: dict[str, int] = {}
         self.scrapes_rejected = 0
         self.requests_refused = dict.fromkeys(REASONS, 0)
+        self.connections_cut = dict.fromkeys(CUTS, 0)
         self.reload_successful = True
         self.reload_success_at = started_at
 
@@ -31,6 +33,9 @@ class Tally:
 
     def refuse_request(self, reason: str) -> None:
         self.requests_refused[reason] += 1
+
+    def cut_connection(self, reason: str) -> None:
+        self.connections_cut[reason] += 1
 
     def quarantine(self, collector: str) -> None:
         self.quarantined[collector] = self.quarantined.get(collector, 0) + 1
@@ -96,6 +101,13 @@ def _about_the_doors(tally: Tally) -> list[Family]:
             help="Requests refused for who asked, or how often, by reason.",
             labels=("reason",),
             samples=tuple(((reason,), count) for reason, count in tally.requests_refused.items()),
+        ),
+        Family.of(
+            name="tocsin_exporter_connections_cut_total",
+            type="counter",
+            help="Connections ended before their time: no HTTP on them, too slow, or too many of them.",
+            labels=("reason",),
+            samples=tuple(((reason,), count) for reason, count in tally.connections_cut.items()),
         ),
         Family.of(
             name="tocsin_exporter_web_config_last_reload_successful",

@@ -26,6 +26,7 @@ Its files, in the order in which a starting program meets them:
     printable   text from anywhere, fit for somebody's terminal
     peers       who is on the other end of a connection
     version     which Tocsin this is
+    web/        HTTP without a web framework behind doors
     listen      addresses, signals and the event loop
     framework   the web framework behind doors
 """

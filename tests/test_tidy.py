@@ -15,7 +15,7 @@ MODULES = tidy.modules(ROOT)
 KNOWN = [module.name for module in MODULES]
 LISTING = (
     *("receiver", "receiver.doors", "receiver.store", "receiver.channels", "receiver.policy"),
-    *("exporter", "exporter.collectors", "guard", "tocsin"),
+    *("exporter", "exporter.collectors", "guard", "guard.web", "tocsin"),
 )
 SOURCES = ("exporter", "receiver", "guard", "rules", "grafana", "tocsin", "prometheus", "bench", "tests")
 

@@ -23,8 +23,8 @@ from exporter.outcome import Reason
 from exporter.registry import Registry
 from exporter.roles import Itself, System
 from guard.access import Access
-from guard.framework import listening
 from guard.listen import parse_address
+from guard.web.server import serving
 
 T = TypeVar("T")
 
@@ -138,7 +138,7 @@ async def running(
     )
     addresses = [parse_address("127.0.0.1:0")]
     async with (
-        listening(doors.application(), addresses, grace_seconds=0.1) as (url,),
+        serving(doors.server(), addresses, grace_seconds=0.1) as (url,),
         ClientSession(url, timeout=aiohttp.ClientTimeout(SURELY)) as client,
     ):
         yield Running(client, url, registry, tally)
