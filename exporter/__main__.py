@@ -9,6 +9,7 @@ import argparse
 import logging
 import os
 import platform
+import resource
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,13 +21,13 @@ from exporter import choices
 from exporter.collectors import COLLECTORS, Collector, build
 from exporter.collectors.files import Paths
 from exporter.control import Control, Plan, Refused
-from exporter.doors import Doors
+from exporter.doors import TELEMETRY_PATH, Doors, parse_telemetry_path
 from exporter.duration import parse_timeout
 from exporter.foreign import parsed
 from exporter.metrics import Tally
 from exporter.registry import Registry
 from exporter.roles import Itself, System
-from guard import flags, listen
+from guard import flags, listen, systemd
 from guard.access import Access
 from guard.callers import Role
 from guard.faults import InvalidConfig
@@ -52,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         plan, web_config = load(), _web_config(arguments, os.environ)
         set_up(format=arguments.log_format, level=arguments.log_level)
+        _let_many_files_be_open()
         listen.run(serve(arguments, plan, load, web_config))
     except Refused as refused:
         print("\n".join(refused.faults), file=sys.stderr)  # noqa: T201 - a fault is said, not logged
@@ -86,6 +88,8 @@ async def serve(
         requests_max=arguments.web_max_requests,
         timeout_offset_seconds=arguments.timeout_offset,
         access=access,
+        telemetry_path=arguments.web_telemetry_path,
+        left_out=("self",) if arguments.web_disable_exporter_metrics else (),
     )
 
     def on_reload() -> None:
@@ -93,12 +97,30 @@ async def serve(
 
     stop = await listen.signals(on_reload=on_reload)
     tls = None if web_config is None else web_config.server_context()
-    async with serving(doors.server(), arguments.web_listen_address, grace_seconds=GRACE_SECONDS, tls=tls) as addresses:
+    by_systemd = arguments.web_systemd_socket
+    async with serving(
+        doors.server(),
+        () if by_systemd else arguments.web_listen_address,
+        grace_seconds=GRACE_SECONDS,
+        tls=tls,
+        sockets=systemd.inherited_sockets(os.environ) if by_systemd else (),
+    ) as addresses:
         for address in addresses:
             print(f"tocsin exporter: listening on {address}", flush=True)  # noqa: T201 - for people and scripts alike
+        systemd.tell(systemd.READY, os.environ)
         await stop.wait()
+        systemd.tell(systemd.STOPPING, os.environ)
         log.info("stopping")
     access.close()
+
+
+def _let_many_files_be_open() -> None:
+    """As many as may be: collectors keep the kernel's files open between scrapes."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    except (OSError, ValueError) as error:  # some systems have a limit beyond the limit
+        log.debug("the limit of open files stays as it is", extra={"error": str(error)})
 
 
 def check(arguments: argparse.Namespace, load: Callable[[], Plan]) -> int:
@@ -184,9 +206,19 @@ def command_line(file: choices.Said, environ: Mapping[str, str]) -> argparse.Arg
         help="where to listen; :29100 is every interface; may be given several times",
     )
     declare("--web.config.file", metavar="FILE", help="web.yml: TLS, users, tokens and roles")
+    switch = partial(flags.switch, parser, default=False, scope=SCOPE, environ=environ)
+    switch("--web.systemd-socket", help="listen at the sockets of a systemd .socket unit, and nowhere else")
+    declare(
+        "--web.telemetry-path",
+        default=TELEMETRY_PATH,
+        parse=parse_telemetry_path,
+        metavar="PATH",
+        help="where the metrics are; those of a role are below it",
+    )
+    switch("--web.disable-exporter-metrics", help="leave the exporter's own metrics out of the page with everything")
     declare(
         "--web.max-requests",
-        default=40,
+        default=100,
         parse=count,
         metavar="N",
         help="scrapes served at a time; 0 is no limit",

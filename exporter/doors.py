@@ -42,6 +42,8 @@ NEEDS: Mapping[str, Need] = {
 }
 # Of what a door gets that needs nothing.
 BODY_BYTES_MAX = 1_024
+TELEMETRY_PATH = "/metrics"
+TELEMETRY_PATHS = re.compile(r"(?:/[A-Za-z0-9._~][A-Za-z0-9._~-]*)+")
 START_PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
@@ -56,7 +58,10 @@ class Doors:
         requests_max: int,
         timeout_offset_seconds: float,
         access: Access | None = None,
+        telemetry_path: str = TELEMETRY_PATH,
+        left_out: Sequence[str] = (),
     ) -> None:
+        """`left_out` are roles that are not on the whole page, and still have their own."""
         self._roles = {role.name: role for role in roles}
         self._registry = registry
         self._control = control
@@ -65,6 +70,8 @@ class Doors:
         self._timeout_offset_seconds = timeout_offset_seconds
         # Whoever reaches an exporter may scrape it, as with others of its kind, until a web configuration asks them.
         self._access = access or Access(None, strangers=CallerRole.VIEWER)
+        self._telemetry_path = telemetry_path
+        self._left_out = left_out
         self._scrapes = 0
 
     def server(self) -> Server:
@@ -74,8 +81,8 @@ class Doors:
     def routes(self) -> Sequence[Route]:
         return (
             Route("GET", "/", self.start_page),
-            Route("GET", "/metrics", self.metrics),
-            Route("GET", "/metrics/{role}", self.metrics_of_role),
+            Route("GET", self._telemetry_path, self.metrics, door="GET /metrics"),
+            Route("GET", f"{self._telemetry_path}/{{role}}", self.metrics_of_role, door="GET /metrics/{role}"),
             Route("GET", "/sd", self.service_discovery),
             Route("GET", "/health", self.health),
             Route("GET", "/health/detailed", self.health_detailed),
@@ -86,7 +93,8 @@ class Doors:
 
     async def metrics(self, request: Request) -> Answer:
         # The exporter's own role comes last, so that it counts what this very scrape has met.
-        return await self._page(request, sorted(self._roles.values(), key=lambda role: role.name == "self"))
+        roles = [role for role in self._roles.values() if role.name not in self._left_out]
+        return await self._page(request, sorted(roles, key=lambda role: role.name == "self"))
 
     async def metrics_of_role(self, request: Request) -> Answer:
         role = self._roles.get(request.parts["role"])
@@ -124,7 +132,7 @@ class Doors:
         groups = [
             {
                 "targets": [target],
-                "labels": {"__metrics_path__": f"/metrics/{name}", "__meta_tocsin_role": name, **scheme},
+                "labels": {"__metrics_path__": f"{self._telemetry_path}/{name}", "__meta_tocsin_role": name, **scheme},
             }
             for name in sorted(self._roles)
         ]
@@ -152,9 +160,9 @@ class Doors:
         return json_answer({"status": "reloaded"})
 
     async def start_page(self, request: Request) -> Answer:  # noqa: ARG002
-        roles = [(f"/metrics/{role.name}", role.help) for role in self._roles.values()]
+        roles = [(f"{self._telemetry_path}/{role.name}", role.help) for role in self._roles.values()]
         doors = [
-            ("/metrics", "Everything on one page."),
+            (self._telemetry_path, "Everything on one page."),
             *roles,
             ("/sd", "These roles as targets, for Prometheus' HTTP service discovery."),
             ("/health", "Healthy or degraded, for load balancers."),
@@ -165,6 +173,14 @@ class Doors:
         page = startpage.render(version=VERSION, doors=doors, failing=health.failing(self._registry, self._tally))
         headers = {"Content-Security-Policy": START_PAGE_POLICY, "X-Content-Type-Options": "nosniff"}
         return Answer(page.encode(), "text/html; charset=utf-8", headers=headers)
+
+
+def parse_telemetry_path(text: str) -> str:
+    """Raises ValueError for what is no path, or another door's."""
+    taken = {door.partition(" ")[2].split("/")[1] for door in NEEDS if not door.startswith("GET /metrics")}
+    if not TELEMETRY_PATHS.fullmatch(text) or text.split("/")[1] in taken:
+        raise ValueError(f"found {text!r}, expected a path such as {TELEMETRY_PATH}, which is no other door's")
+    return text
 
 
 def _exposition(request: Request, families: Sequence[Family]) -> Answer:

@@ -28,5 +28,6 @@ Its files, in the order in which a starting program meets them:
     version     which Tocsin this is
     web/        HTTP without a web framework behind doors
     listen      addresses, signals and the event loop
+    systemd     what systemd hands over, and wants to hear
     framework   the web framework behind doors
 """

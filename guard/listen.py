@@ -81,13 +81,19 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 
 
 async def open_doors(
-    connection: Callable[[], asyncio.Protocol], addresses: Sequence[Address], *, tls: ssl.SSLContext | None
+    connection: Callable[[], asyncio.Protocol],
+    addresses: Sequence[Address],
+    *,
+    tls: ssl.SSLContext | None,
+    sockets: Sequence[socket.socket] = (),
 ) -> list[asyncio.Server]:
-    """At every address, or at none of them. Raises CannotListen."""
+    """At every address and socket, or at none of them. Raises CannotListen."""
     servers: list[asyncio.Server] = []
     try:
         for address in addresses:
             servers.append(await _open(connection, address, tls))  # noqa: PERF401 - those before are closed
+        for each in sockets:
+            servers.append(await _serve(connection, each, tls))  # noqa: PERF401
     except BaseException:
         for server in servers:
             server.close()
@@ -104,13 +110,7 @@ def base_urls(servers: Sequence[asyncio.Server], *, tls: bool) -> tuple[str, ...
 async def _open(
     connection: Callable[[], asyncio.Protocol], address: Address, tls: ssl.SSLContext | None
 ) -> asyncio.Server:
-    open_ = partial(
-        asyncio.get_running_loop().create_server,
-        connection,
-        backlog=BACKLOG,
-        ssl=tls,
-        ssl_handshake_timeout=None if tls is None else HANDSHAKE_SECONDS_MAX,
-    )
+    open_ = partial(asyncio.get_running_loop().create_server, connection, **_how(tls))
     try:
         if address.host is None:
             return await open_(sock=_every_interface(address.port))
@@ -121,6 +121,20 @@ async def _open(
         code = error.errno or 0
         reason = _REASONS.get(code) or (os.strerror(code) if code else str(error))
         raise CannotListen(f"cannot listen on {address}: {reason}") from None
+
+
+async def _serve(
+    connection: Callable[[], asyncio.Protocol], listens: socket.socket, tls: ssl.SSLContext | None
+) -> asyncio.Server:
+    """At a socket that somebody else has opened."""
+    loop = asyncio.get_running_loop()
+    if listens.family == socket.AF_UNIX:
+        return await loop.create_unix_server(connection, sock=listens, **_how(tls))
+    return await loop.create_server(connection, sock=listens, **_how(tls))
+
+
+def _how(tls: ssl.SSLContext | None) -> dict[str, Any]:
+    return {"backlog": BACKLOG, "ssl": tls, "ssl_handshake_timeout": None if tls is None else HANDSHAKE_SECONDS_MAX}
 
 
 def _every_interface(port: int) -> socket.socket:
@@ -135,7 +149,9 @@ def _every_interface(port: int) -> socket.socket:
     return socket.create_server(("", port))
 
 
-def _base_url(bound: tuple[Any, ...], scheme: str) -> str:
+def _base_url(bound: Any, scheme: str) -> str:
+    if not isinstance(bound, tuple):  # a Unix socket
+        return f"unix:{bound}"
     host, port = str(bound[0]), bound[1]
     if host in ("::", "0.0.0.0"):  # noqa: S104 - only recognised here, never asked for
         host = "127.0.0.1"

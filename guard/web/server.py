@@ -8,6 +8,7 @@ who asks something.
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -134,10 +135,15 @@ class Server:
 
 @asynccontextmanager
 async def serving(
-    server: Server, addresses: Sequence[Address], *, grace_seconds: float, tls: ssl.SSLContext | None = None
+    server: Server,
+    addresses: Sequence[Address],
+    *,
+    grace_seconds: float,
+    tls: ssl.SSLContext | None = None,
+    sockets: Sequence[socket.socket] = (),
 ) -> AsyncIterator[tuple[str, ...]]:
-    """Serves at every address, or at none of them; yields the base URLs that are really bound."""
-    opened = await open_doors(server.connection, addresses, tls=tls)
+    """Serves at every address and socket, or at none of them; yields the base URLs that are really bound."""
+    opened = await open_doors(server.connection, addresses, tls=tls, sockets=sockets)
     try:
         yield base_urls(opened, tls=tls is not None)
     finally:

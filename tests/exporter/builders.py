@@ -16,7 +16,7 @@ from aiohttp import ClientSession
 from exporter.collectors import Collector
 from exporter.collectors.files import Paths
 from exporter.control import Control, Plan
-from exporter.doors import Doors
+from exporter.doors import TELEMETRY_PATH, Doors
 from exporter.family import Family, single
 from exporter.metrics import Tally
 from exporter.outcome import Reason
@@ -116,6 +116,8 @@ async def running(
     requests_max: int = 40,
     timeout_seconds: float = PATIENT,
     access: Access | None = None,
+    telemetry_path: str = TELEMETRY_PATH,
+    left_out: Sequence[str] = (),
 ) -> AsyncIterator[Running]:
     tally = Tally(started_at=0.0)
     registry = Registry((), failed=tally.failed, quarantined=tally.quarantine)
@@ -135,6 +137,8 @@ async def running(
         requests_max=requests_max,
         timeout_offset_seconds=0.0,
         access=access,
+        telemetry_path=telemetry_path,
+        left_out=left_out,
     )
     addresses = [parse_address("127.0.0.1:0")]
     async with (

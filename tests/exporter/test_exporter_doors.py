@@ -13,6 +13,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 
 from exporter.collectors import Collector
 from exporter.control import Plan, Refused
+from exporter.doors import parse_telemetry_path
 from tests.exporter.builders import PATIENT, SURELY, Hangs, Running, Says, gauge, promptly, running, sample
 
 TIMEOUT = "X-Prometheus-Scrape-Timeout-Seconds"
@@ -55,6 +56,42 @@ def test_the_whole_page_has_every_role_and_each_role_has_its_own() -> None:
         assert "node_" not in itself
 
     asked(scenario, Says("x", gauge("node_x")))
+
+
+def test_the_metrics_can_be_elsewhere_and_every_link_leads_there() -> None:
+    async def run() -> None:
+        async with running(Says("x", gauge("node_x")), telemetry_path="/a/prom") as exporter:
+            assert "node_x 1.0" in await exporter.text("/a/prom")
+            assert "node_" not in await exporter.text("/a/prom/self")
+            for gone in ("/metrics", "/metrics/self"):
+                async with exporter.client.get(gone) as answer:
+                    assert answer.status == 404
+            groups = json.loads(await exporter.text("/sd"))
+            assert [group["labels"]["__metrics_path__"] for group in groups] == ["/a/prom/self", "/a/prom/system"]
+            page = Page(await exporter.text("/"))
+            assert {"/a/prom", "/a/prom/self", "/a/prom/system"} <= set(page.links)
+
+    promptly(run())
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "", "prom", "/sd", "/sd/x", "/health", "/health/x", "/-/x", "/a//b", "/a/", "/{a}", "/é", "/a?b"]
+)
+def test_a_path_for_the_metrics_that_is_none_or_another_doors_is_refused(path: str) -> None:
+    with pytest.raises(ValueError, match="which is no other door's"):
+        parse_telemetry_path(path)
+
+
+def test_the_exporters_own_metrics_can_be_left_out_of_the_whole_page() -> None:
+    async def run() -> None:
+        async with running(Says("x", gauge("node_x")), left_out=["self"]) as exporter:
+            whole = await exporter.text("/metrics")
+            assert "node_x 1.0" in whole
+            assert "tocsin_exporter_" not in whole
+            assert "process_" not in whole
+            assert "tocsin_exporter_build_info" in await exporter.text("/metrics/self")
+
+    promptly(run())
 
 
 def test_the_page_that_meets_a_failure_already_counts_it() -> None:
