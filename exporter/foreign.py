@@ -7,6 +7,7 @@ up, collectors that only it has, and what is about its own insides. The answer s
 import argparse
 import difflib
 import re
+import sys
 from collections.abc import Sequence
 
 from exporter.collectors import COLLECTORS
@@ -32,6 +33,8 @@ INSTEAD = {
     "--collector.netdev.enable-detailed-metrics": "leave it out: it gives metrics other names than dashboards ask for",
     "--collector.netdev.ignored-devices": "use --collector.netdev.device-exclude",
     "--collector.netdev.netlink": OUTSIDE,
+    "--collector.qdisk.device-exclude": "leave it out: there is no collector qdisc here",
+    "--collector.qdisk.device-include": "leave it out: there is no collector qdisc here",
     "--collector.systemd.unit-blacklist": "use --collector.systemd.unit-exclude",
     "--collector.systemd.unit-whitelist": "use --collector.systemd.unit-include",
     "--help-long": "use --help",
@@ -40,12 +43,21 @@ INSTEAD = {
 }
 
 
+# Flags there that are not called after their collector.
+ALIASES = {"--collector.powersupply.ignored-supplies": "--collector.powersupplyclass.ignored-supplies"}
+
+
 def parsed(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
     """The namespace; a flag that is none ends the process with status 2, and with what to use instead."""
-    arguments, unknown = parser.parse_known_args(argv)
+    arguments, unknown = parser.parse_known_args([_here(word) for word in (sys.argv[1:] if argv is None else argv)])
     if unknown:
         parser.error(explained(unknown, re.findall(r"--[a-z][\w.-]*", parser.format_help())))
     return arguments
+
+
+def _here(word: str) -> str:
+    name, equals, value = word.partition("=")
+    return f"{ALIASES.get(name, name)}{equals}{value}"
 
 
 def explained(unknown: Sequence[str], known: Sequence[str]) -> str:

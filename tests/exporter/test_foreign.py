@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from exporter.__main__ import command_line
-from exporter.foreign import INSTEAD, explained
-from tests.pages import fenced, text_of
+from exporter.collectors import COLLECTORS
+from exporter.foreign import ALIASES, COLLECTORS_THERE, INSTEAD, explained, parsed
+from guard import flags
+from tests.pages import fenced, rows, text_of
 
 KNOWN = re.findall(r"--[a-z][\w.-]*", command_line({}, {}).format_help())
 
@@ -46,6 +48,17 @@ def test_words_that_are_no_flags_are_refused() -> None:
     assert explained(["surplus"], KNOWN) == "found 'surplus', expected flags alone"
 
 
+def test_what_to_write_instead_is_documented() -> None:
+    documented = {flag: row.strip(" |") for flag, row in rows("node-exporter.md", "Flags").items()}
+    assert documented == INSTEAD
+
+
+def test_a_collector_that_is_documented_as_missing_is_missing_and_known() -> None:
+    missing = set(rows("node-exporter.md", "What is off there, and missing here"))
+    assert missing <= set(COLLECTORS_THERE.split())
+    assert missing & {collector.name for collector in COLLECTORS} == set()
+
+
 def test_the_example_of_the_page_is_what_is_said() -> None:
     (block,) = [block for block in fenced(text_of("exporter.md"), "console") if "ignored-fs-types" in block]
     command, _, answer = block.removeprefix("$ tocsin exporter ").partition("\n")
@@ -56,6 +69,12 @@ def test_the_example_of_the_page_is_what_is_said() -> None:
 def test_names_of_levels_and_formats_are_node_exporters_too() -> None:
     arguments = command_line({}, {}).parse_args(["--log.level=warn", "--log.format=logfmt"])
     assert (arguments.log_level, arguments.log_format) == ("warning", "text")
+
+
+def test_a_flag_that_is_called_otherwise_there_is_the_same_flag() -> None:
+    for theirs in ALIASES:
+        arguments = vars(parsed(command_line({}, {}), [f"{theirs}=^x="]))
+        assert arguments[flags.destination(ALIASES[theirs])] == "^x="
 
 
 def test_a_check_reads_everything_and_tells_every_fault(tmp_path: Path) -> None:

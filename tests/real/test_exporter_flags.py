@@ -1,0 +1,35 @@
+"""The flags of Debian's node_exporter: each is one of ours, or we say what to do instead."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from exporter.__main__ import command_line
+from exporter.foreign import ALIASES, explained
+from tests.pages import rows
+from tests.real.peer import enabled_by_default, usage
+
+pytestmark = pytest.mark.real
+
+FLAG = re.compile(r"^ +(?:-h, )?(--[a-z][\w.-]*)", re.MULTILINE | re.IGNORECASE)
+COLLECTOR = re.compile(r"--(?:\[no-\])?collector\.(\w+)\s+Enable\s+the")
+
+BEING_BUILT = ("--path.udev.data", "--web.telemetry-path", "--web.disable-exporter-metrics", "--web.systemd-socket")
+
+
+def test_every_flag_is_ours_or_told_what_to_do_instead(needs: Callable[[str], str]) -> None:
+    flags = FLAG.findall(usage(needs("prometheus-node-exporter")))
+    known = re.findall(r"--[a-z][\w.-]*", command_line({}, {}).format_help())
+    assert len(flags) > 100
+    unknown = {flag: explained([flag], known) for flag in flags if flag not in {*known, *ALIASES, *BEING_BUILT}}
+    assert {flag: said for flag, said in unknown.items() if "there is no such flag" in said} == {}
+
+
+def test_what_is_documented_as_off_there_is_off_there(needs: Callable[[str], str]) -> None:
+    path = needs("prometheus-node-exporter")
+    assert set(COLLECTOR.findall(usage(path))) >= enabled_by_default(path)
+    documented = set(rows("node-exporter.md", "What is off there, and missing here"))
+    assert documented & enabled_by_default(path) == set()
