@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.config_check:
         return check(arguments, load)
     try:
-        plan, web_config = load(), _web_config(arguments, os.environ)
+        plan, web_config = plan_of(arguments, argv, os.environ), _web_config(arguments, os.environ)
         set_up(format=arguments.log_format, level=arguments.log_level)
         _let_many_files_be_open()
         listen.run(serve(arguments, plan, load, web_config))
@@ -166,8 +166,12 @@ def _web_config(arguments: argparse.Namespace, environ: Mapping[str, str]) -> We
 
 
 def load_plan(argv: Sequence[str] | None, environ: Mapping[str, str]) -> Plan:
+    """Everything read anew."""
+    return plan_of(parsed(command_line({}, environ), argv), argv, environ)
+
+
+def plan_of(arguments: argparse.Namespace, argv: Sequence[str] | None, environ: Mapping[str, str]) -> Plan:
     """The file's settings become the defaults of the flags, so that a flag outweighs the file."""
-    arguments = parsed(command_line({}, environ), argv)
     if arguments.config_file is not None:
         # Only with a file: what reads it, and checks it, takes longer to import than all of the rest.
         from exporter import settings

@@ -123,6 +123,22 @@ def test_sighup_reads_the_configuration_again(tmp_path: Path) -> None:
         assert sample(page, "tocsin_exporter_config_last_reload_successful") == 0
 
 
+def test_a_reload_sets_a_collector_anew_and_a_bad_option_leaves_it(tmp_path: Path) -> None:
+    file = tmp_path / "exporter.yml"
+    file.write_text("collectors: {vmstat: {fields: '^pgfault$'}}\n")
+    with started(f"--config.file={file}", "--collector.disable-defaults", "--collector.vmstat") as exporter:
+        assert vmstat_names(exporter.get("/metrics")) == {"node_vmstat_pgfault"}
+        for fields in ("^pgmajfault$", "("):
+            file.write_text(f"collectors: {{vmstat: {{fields: '{fields}'}}}}\n")
+            exporter.process.send_signal(signal.SIGHUP)
+            exporter.said("configuration")
+            assert vmstat_names(exporter.get("/metrics")) == {"node_vmstat_pgmajfault"}
+
+
+def vmstat_names(page: str) -> set[str]:
+    return {line.split()[0] for line in page.splitlines() if line.startswith("node_vmstat_")}
+
+
 def ended(*flags: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "exporter", *flags]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
