@@ -77,6 +77,14 @@ def test_a_flag_that_is_called_otherwise_there_is_the_same_flag() -> None:
         assert arguments[flags.destination(ALIASES[theirs])] == "^x="
 
 
+def test_the_unit_uses_flags_that_exist() -> None:
+    (unit,) = fenced(text_of("node-exporter.md"), "ini")
+    (line,) = re.findall(r"^ExecStart=(.+)$", unit, re.MULTILINE)
+    program, command, *words, more = line.replace("$$", "$").split()
+    assert (Path(program).name, command, more) == ("tocsin", "exporter", "$ARGS")
+    assert len(vars(parsed(command_line({}, {}), words))["web_listen_address"]) == 1
+
+
 def test_a_check_reads_everything_and_tells_every_fault(tmp_path: Path) -> None:
     file, web = tmp_path / "exporter.yml", tmp_path / "web.yml"
     file.write_text("timeout: 5s\n")

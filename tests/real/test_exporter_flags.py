@@ -9,7 +9,7 @@ import pytest
 
 from exporter.__main__ import command_line
 from exporter.foreign import ALIASES, explained
-from tests.pages import rows
+from tests.pages import fenced, rows, text_of
 from tests.real.peer import enabled_by_default, usage
 
 pytestmark = pytest.mark.real
@@ -33,3 +33,10 @@ def test_what_is_documented_as_off_there_is_off_there(needs: Callable[[str], str
     assert set(COLLECTOR.findall(usage(path))) >= enabled_by_default(path)
     documented = set(rows("node-exporter.md", "What is off there, and missing here"))
     assert documented & enabled_by_default(path) == set()
+
+
+def test_the_unit_for_debian_has_the_defaults_of_debians_package(needs: Callable[[str], str]) -> None:
+    theirs = usage(needs("prometheus-node-exporter"))
+    (unit,) = fenced(text_of("node-exporter.md"), "ini")
+    flags = dict(re.findall(r"(--collector\.[\w.-]+)=(\S+)", unit.replace("$$", "$")))
+    assert flags == {name: re.findall(rf'{name}="(.+)"', theirs)[0] for name in flags}
