@@ -25,8 +25,8 @@ from exporter.collectors.arp import Arp
 from exporter.collectors.bonding import Bonding
 from exporter.collectors.conntrack import Conntrack
 from exporter.collectors.cpu import Cpu
-from exporter.collectors.diskstats import Diskstats
 from exporter.collectors.cpufreq import Cpufreq
+from exporter.collectors.diskstats import Diskstats
 from exporter.collectors.dmi import Dmi
 from exporter.collectors.edac import Edac
 from exporter.collectors.entropy import Entropy
@@ -95,8 +95,8 @@ COLLECTORS: tuple[type[BuiltIn], ...] = (
     Bonding,
     Conntrack,
     Cpu,
-    Diskstats,
     Cpufreq,
+    Diskstats,
     Dmi,
     Edac,
     Entropy,

@@ -18,10 +18,13 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from exporter.collectors import COLLECTORS
 from exporter.collectors.files import Paths
 
 MACHINES = Path(__file__).parent / "machines"
 NAMES = tuple(sorted(path.stem for path in MACHINES.glob("*.txt")))
+# The collectors that are on by default and ask no other source than files; systemd is asked over D-Bus.
+ON_FILES = tuple(kind for kind in COLLECTORS if kind.enabled and kind.name != "systemd")
 BRACES = re.compile(r"\{(-?\d[\d.,-]*)\}")
 
 
@@ -93,3 +96,8 @@ def unpack(name: str, root: Path) -> Paths:
 
 def paths(root: Path) -> Paths:
     return Paths(f"{root}/proc", f"{root}/sys", str(root), f"{root}/run/udev/data")
+
+
+def flags(root: Path) -> list[str]:
+    """The same for the program, and for node_exporter."""
+    return [f"--path.procfs={root}/proc", f"--path.sysfs={root}/sys", f"--path.rootfs={root}"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -20,14 +20,13 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from exporter.collectors import BuiltIn, Collector, build
-from exporter.collectors.files import Paths
+from exporter.collectors.files import Malformed, Paths
 from exporter.exposition import Format, render
-from exporter.outcome import Outcome, Reason, snapshot
-from exporter.registry import attempt
+from exporter.family import Family
+from exporter.points import InvalidFamily
 from tests.exporter import machine
-from tests.exporter.watching import readers
+from tests.exporter.watching import Said, asked, readers
 
-FOREVER = float("inf")
 GARBAGE = b'\x00\xff{"x"} = \\ \n-1 nan 1e999 ' + b"9" * 40 + b" \xc3\x28\n"
 # More than a float can hold, which is no number for Prometheus either.
 HUGE = b"9" * 400 + b"\n"
@@ -90,9 +89,8 @@ def files(machines: dict[str, tuple[Path, Paths]]) -> list[File]:
     return [file for found in kinds.values() for file in {each.path: each for each in (found[0], found[-1])}.values()]
 
 
-def is_valid(outcome: Outcome) -> None:
+def is_valid(families: Iterable[Family]) -> None:
     """Both strict parsers read it, and every number on it is one for Prometheus, which knows none beyond a float."""
-    families = snapshot({"one": outcome}).families
     text, openmetrics = (render(families, form).decode() for form in (Format.TEXT, Format.OPENMETRICS))
     list(parse_text(text))
     list(parse_openmetrics(openmetrics))  # type: ignore[no-untyped-call]
@@ -100,19 +98,18 @@ def is_valid(outcome: Outcome) -> None:
     assert all(math.isfinite(float(number)) or number in ("NaN", "+Inf", "-Inf") for number in numbers)
 
 
-def failed_well(outcome: Outcome, file: File) -> None:
-    """Nothing that is absent is a failure; what fails names the file or the metric, and is no bug of ours."""
-    if outcome.reason is Reason.ERROR:
-        assert file.path.name in outcome.error or re.search(r"node_\w+: a \w+ cannot be ", outcome.error), outcome.error
-        assert not re.match(r"\w+(Error|Exception): ", outcome.error), outcome.error
-    else:
-        assert outcome.reason in (None, Reason.ABSENT)
+def failed_well(said: Said, file: File) -> None:
+    """Where nothing is there, nothing has failed; what fails names the file or the metric, and is no bug of ours."""
+    if said.error is None or said.is_absent:
+        return
+    assert isinstance(said.error, OSError | Malformed | InvalidFamily), repr(said.error)
+    assert isinstance(said.error, InvalidFamily) or file.path.name in str(said.error), repr(said.error)
 
 
-def complaint(file: File, outcome: Outcome) -> str:
+def complaint(file: File, said: Said) -> str:
     try:
-        is_valid(outcome)
-        failed_well(outcome, file)
+        is_valid(said.families)
+        failed_well(said, file)
     except (AssertionError, ValueError, ArithmeticError) as error:
         return f"{file}: {error!s:.300}"
     return ""
@@ -123,12 +120,12 @@ def test_whatever_stands_in_a_file_its_readers_fail_well_and_recover(files: list
     wrong = []
     for file in files:
         running = file.collectors()
-        before = [attempt(collector, FOREVER) for collector in running]
+        before = [asked(collector) for collector in running]
         with file.with_fault(FAULTS[fault]):
             # Those that have been running keep files open; those that begin now open them.
-            wrong += [complaint(file, attempt(each, FOREVER)) for each in (*running, *file.collectors())]
-        after = [attempt(collector, FOREVER) for collector in file.collectors()]
-        assert [each.reason for each in after] == [each.reason for each in before], file.path
+            wrong += [complaint(file, asked(each)) for each in (*running, *file.collectors())]
+        after = [asked(collector) for collector in file.collectors()]
+        assert [each.ended for each in after] == [each.ended for each in before], file.path
     assert [each for each in wrong if each] == []
 
 
@@ -156,5 +153,5 @@ def test_whatever_changes_in_a_file_its_readers_fail_well(
         at = int(place * len(content))
         content = content[:at] + piece + content[at + length :]
     with file.with_fault(lambda path: path.write_bytes(content)):
-        outcomes = [attempt(each, FOREVER) for each in file.collectors()]
-    assert [complaint(file, outcome) for outcome in outcomes if complaint(file, outcome)] == []
+        answers = [asked(each) for each in file.collectors()]
+    assert [complaint(file, each) for each in answers if complaint(file, each)] == []

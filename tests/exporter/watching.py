@@ -1,4 +1,4 @@
-"""Which files a collector reads, as the interpreter itself tells it."""
+"""Collectors asked one by one: what each says, and which files it reads, as the interpreter itself tells it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
-from exporter.collectors import COLLECTORS, BuiltIn, build
+from exporter.collectors import COLLECTORS, BuiltIn, Collector, build
 from exporter.collectors.files import Paths
-from exporter.registry import attempt
+from exporter.family import Family
+from exporter.outcome import Absent
 
 # An audit hook is there for ever, so it is one for all, and hears only while somebody watches.
 _watching: list[set[str]] = []
@@ -21,6 +23,29 @@ def _hear(event: str, arguments: tuple[object, ...]) -> None:
 
 
 sys.addaudithook(_hear)
+
+
+class Said(NamedTuple):
+    """What a collector said, or why it said nothing."""
+
+    families: tuple[Family, ...] = ()
+    error: Exception | None = None
+
+    @property
+    def ended(self) -> type[Exception] | None:
+        """None for a success, and otherwise the kind of its error."""
+        return None if self.error is None else type(self.error)
+
+    @property
+    def is_absent(self) -> bool:
+        return isinstance(self.error, Absent)
+
+
+def asked(collector: Collector) -> Said:
+    try:
+        return Said(tuple(collector.collect(float("inf"))))
+    except Exception as error:  # noqa: BLE001 - whatever it is, a test will look at it
+        return Said(error=error)
 
 
 @contextmanager
@@ -39,7 +64,7 @@ def readers(paths: Paths, root: str) -> dict[str, list[type[BuiltIn]]]:
     found: dict[str, list[type[BuiltIn]]] = {}
     for kind in COLLECTORS:
         with opened() as files:
-            attempt(build(kind, paths), float("inf"))
+            asked(build(kind, paths))
         for file in sorted(files):
             if file.startswith(f"{root}/") and os.path.isfile(file):
                 found.setdefault(file, []).append(kind)

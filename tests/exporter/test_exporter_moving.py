@@ -1,0 +1,74 @@
+"""A machine that changes under the exporter's feet: thousands of mounts, clocks that step."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from exporter.collectors import build
+from exporter.collectors.files import Paths
+from exporter.collectors.time import Time
+from tests.exporter import machine
+from tests.exporter.builders import Running, running, sample
+from tests.exporter.program import started
+
+OPENMETRICS = {"Accept": "application/openmetrics-text;version=1.0.0"}
+MOUNTS = 3000
+
+
+@pytest.fixture
+def vm(tmp_path: Path) -> Paths:
+    return machine.unpack("vm", tmp_path)
+
+
+async def valid_page(exporter: Running) -> str:
+    """The page of the machine, after both strict parsers have read it."""
+    page = await exporter.text("/metrics/system")
+    list(parse_text(page))
+    list(parse_openmetrics(await exporter.text("/metrics/system", **OPENMETRICS)))  # type: ignore[no-untyped-call]
+    return page
+
+
+def success(page: str) -> dict[str, float]:
+    """Of all collectors that are on and ask nothing but files."""
+    return {
+        kind.name: sample(page, f'node_scrape_collector_success{{collector="{kind.name}"}}')
+        for kind in machine.ON_FILES
+    }
+
+
+def test_thousands_of_mounts_are_all_on_the_page(vm: Paths, tmp_path: Path) -> None:
+    lines = []
+    for number in range(MOUNTS):
+        (tmp_path / "m" / str(number)).mkdir(parents=True)
+        lines.append(f"{100 + number} 27 0:{number} / /m/{number} rw,relatime - tmpfs tmpfs{number} rw")
+    (tmp_path / "proc/1/mountinfo").write_text("\n".join(lines) + "\n")
+    with started(*machine.flags(tmp_path)) as exporter:
+        for _ in range(2):
+            page = exporter.get("/metrics/system")
+            assert page.count("\nnode_filesystem_size_bytes{") == MOUNTS
+            assert page.count("\nnode_filesystem_readonly{") == MOUNTS
+            assert set(success(page).values()) <= {0.0, 1.0}
+            assert success(page)["filesystem"] == 1
+
+
+def test_a_clock_that_steps_costs_no_sample(vm: Paths) -> None:
+    readings = [1_795_251_600.25, 1_795_251_000.0, 0.0, -86_400.5, 4_102_444_800.0, 1_795_251_601.0]
+    clock = [readings[0]]
+    kinds = [kind for kind in machine.ON_FILES if kind is not Time]
+
+    async def scenario() -> None:
+        collectors = [*(build(kind, vm) for kind in kinds), Time(vm, now=lambda: clock[0])]
+        async with running(*collectors) as exporter:
+            first = None
+            for reading in readings:
+                clock[0] = reading
+                page = await valid_page(exporter)
+                assert sample(page, "node_time_seconds") == reading
+                assert success(page) == (first := first or success(page))
+
+    asyncio.run(scenario())
