@@ -16,6 +16,7 @@ from typing import NamedTuple
 from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
+from prometheus_client.samples import Sample
 
 from exporter.collectors import COLLECTORS
 from exporter.collectors.options import Kind
@@ -109,7 +110,7 @@ def fetch(url: str) -> str:
 
 
 def families(page: str) -> Families:
-    """What the page says about the machine."""
+    """What the page says about the machine. A label that is empty is the same as none, as it is for Prometheus."""
     found: Iterable[Metric] = parse_text(page)
     result: Families = {}
     for metric in found:
@@ -120,16 +121,26 @@ def families(page: str) -> Families:
         result[metric.name] = Family(
             metric.type,
             {
-                frozenset((sample.labels | ({"__name__": sample.name} if of_parts else {})).items()): sample.value
+                frozenset(pair for pair in labels_of(sample, with_name=of_parts).items() if pair[1]): sample.value
                 for sample in metric.samples
             },
         )
     return result
 
 
+def labels_of(sample: Sample, *, with_name: bool) -> dict[str, str]:
+    return sample.labels | ({"__name__": sample.name} if with_name else {})
+
+
 def strictly(page: str) -> list[Metric]:
     """What the strict parser reads; it raises where a page in OpenMetrics is not what the specification asks for."""
     return list(parse_openmetrics(page))  # type: ignore[no-untyped-call]
+
+
+def linted(promtool: str, page: str) -> set[str]:
+    """What promtool says about the page, a sentence each."""
+    check = subprocess.run([promtool, "check", "metrics"], input=page, capture_output=True, text=True, timeout=60)
+    return set((check.stdout + check.stderr).splitlines())
 
 
 def without_newer_labels(found: Families) -> Families:
@@ -214,9 +225,12 @@ class Between(NamedTuple):
         }
 
 
-def never_between(rounds: Sequence[Between], name: str) -> set[Labels]:
-    """The series whose value was not between theirs in any round: what moves both ways may miss it in one of them."""
-    return set.intersection(*(each.outside(name) for each in rounds))
+def missed_always(rounds: Sequence[Between], slack: Mapping[str, float]) -> dict[str, set[Labels]]:
+    """The series whose value was not between theirs in any round: what moves both ways may miss it in some of them."""
+    missed = {
+        name: set.intersection(*(each.outside(name, slack=most) for each in rounds)) for name, most in slack.items()
+    }
+    return {name: labels for name, labels in missed.items() if labels}
 
 
 def _same(one: float, other: float) -> bool:

@@ -23,10 +23,12 @@ from tests.real.peer import (
     enabled_by_default,
     families,
     fetch,
+    linted,
     node_exporter,
     of_collectors,
     other_values,
     our_filters,
+    strictly,
     told_apart,
     without_collectors,
     without_newer_labels,
@@ -38,8 +40,6 @@ pytestmark = pytest.mark.real
 OF_THE_KERNEL = ("node_time_seconds", "node_time_zone_", "node_timex_", "node_uname_", "node_selinux_")
 # How full the real disk is on which the made-up mount points are, which changes at any moment.
 OF_THE_DISK = ("node_filesystem_avail_bytes", "node_filesystem_files_free", "node_filesystem_free_bytes")
-# It asks over D-Bus, not in files.
-NO_FILES = "systemd"
 # Where Debian's node_exporter says something else, and why that is so. Each must be seen on some machine.
 DIFFERENT = {
     r"node_disk_info has (no )?\{device='vda',": "newer versions show a virtual disk's only serial number as well",
@@ -49,6 +49,8 @@ DIFFERENT = {
 
 
 class Beside(NamedTuple):
+    our_page: str
+    their_page: str
     ours: Families
     theirs: Families
     theirs_alone: frozenset[str]
@@ -58,32 +60,30 @@ class Beside(NamedTuple):
         return [each for each in told_apart(self.theirs, self.ours) if each not in excused]
 
 
-def ours_on(paths: Paths) -> str:
-    async def scrape() -> str:
-        collectors = [build(kind, paths) for kind in COLLECTORS if kind.enabled and kind.name != NO_FILES]
-        async with running(*collectors) as exporter:
-            return await exporter.text("/metrics/system")
-
-    return asyncio.run(scrape())
+async def scraped(paths: Paths) -> str:
+    async with running(*(build(kind, paths) for kind in machine.ON_FILES)) as exporter:
+        strictly(await exporter.text("/metrics/system", Accept="application/openmetrics-text;version=1.0.0"))
+        return await exporter.text("/metrics/system")
 
 
 def both_on(name: str, root: Path, path: str) -> Beside:
     paths = machine.unpack(name, root)
-    lacking = enabled_by_default(path) - {kind.name for kind in COLLECTORS} - {NO_FILES}
+    lacking = enabled_by_default(path) - {kind.name for kind in COLLECTORS} - {"systemd"}
     flags = [
-        f"--path.procfs={paths.procfs}",
-        f"--path.sysfs={paths.sysfs}",
-        f"--path.rootfs={paths.rootfs}",
+        *machine.flags(root),
         f"--path.udev.data={root}/run/udev/data",
         # It would ask this machine's kernel instead of the file.
         "--no-collector.netdev.netlink",
-        f"--no-collector.{NO_FILES}",
+        # It asks over D-Bus, not in files.
+        "--no-collector.systemd",
     ]
     with node_exporter(path, *our_filters(path), *flags) as address:
-        theirs = families(fetch(f"{address}/metrics"))
+        their_page = fetch(f"{address}/metrics")
         theirs_alone = documented_as_missing() | of_collectors(address, lacking).keys()
-    ours = without_newer_labels(families(ours_on(paths)))
-    return Beside(without_collectors(ours, lacking), without_collectors(theirs, lacking), frozenset(theirs_alone))
+    our_page = asyncio.run(scraped(paths))
+    ours = without_collectors(without_newer_labels(families(our_page)), lacking)
+    theirs = without_collectors(families(their_page), lacking)
+    return Beside(our_page, their_page, ours, theirs, frozenset(theirs_alone))
 
 
 @pytest.fixture(scope="module")
@@ -108,3 +108,12 @@ def test_every_value_is_node_exporters(machines: dict[str, Beside], name: str) -
 def test_nothing_is_excused_that_agrees(machines: dict[str, Beside]) -> None:
     complaints = [each for beside in machines.values() for each in beside.complaints()]
     assert [pattern for pattern in DIFFERENT if not any(re.match(pattern, each) for each in complaints)] == []
+
+
+@pytest.mark.parametrize("name", machine.NAMES)
+def test_promtool_complains_of_nothing_but_what_is_node_exporters(
+    machines: dict[str, Beside], name: str, needs: Callable[[str], str]
+) -> None:
+    """The kernel's own names are in camel case, some gauges count, and so on: names that dashboards ask for."""
+    promtool = needs("promtool")
+    assert linted(promtool, machines[name].our_page) - linted(promtool, machines[name].their_page) == set()

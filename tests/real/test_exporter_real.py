@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from tests.exporter.builders import SURELY
 from tests.exporter.program import Program, started
-from tests.real.peer import fetch, node_exporter, strictly
+from tests.real.peer import fetch, strictly
 
 pytestmark = pytest.mark.real
 
@@ -78,20 +78,6 @@ def test_prometheus_finds_every_role_with_the_configuration_of_the_documentation
 def complaints(promtool: str, page: str) -> set[str]:
     check = subprocess.run([promtool, "check", "metrics"], input=page, capture_output=True, text=True, timeout=60)
     return set((check.stdout + check.stderr).splitlines())
-
-
-def test_promtool_accepts_every_page_but_for_node_exporters_own_names(
-    exporter: Program, needs: Callable[[str], str]
-) -> None:
-    """The kernel's camel case and bits: what is so named by node_exporter cannot be named better here."""
-    promtool = needs("promtool")
-    with node_exporter(needs("prometheus-node-exporter")) as peer:
-        theirs = complaints(promtool, fetch(f"{peer}/metrics"))
-    for role in ("", "/self", "/system"):
-        found = complaints(promtool, exporter.get(f"/metrics{role}"))
-        # A field of the kernel that is newer than this node_exporter is named like its other fields.
-        named = {line for line in found if line.startswith("node_memory_") and "camelCase" in line}
-        assert found - named - theirs == set()
 
 
 def test_the_strict_parser_accepts_every_page(exporter: Program) -> None:
