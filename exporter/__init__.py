@@ -14,6 +14,7 @@ One process, state in memory. Its files, in the order in which data meets them:
     layout       the lines of a family's series, kept from one scrape to the next
     family       a metric family: the one value that travels from here to the page
     pool         threads for work that may never come back
+    run          one pass over some collectors
     registry     runs the collectors: in time, apart from each other, never twice at once
     outcome      what became of each collector, and one list of families without clashes
     metrics      what the exporter says about itself

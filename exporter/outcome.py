@@ -1,18 +1,33 @@
-"""What became of a collector in one run, and how the outcomes of all become one list of families.
+"""What became of a collector in one run, and how what all have said becomes one list of families.
 
 Pure: outcomes in, families out. Two collectors may not claim the same name, and none may claim a name that
 belongs to the exporter itself; the later claim is quarantined and named, so the page stays valid.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
-from exporter.family import Family
+from exporter.family import Family, Shape
 
 # What the exporter says about itself and about its collectors.
 RESERVED_PREFIXES = ("tocsin_exporter_", "process_", "node_scrape_collector_")
+ITSELF = "the exporter itself"
+
+DURATION = Shape(
+    "node_scrape_collector_duration_seconds",
+    "gauge",
+    "How long the collector took, or how long it has been waited for.",
+    ("collector",),
+)
+SUCCESS = Shape(
+    "node_scrape_collector_success",
+    "gauge",
+    "1 where the collector succeeded in time, 0 where it did not.",
+    ("collector",),
+)
 
 
 class Reason(StrEnum):
@@ -33,9 +48,15 @@ class Outcome(msgspec.Struct, frozen=True):
     """`reason` is None for a success. `seconds` is what it took, or how long it has been waited for."""
 
     seconds: float
-    families: tuple[Family, ...] = ()
     reason: Reason | None = None
     error: str = ""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What a collector has said, and how that went."""
+
+    outcome: Outcome
+    families: Sequence[Family] = ()
 
 
 class Quarantined(msgspec.Struct, frozen=True):
@@ -46,51 +67,66 @@ class Quarantined(msgspec.Struct, frozen=True):
     owner: str
 
 
-class Snapshot(msgspec.Struct, frozen=True):
-    """One run as a scraper sees it: each collector's outcome, and the families that are fit to be shown."""
+class Snapshot(msgspec.Struct, frozen=True, eq=False):
+    """One run as a scraper sees it: each collector's outcome, and the families that are fit to be shown.
+
+    `pages` are what was made of it, so that scrapers that want the same share it. It ends with the last of them.
+    """
 
     outcomes: Mapping[str, Outcome]
-    families: tuple[Family, ...]
-    quarantined: tuple[Quarantined, ...]
+    families: Sequence[Family] = ()
+    quarantined: Sequence[Quarantined] = ()
+    pages: dict[Any, Any] = msgspec.field(default_factory=dict)
 
 
-def snapshot(outcomes: Mapping[str, Outcome]) -> Snapshot:
-    families, quarantined = without_clashes(outcomes)
-    return Snapshot(outcomes, (*families, *about(outcomes)), tuple(quarantined))
+class Names:
+    """Sees to it that every name is taken once. The same families come at each scrape, so it remembers its verdict.
 
+    A family takes its name with every suffix of its type. First come, first served.
+    """
 
-def without_clashes(outcomes: Mapping[str, Outcome]) -> tuple[list[Family], list[Quarantined]]:
-    """First come, first served, in the order of the collectors. A family has its name with every suffix of its type."""
-    owners: dict[str, str] = {}
-    families: list[Family] = []
-    quarantined: list[Quarantined] = []
-    for collector, outcome in outcomes.items():
-        for family in outcome.families:
-            claims = family.shape.claims
-            owner = next((owners[claim] for claim in claims if claim in owners), None)
-            if family.name.startswith(RESERVED_PREFIXES):
-                owner = "the exporter itself"
+    def __init__(self, *, reserved: tuple[str, ...] = ()) -> None:
+        self._reserved = reserved
+        self._offered: list[tuple[str, int]] = []
+        self._shapes: list[Shape] = []
+        self._left_out: dict[int, Quarantined] = {}
+
+    def without_clashes(self, offers: Mapping[str, Sequence[Family]]) -> tuple[list[Family], list[Quarantined]]:
+        """Families by who offers them, in the order in which they are served."""
+        families = [family for offered in offers.values() for family in offered]
+        shapes = [family.shape for family in families]
+        offered = [(name, len(each)) for name, each in offers.items()]
+        left_out = self._left_out
+        if shapes != self._shapes or offered != self._offered:
+            left_out = self._judge(offers)
+            self._offered, self._shapes, self._left_out = offered, shapes, left_out
+        if left_out:
+            families = [family for index, family in enumerate(families) if index not in left_out]
+        return families, list(left_out.values())
+
+    def _judge(self, offers: Mapping[str, Sequence[Family]]) -> dict[int, Quarantined]:
+        owners: dict[str, str] = {}
+        left_out: dict[int, Quarantined] = {}
+        everything = ((name, family.shape) for name, families in offers.items() for family in families)
+        for index, (name, shape) in enumerate(everything):
+            owner = next((owners[claim] for claim in shape.claims if claim in owners), None)
+            if shape.name.startswith(self._reserved):
+                owner = ITSELF
             if owner is None:
-                owners.update(dict.fromkeys(claims, collector))
-                families.append(family)
+                owners.update(dict.fromkeys(shape.claims, name))
             else:
-                quarantined.append(Quarantined(collector, family.name, owner))
-    return families, quarantined
+                left_out[index] = Quarantined(name, shape.name, owner)
+        return left_out
+
+
+def snapshot(answers: Mapping[str, Answer], names: Names) -> Snapshot:
+    outcomes = {name: answer.outcome for name, answer in answers.items()}
+    families, quarantined = names.without_clashes({name: answer.families for name, answer in answers.items()})
+    families.extend(about(outcomes))
+    return Snapshot(outcomes, families, quarantined)
 
 
 def about(outcomes: Mapping[str, Outcome]) -> Iterable[Family]:
     """node_exporter's two metrics about collectors, which its dashboards and alerts ask for."""
-    yield Family.of(
-        name="node_scrape_collector_duration_seconds",
-        type="gauge",
-        help="How long the collector took, or how long it has been waited for.",
-        labels=("collector",),
-        samples=tuple(((name,), outcome.seconds) for name, outcome in outcomes.items()),
-    )
-    yield Family.of(
-        name="node_scrape_collector_success",
-        type="gauge",
-        help="1 where the collector succeeded in time, 0 where it did not.",
-        labels=("collector",),
-        samples=tuple(((name,), float(outcome.reason is None)) for name, outcome in outcomes.items()),
-    )
+    yield DURATION.of([((name,), outcome.seconds) for name, outcome in outcomes.items()])
+    yield SUCCESS.of([((name,), 1 if outcome.reason is None else 0) for name, outcome in outcomes.items()])

@@ -1,11 +1,15 @@
 """Runs the collectors: in threads, timed, isolated from each other, never longer than a scrape may wait.
 
-How a run goes. A scrape starts a run, in which every collector is entered once; scrapes that arrive while
-it is under way share it, each with its own patience. When a scrape's patience ends it is given what is
-there, with the late ones reported as failed, and nobody joins that run any more: its results have aged.
-The run ends when the last collector is done, or when nobody waits for it. A collector that is late stays in
-its thread; as long as it does, later runs report it as stuck and do not enter it a second time, so a hang
-costs one thread, once. When it comes back, its late result is dropped and the next run enters it again.
+How a run goes. A scrape starts a run, in which every collector is entered once; scrapes of the same collectors
+that arrive while it is under way share it, each with its own patience. One thread goes from collector to
+collector, so that a healthy run costs two changes of threads; only when a collector keeps the others waiting
+does another thread go on with them. When a scrape's patience ends it is given what is there, with the late
+ones reported as failed, and nobody joins that run any more: its results have aged. The run ends when the last
+collector is done, or when nobody waits for it.
+
+No collector is ever entered twice at once. A run of other collectors that needs one of them too waits for the
+same answer. A collector that is late stays in its thread; from then on runs report it as stuck, so a hang costs
+one thread, once. When it comes back, its late answer is dropped and the next run enters it again.
 
 The event loop only waits here; whatever can block happens in the pool. Failures are counted once a run and
 logged once a change, however many scrapers look on.
@@ -15,48 +19,27 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 from exporter.collectors import Collector
-from exporter.outcome import Absent, Outcome, Quarantined, Reason, Snapshot, snapshot
+from exporter.outcome import RESERVED_PREFIXES, Absent, Answer, Names, Outcome, Quarantined, Reason, Snapshot
 from exporter.pool import Pool
+from exporter.run import Run
 
 log = logging.getLogger("tocsin.exporter")
 
-# How long a collector may keep others waiting for a thread before another thread is started.
+# How long a collector may keep others waiting for a thread before another thread goes on with them.
 PATIENCE_SECONDS = 0.005
 
 
-class Run:
-    """One pass over the collectors. Workers record into it; the event loop decides when it is over."""
+class Inside:
+    """A collector that is being asked, and the runs that wait for its answer; the first of them has entered it."""
 
-    def __init__(self, names: Sequence[str], *, deadline: float) -> None:
-        self.names = names
-        self.deadline = deadline
-        self.started = time.monotonic()
-        self.ended = asyncio.Event()
-        self.waiting = 0
-        self.joinable = True
-        self.snapshot: Snapshot | None = None
-        self._outcomes: dict[str, Outcome] = {}
-        self._recording = threading.Lock()
+    __slots__ = ("runs",)
 
-    def record(self, name: str, outcome: Outcome) -> bool:
-        """Keeps an outcome; says whether it was the last one missing. Called from any thread."""
-        with self._recording:
-            self._outcomes[name] = outcome
-            return len(self._outcomes) == len(self.names)
-
-    def seen_now(self) -> Snapshot:
-        """What a scraper would get at this moment: who is not done yet counts as late."""
-        late = Outcome(
-            time.monotonic() - self.started,
-            reason=Reason.DEADLINE,
-            error="not done within the scrape's deadline",
-        )
-        with self._recording:
-            return snapshot({name: self._outcomes.get(name, late) for name in self.names})
+    def __init__(self, run: Run) -> None:
+        self.runs = [run]
 
 
 class Registry:
@@ -73,11 +56,13 @@ class Registry:
         self._failed = failed
         self._quarantined = quarantined
         self._pool = Pool("tocsin-collector")
-        self._run: Run | None = None
-        self._inside: dict[str, Run] = {}
+        self._family_names = Names(reserved=RESERVED_PREFIXES)
+        self._runs: dict[tuple[str, ...] | None, Run] = {}
+        self._inside: dict[str, Inside] = {}
+        self._entering = threading.Lock()
         self._last_success: dict[str, float] = {}
         self._reported: dict[str, Reason] = {}
-        self._reported_clashes: tuple[Quarantined, ...] = ()
+        # Of each collector its last run, without what it said.
         self.last: Snapshot | None = None
 
     @property
@@ -91,66 +76,100 @@ class Registry:
 
     def is_stuck(self, name: str) -> bool:
         """Whether the collector is still inside a run that has ended without it."""
-        run = self._inside.get(name)
-        return run is not None and run.ended.is_set()
+        inside = self._inside.get(name)
+        return inside is not None and inside.runs[0].ended
 
     def use(self, collectors: Sequence[Collector]) -> None:
         """From the next run on, these. What is known about a name stays with it, stuck ones included."""
         self._collectors = tuple(collectors)
 
-    async def scrape(self, seconds: float) -> Snapshot:
+    async def scrape(self, seconds: float, only: tuple[str, ...] | None = None) -> Snapshot:
         """Starts a run or joins the one under way; returns after `seconds` at the latest."""
-        run = self._run if self._run is not None and self._run.joinable else self._start(seconds)
+        run = self._runs.get(only)
+        if run is None or not run.joinable:
+            run = self._start(seconds, only)
         run.waiting += 1
         try:
-            await _ended_within(run, seconds)
+            await run.wait(seconds)
         finally:
             run.joinable = False
             run.waiting -= 1
             if run.waiting == 0:
-                self._end(run)
+                self._end(run, only)
         return run.snapshot or run.seen_now()
 
-    def _start(self, seconds: float) -> Run:
+    def _start(self, seconds: float, only: tuple[str, ...] | None) -> Run:
         loop = asyncio.get_running_loop()
-        run = self._run = Run(self.names, deadline=time.monotonic() + seconds)
-        end = partial(_tell, loop, partial(self._end, run))
-        missing = bool(self._collectors)
-        for collector in self._collectors:
-            earlier = self._inside.get(collector.name)
-            if earlier is None:
-                self._inside[collector.name] = run
-                self._pool.submit(partial(self._work, collector, run, end))
-            else:
-                waited = run.started - earlier.started
-                outcome = Outcome(waited, reason=Reason.STUCK, error="still inside an earlier scrape")
-                missing = not run.record(collector.name, outcome)
-        if not missing:
-            self._end(run)
-        loop.call_later(PATIENCE_SECONDS, self._widen, run)
+        wanted = [each for each in self._collectors if only is None or each.name in only]
+        run = Run(wanted, names=self._family_names, deadline=time.monotonic() + seconds)
+        run.when_complete = partial(_tell, loop, partial(self._end, run, only))
+        self._runs[only] = run
+        for collector in wanted:
+            if not self._is_elsewhere(collector.name, run):
+                run.to_enter.append(collector)
+        if run.to_enter:
+            self._pool.submit(partial(self._work, run))
+            self._look_again(run)
+        elif not wanted:
+            self._end(run, only)
         return run
 
-    def _work(self, collector: Collector, run: Run, end: Callable[[], None]) -> None:
-        """In a thread of the pool."""
-        # It may have queued behind others until nobody waited for it any more.
-        outcome = None if run.ended.is_set() else attempt(collector, run.deadline)
-        # First free, then done: whoever sees the run end may enter the collector again.
-        del self._inside[collector.name]
-        if outcome is not None and run.record(collector.name, outcome):
-            end()
+    def _work(self, run: Run) -> None:
+        """In a thread of the pool: from collector to collector, as long as the run has one that nobody entered."""
+        while (collector := run.next()) is not None:
+            if not self._enters(collector.name, run):
+                continue
+            answer = attempt(collector, run.deadline)
+            # First free, then done: whoever sees the run end may enter the collector again.
+            with self._entering:
+                inside = self._inside.pop(collector.name)
+            for each in inside.runs:
+                each.record(collector.name, answer)
 
-    def _widen(self, run: Run) -> None:
-        """As no collector is entered twice, there are never more threads than collectors need."""
-        if not run.ended.is_set() and self._pool.waiting:
-            self._pool.grow()
-            asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self._widen, run)
+    def _enters(self, name: str, run: Run) -> bool:
+        """Whether this thread enters the collector for the run. If not, another one is inside."""
+        with self._entering:
+            inside = self._inside.get(name)
+            if inside is None:
+                self._inside[name] = Inside(run)
+                return True
+            self._await(name, inside, run)
+            return False
 
-    def _end(self, run: Run) -> None:
-        if not run.ended.is_set():
-            run.joinable = False
-            run.snapshot = self.last = run.seen_now()
-            self._account(run.snapshot)
-            run.ended.set()
+    def _is_elsewhere(self, name: str, run: Run) -> bool:
+        """Whether a thread is inside the collector already; then no other is needed."""
+        with self._entering:
+            inside = self._inside.get(name)
+            if inside is not None:
+                self._await(name, inside, run)
+            return inside is not None
+
+    def _await(self, name: str, inside: Inside, run: Run) -> None:
+        first, now = inside.runs[0], time.monotonic()
+        if now < first.deadline:
+            inside.runs.append(run)
+        else:
+            run.record(name, Answer(Outcome(now - first.started, Reason.STUCK, "still inside an earlier scrape")))
+
+    def _look_again(self, run: Run) -> None:
+        run.alarm = asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self._widen, run, run.progress)
+
+    def _widen(self, run: Run, progress: int) -> None:
+        """Another thread where the run has not got on. There are never more than collectors hold up."""
+        if run.ended or not run.to_enter:
+            return
+        if run.progress == progress:
+            if not self._pool.waiting:
+                self._pool.submit(partial(self._work, run))
+            if self._pool.waiting and len(self._inside) >= self._pool.threads:
+                self._pool.grow()
+        self._look_again(run)
+
+    def _end(self, run: Run, only: tuple[str, ...] | None) -> None:
+        if self._runs.get(only) is run:
+            del self._runs[only]
+        if not run.ended:
+            self._account(run.end())
 
     def _account(self, seen: Snapshot) -> None:
         """Counts every failure, and logs where something is different from the run before."""
@@ -169,34 +188,37 @@ class Registry:
                 self._reported[name] = outcome.reason
                 fields = {"collector": name, "reason": str(outcome.reason), "error": outcome.error}
                 log.warning("collector failed", extra=fields)
+        known = self.last.quarantined if self.last is not None else ()
         for clash in seen.quarantined:
             self._quarantined(clash.collector)
-            if clash not in self._reported_clashes:
+            if clash not in known:
                 fields = {"collector": clash.collector, "family": clash.family, "owner": clash.owner}
                 log.warning("family quarantined, its name is taken", extra=fields)
-        self._reported_clashes = seen.quarantined
+        self._keep(seen, known)
+
+    def _keep(self, seen: Snapshot, known: Iterable[Quarantined]) -> None:
+        """A run of some collectors says nothing of the others. What was said on the page is not kept."""
+        before = self.last.outcomes if self.last is not None else {}
+        elsewhere = [clash for clash in known if clash.collector not in seen.outcomes]
+        self.last = Snapshot({**before, **seen.outcomes}, quarantined=[*elsewhere, *seen.quarantined])
 
 
-def attempt(collector: Collector, deadline: float) -> Outcome:
+def attempt(collector: Collector, deadline: float) -> Answer:
     """A collector's families, or why there are none. Nothing that a collector raises gets any further."""
     started = time.perf_counter()
     try:
         families = tuple(collector.collect(deadline))
     except Absent as absent:
-        return Outcome(time.perf_counter() - started, reason=Reason.ABSENT, error=str(absent))
+        return _failed(started, Reason.ABSENT, str(absent))
     except (OSError, ValueError) as error:
-        return Outcome(time.perf_counter() - started, reason=Reason.ERROR, error=str(error) or type(error).__name__)
+        return _failed(started, Reason.ERROR, str(error) or type(error).__name__)
     except BaseException as error:  # noqa: BLE001 - a collector's bug, SystemExit included, is its own
-        text = f"{type(error).__name__}: {error}"
-        return Outcome(time.perf_counter() - started, reason=Reason.ERROR, error=text)
-    return Outcome(time.perf_counter() - started, families)
+        return _failed(started, Reason.ERROR, f"{type(error).__name__}: {error}")
+    return Answer(Outcome(time.perf_counter() - started), families)
 
 
-async def _ended_within(run: Run, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(run.ended.wait(), seconds)
-    except TimeoutError:
-        return
+def _failed(started: float, reason: Reason, error: str) -> Answer:
+    return Answer(Outcome(time.perf_counter() - started, reason, error))
 
 
 def _tell(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
