@@ -22,6 +22,7 @@ One process, state in memory. Its files, in the order in which data meets them:
     roles        what a scraper can ask for alone
     negotiation  what the scraper says about its wishes
     exposition   families into the bytes of a page
+    page         from roles and wishes to the bytes that are sent, once for all who want the same
     health       is the exporter well?
     startpage    the same for people, at `/`
     doors        the HTTP doors in front of all this

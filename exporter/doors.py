@@ -3,16 +3,21 @@
 Nothing is collected, parsed or decided here. Errors are JSON `{"error": …}`; a page is whole or is not sent.
 """
 
-import gzip
 import re
 from collections.abc import Mapping, Sequence
 
 from exporter import health, startpage
 from exporter.control import Control
-from exporter.exposition import render
-from exporter.family import Family
 from exporter.metrics import Tally
-from exporter.negotiation import accepts_gzip, choose_format, scrape_seconds
+from exporter.negotiation import (
+    Wishes,
+    WrongSelection,
+    accepts_gzip,
+    choose_collectors,
+    choose_format,
+    scrape_seconds,
+)
+from exporter.page import Pages
 from exporter.registry import Registry
 from exporter.roles import Role
 from guard.access import Access
@@ -26,8 +31,6 @@ from guard.web.server import Server
 
 # What may stand in a target's address: a name, an IPv4 or a bracketed IPv6 address, perhaps with a port.
 HOST = re.compile(r"(?:[a-zA-Z0-9]([a-zA-Z0-9._-]{0,252})|\[[0-9a-fA-F:.]{2,45}\])(?::[0-9]{1,5})?")
-# The smallest page is mostly repetition: the fastest level takes away nine tenths of it already.
-GZIP_LEVEL = 1
 # A door that is not here is for admins; docs/access.md has the same table for people.
 NEEDS: Mapping[str, Need] = {
     "GET /": Need.VIEWER,
@@ -73,6 +76,7 @@ class Doors:
         self._telemetry_path = telemetry_path
         self._left_out = left_out
         self._scrapes = 0
+        self._pages = Pages(quarantined=tally.quarantine)
 
     def server(self) -> Server:
         judge = Judge(self._access, NEEDS, on_refused=self._tally.refuse_request)
@@ -107,23 +111,33 @@ class Doors:
         if 0 < self._requests_max <= self._scrapes:
             self._tally.scrapes_rejected += 1
             return error_answer(503, f"{self._requests_max} scrapes are being served already (--web.max-requests)")
+        try:
+            wishes = self._wishes(request)
+        except WrongSelection as wrong:
+            return error_answer(400, str(wrong))
+        except ValueError as wrong:
+            return error_answer(400, f"the query: {wrong}")
         self._scrapes += 1
         try:
-            families = await self._families(request, roles)
+            page = await self._pages.page(roles, wishes)
         finally:
             self._scrapes -= 1
-        return _exposition(request, families)
+        return Answer(page.body, page.content_type, headers=page.headers)
 
-    async def _families(self, request: Request, roles: Sequence[Role]) -> list[Family]:
+    def _wishes(self, request: Request) -> Wishes:
+        form, escaping = choose_format(request.headers.get("accept"))
         seconds = scrape_seconds(
             request.headers.get("x-prometheus-scrape-timeout-seconds"),
             offset=self._timeout_offset_seconds,
             longest=self._control.plan.timeout_seconds,
         )
-        families: list[Family] = []
-        for role in roles:
-            families.extend(await role.families(seconds))
-        return families
+        fields = request.fields()
+        only = choose_collectors(
+            [value for name, value in fields if name == "collect[]"],
+            [value for name, value in fields if name == "exclude[]"],
+            there=self._registry.names,
+        )
+        return Wishes(seconds, form, escaping, accepts_gzip(request.headers.get("accept-encoding")), only)
 
     async def service_discovery(self, request: Request) -> Answer:
         """One target for each role, at the address under which we were asked, over TLS if we were."""
@@ -181,16 +195,6 @@ def parse_telemetry_path(text: str) -> str:
     if not TELEMETRY_PATHS.fullmatch(text) or text.split("/")[1] in taken:
         raise ValueError(f"found {text!r}, expected a path such as {TELEMETRY_PATH}, which is no other door's")
     return text
-
-
-def _exposition(request: Request, families: Sequence[Family]) -> Answer:
-    form, content_type = choose_format(request.headers.get("accept"))
-    body = render(families, form)
-    headers = {"Vary": "Accept, Accept-Encoding"}
-    if accepts_gzip(request.headers.get("accept-encoding")):
-        body = gzip.compress(body, compresslevel=GZIP_LEVEL, mtime=0)
-        headers["Content-Encoding"] = "gzip"
-    return Answer(body, content_type, headers=headers)
 
 
 def _local_address(request: Request) -> str:

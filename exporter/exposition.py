@@ -10,7 +10,7 @@ from enum import Enum
 
 from exporter.escaping import Escaping, escaped, label, metric, quoted, series
 from exporter.family import Family, Samples, Shape, Type, rewritten
-from exporter.layout import PIECE_SERIES, encoded
+from exporter.layout import PIECE_SERIES, encoded, plain_lines
 from exporter.points import Count, Exemplar, Histogram, Summary, bound, number
 
 
@@ -85,9 +85,13 @@ def unit_of(shape: Shape) -> str:
 
 def laborious(family: Family, *, is_text: bool) -> Iterator[bytes]:
     """The lines of a family that is very large, or whose values are more than numbers."""
-    samples = family.samples
-    for start in range(0, len(samples), PIECE_SERIES):
-        yield encoded("".join(compound_lines(family.shape, samples[start : start + PIECE_SERIES], is_text=is_text)))
+    shape = family.shape
+    for start in range(0, len(family.samples), PIECE_SERIES):
+        piece = family.samples[start : start + PIECE_SERIES]
+        try:
+            yield encoded(plain_lines(shape.name, shape.labels, piece))  # type: ignore[arg-type]
+        except TypeError:
+            yield encoded("".join(compound_lines(shape, piece, is_text=is_text)))
 
 
 def compound_lines(shape: Shape, samples: Samples, *, is_text: bool) -> Iterator[str]:

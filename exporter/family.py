@@ -12,7 +12,7 @@ from math import inf, isfinite
 from typing import Literal
 
 from exporter.escaping import LABEL_NAME, METRIC_NAME, Escaping, escape_label, escape_metric, is_legal
-from exporter.layout import SERIES_MAX, Layout, check_keys
+from exporter.layout import PIECE_SERIES, SERIES_MAX, Layout, check_keys
 from exporter.points import Count, Histogram, InvalidFamily, Summary, Value
 
 Type = Literal["counter", "gauge", "unknown", "histogram", "summary", "info", "stateset"]
@@ -220,18 +220,34 @@ def _check_samples(shape: Shape, samples: Samples) -> None:
 
 
 def _check_values(shape: Shape, values: Sequence[Value]) -> None:
+    for start in range(0, len(values), PIECE_SERIES):
+        piece = values[start : start + PIECE_SERIES]
+        if not _are_clearly_fine(shape.type, piece):
+            for value in piece:
+                _check_value(shape, value)
+
+
+def _are_clearly_fine(kind: Type, values: Sequence[Value]) -> bool:
+    """A quick look at many at once, as most of them are plain numbers."""
+    try:
+        finite = isfinite(sum(values))  # type: ignore[arg-type]
+    except (TypeError, OverflowError):
+        return False
+    return finite and (kind in ("gauge", "unknown") or (kind == "counter" and min(values) >= 0))  # type: ignore[operator,type-var]
+
+
+def _check_value(shape: Shape, value: Value) -> None:
     kind, expected = shape.type, COMPOUND.get(shape.type)
-    for value in values:
-        if expected is not None:
-            if not isinstance(value, expected):
-                raise InvalidFamily(f"{shape.name}: a {kind} cannot be {value!r}")
-            continue
-        number = value.value if kind == "counter" and isinstance(value, Count) else value
-        if not isinstance(number, (int, float)) or (isinstance(number, int) and abs(number) > LARGEST):
-            raise InvalidFamily(f"{shape.name}: a {kind} cannot be {value!r}"[:300])
-        if kind == "counter" and not number >= 0:
-            raise InvalidFamily(f"{shape.name}: a counter cannot be {number}")
-        if kind == "info" and number != 1:
-            raise InvalidFamily(f"{shape.name}: an info is always 1, not {number}")
-        if kind == "stateset" and number not in (0, 1):
-            raise InvalidFamily(f"{shape.name}: a state is 0 or 1, not {number}")
+    if expected is not None:
+        if not isinstance(value, expected):
+            raise InvalidFamily(f"{shape.name}: a {kind} cannot be {value!r}")
+        return
+    number = value.value if kind == "counter" and isinstance(value, Count) else value
+    if not isinstance(number, (int, float)) or (isinstance(number, int) and abs(number) > LARGEST):
+        raise InvalidFamily(f"{shape.name}: a {kind} cannot be {value!r}"[:300])
+    if kind == "counter" and not number >= 0:
+        raise InvalidFamily(f"{shape.name}: a counter cannot be {number}")
+    if kind == "info" and number != 1:
+        raise InvalidFamily(f"{shape.name}: an info is always 1, not {number}")
+    if kind == "stateset" and number not in (0, 1):
+        raise InvalidFamily(f"{shape.name}: a state is 0 or 1, not {number}")

@@ -8,7 +8,7 @@ the text. What is remembered is one scrape of one family, of at most `SERIES_MAX
 from collections.abc import Iterable, Sequence
 
 from exporter.escaping import escaped, label, series
-from exporter.points import InvalidFamily, number
+from exporter.points import PLAIN_NUMBERS, InvalidFamily, number
 
 Key = tuple[str, ...]
 
@@ -16,7 +16,6 @@ Key = tuple[str, ...]
 SERIES_MAX = 10_000
 # No single step holds up the other threads for longer than so many series take.
 PIECE_SERIES = 1_000
-PLAIN_NUMBERS = {int, float}
 
 
 class Layout:
@@ -62,6 +61,12 @@ def series_pattern(name: str, labels: Iterable[str]) -> str:
     """`node_cpu_seconds_total{cpu="%s",mode="%s"}`."""
     names = [label(each).replace("%", "%%") for each in labels]
     return series(name.replace("%", "%%"), ",".join(f'{each}="%s"' for each in names))
+
+
+def plain_lines(name: str, labels: Sequence[str], samples: Sequence[tuple[Key, float]]) -> str:
+    """The lines of numbers that nobody remembers."""
+    pattern = f"{series_pattern(name, labels)} %s\n"
+    return "".join([pattern % (*map(escaped, values), number(value)) for values, value in samples])
 
 
 def encoded(text: str) -> bytes:

@@ -80,9 +80,11 @@ def _about_collectors(tally: Tally, collectors: Sequence[str], stuck: Sequence[s
         Family.of(
             name="tocsin_exporter_families_quarantined_total",
             type="counter",
-            help="How often a family of the collector was left out because its name was taken.",
+            help="How often a family of the collector, or of the role, was left out because its name was taken.",
             labels=("collector",),
-            samples=tuple(((name,), tally.quarantined.get(name, 0)) for name in collectors),
+            samples=tuple(
+                ((name,), count) for name, count in {**dict.fromkeys(collectors, 0), **tally.quarantined}.items()
+            ),
         ),
     ]
 

@@ -129,4 +129,4 @@ def snapshot(answers: Mapping[str, Answer], names: Names) -> Snapshot:
 def about(outcomes: Mapping[str, Outcome]) -> Iterable[Family]:
     """node_exporter's two metrics about collectors, which its dashboards and alerts ask for."""
     yield DURATION.of([((name,), outcome.seconds) for name, outcome in outcomes.items()])
-    yield SUCCESS.of([((name,), 1 if outcome.reason is None else 0) for name, outcome in outcomes.items()])
+    yield SUCCESS.of([((name,), float(outcome.reason is None)) for name, outcome in outcomes.items()])

@@ -13,6 +13,7 @@ from exporter.escaping import LABEL_NAME
 
 # OpenMetrics 1.0 allows this many characters in all names and values of an exemplar's labels together.
 EXEMPLAR_CHARACTERS_MAX = 128
+PLAIN_NUMBERS = {int, float}
 
 
 class InvalidFamily(ValueError):
@@ -114,10 +115,9 @@ Value = float | Count | Histogram | Summary
 
 def number(value: float) -> str:
     """The shortest text that reads back as the same number, with Prometheus' words for what is not finite."""
-    # Kinds of numbers with words of their own, as `True`, are written as the plain ones that they are.
-    value = int(value) if isinstance(value, int) else float(value)
     if isfinite(value):
-        return repr(value)
+        # Kinds of numbers with words of their own, as `True`, are written as the plain ones that they are.
+        return repr(value if type(value) in PLAIN_NUMBERS else int(value) if isinstance(value, int) else float(value))
     if isnan(value):
         return "NaN"
     return "+Inf" if value > 0 else "-Inf"

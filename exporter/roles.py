@@ -1,14 +1,14 @@
 """The roles: what a scraper can ask for alone, each a target with its own `up` and its own limits.
 
-A role turns the patience of a scraper into families. It knows nothing of HTTP; the doors know nothing of
+A role turns the wishes of a scraper into families. It knows nothing of HTTP; the doors know nothing of
 where families come from. Adding a role is a class here and a line in `__main__`.
 """
 
-from collections.abc import Sequence
 from typing import Protocol
 
 from exporter import metrics
-from exporter.family import Family
+from exporter.negotiation import Wishes
+from exporter.outcome import Snapshot
 from exporter.process import Process
 from exporter.registry import Registry
 
@@ -19,7 +19,8 @@ class Role(Protocol):
     name: str
     help: str
 
-    async def families(self, seconds: float) -> Sequence[Family]: ...
+    async def gather(self, wishes: Wishes) -> Snapshot:
+        """Within the time that the scraper grants. Those who share a snapshot share the pages made of it."""
 
 
 class System:
@@ -29,8 +30,8 @@ class System:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
 
-    async def families(self, seconds: float) -> Sequence[Family]:
-        return (await self._registry.scrape(seconds)).families
+    async def gather(self, wishes: Wishes) -> Snapshot:
+        return await self._registry.scrape(wishes.seconds, wishes.only)
 
 
 class Itself:
@@ -42,10 +43,8 @@ class Itself:
         self._tally = tally
         self._process = Process()
 
-    async def families(self, seconds: float) -> Sequence[Family]:  # noqa: ARG002 - nothing here can be late
+    async def gather(self, wishes: Wishes) -> Snapshot:  # noqa: ARG002 - nothing here can be late
         names = self._registry.names
         stuck = [name for name in names if self._registry.is_stuck(name)]
-        return [
-            *metrics.families(self._tally, collectors=names, stuck=stuck),
-            *self._process.families(),
-        ]
+        about_us = metrics.families(self._tally, collectors=names, stuck=stuck)
+        return Snapshot({}, [*about_us, *self._process.families()])

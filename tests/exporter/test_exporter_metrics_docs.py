@@ -9,6 +9,7 @@ import pytest
 from exporter.collectors import COLLECTORS, BuiltIn, build
 from exporter.collectors.files import Paths
 from exporter.metrics import Tally
+from exporter.negotiation import Wishes
 from exporter.outcome import Absent
 from exporter.roles import Itself
 from tests.exporter.builders import FIXTURE_ROOT_PATHS, Says, registry_of
@@ -24,7 +25,7 @@ def documented() -> dict[str, tuple[str, set[str]]]:
 
 def test_the_role_self_is_exactly_what_is_documented() -> None:
     itself = Itself(registry_of(Says("x")), Tally(started_at=0.0))
-    families = asyncio.run(itself.families(1.0))
+    families = asyncio.run(itself.gather(Wishes(1.0))).families
     assert documented() == {family.name: (family.type, set(family.labels)) for family in families}
 
 

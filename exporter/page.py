@@ -1,0 +1,127 @@
+"""From roles and wishes to the finished bytes of a page.
+
+Scrapers that share a run and want the same share one page: it is written and compressed once. A page of a machine is
+written where it is asked for, as its lines are there already from the threads of the collectors. A large one (an
+application with a million series) is written in a thread of its own, piece by piece, so that other doors are answered
+meanwhile. A page is whole, or there is none; what a page holds is not kept after it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from isal import isal_zlib
+
+from exporter.exposition import page as parts_of_page
+from exporter.family import Family
+from exporter.negotiation import Wishes
+from exporter.outcome import Names, Snapshot
+from exporter.pool import Pool
+from exporter.roles import Role
+
+log = logging.getLogger("tocsin.exporter")
+
+# A page of more series is written in a thread of its own.
+QUICK_SERIES_MAX = 5_000
+# The smallest page is mostly repetition: the fastest level takes away nine tenths of it already.
+GZIP_LEVEL = 1
+# zlib's number for the format of gzip; the head has no time in it, so the same page is the same bytes.
+GZIP_WINDOW = 31
+BLOCK_BYTES = 1 << 17
+
+
+class Page(NamedTuple):
+    body: bytes
+    content_type: str
+    headers: dict[str, str]
+
+
+class Pages:
+    """Belongs to one event loop. `quarantined` is told the role of a family whose name another role has."""
+
+    def __init__(self, *, quarantined: Callable[[str], None]) -> None:
+        self._quarantined = quarantined
+        self._names: dict[tuple[str, ...], Names] = {}
+        self._pool = Pool("tocsin-page")
+
+    async def page(self, roles: Sequence[Role], wishes: Wishes) -> Page:
+        """Everything that these roles have to say. Where two have a family of one name, it is the first one's."""
+        gathered = {role.name: await role.gather(wishes) for role in roles}
+        names = tuple(gathered)
+        shared = gathered[names[0]].pages
+        key = (names, wishes.form, wishes.escaping, wishes.gzip)
+        body = shared.get(key)
+        if body is None:
+            body = shared[key] = self._written(self._together(names, gathered), wishes)
+        # Whoever goes away does not take the page from the others.
+        return Page(await asyncio.shield(body), wishes.content_type, headers(wishes))
+
+    def _together(self, names: tuple[str, ...], gathered: dict[str, Snapshot]) -> Sequence[Family]:
+        if len(names) == 1:
+            return gathered[names[0]].families
+        judge = self._names.setdefault(names, Names())
+        families, clashes = judge.without_clashes({name: each.families for name, each in gathered.items()})
+        for clash in clashes:
+            self._quarantined(clash.collector)
+        return families
+
+    def _written(self, families: Sequence[Family], wishes: Wishes) -> asyncio.Future[bytes]:
+        loop = asyncio.get_running_loop()
+        body: asyncio.Future[bytes] = loop.create_future()
+        if sum(len(family.samples) for family in families) <= QUICK_SERIES_MAX:
+            body.set_result(written(families, wishes))
+        else:
+            self._pool.submit(partial(_write_for, loop, body, families, wishes))
+        return body
+
+
+def headers(wishes: Wishes) -> dict[str, str]:
+    always = {"Vary": "Accept, Accept-Encoding"}
+    return {**always, "Content-Encoding": "gzip"} if wishes.gzip else always
+
+
+def written(families: Iterable[Family], wishes: Wishes) -> bytes:
+    blocks = _blocks(parts_of_page(families, wishes.form, wishes.escaping))
+    if not wishes.gzip:
+        return b"".join(blocks)
+    squeeze = isal_zlib.compressobj(GZIP_LEVEL, isal_zlib.DEFLATED, GZIP_WINDOW)
+    return b"".join([*map(squeeze.compress, blocks), squeeze.flush()])
+
+
+def _blocks(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """Enough at once to be worth a call, and never so much that others wait for it."""
+    block: list[bytes] = []
+    size = 0
+    for part in parts:
+        block.append(part)
+        size += len(part)
+        if size >= BLOCK_BYTES:
+            yield b"".join(block)
+            block, size = [], 0
+    yield b"".join(block)
+
+
+def _write_for(
+    loop: asyncio.AbstractEventLoop, body: asyncio.Future[bytes], families: Sequence[Family], wishes: Wishes
+) -> None:
+    """In a thread of the pool. The loop may be gone: then the process is ending and nobody waits."""
+    try:
+        settle = partial(_settle, body, written(families, wishes))
+    except BaseException as error:  # noqa: BLE001 - it belongs to those who wait
+        settle = partial(_fail, body, error)
+    try:
+        loop.call_soon_threadsafe(settle)
+    except RuntimeError:
+        return
+
+
+def _settle(body: asyncio.Future[bytes], found: bytes) -> None:
+    if not body.done():
+        body.set_result(found)
+
+
+def _fail(body: asyncio.Future[bytes], error: BaseException) -> None:
+    if not body.done():
+        body.set_exception(error)
