@@ -18,14 +18,18 @@ ANSWER_SECONDS_MAX = 5
 ANSWER_BYTES = 1 << 16
 # From linux/netlink.h; length, kind, flags, number, sender.
 HEADER = struct.Struct("=IHHII")
+LENGTH_AND_KIND = struct.Struct("=IH")
 ALIGNED = 4
 ERROR, DONE = 2, 3
 REQUEST, DUMP = 0x001, 0x300
 STATUS = struct.Struct("=i")
 
+# Where a record begins in an answer, behind its header, and where it ends.
+Place = tuple[int, int]
 
-def dump(protocol: int, kind: int, question: bytes, *, deadline: float) -> Iterator[tuple[bytes, int, int]]:
-    """Of each record the bytes that it came in, where it begins there, behind its header, and where it ends.
+
+def dump(protocol: int, kind: int, question: bytes, *, deadline: float) -> Iterator[tuple[bytes, list[Place]]]:
+    """The answers as they come, each with the places of its records in it.
 
     OSError is what the kernel says when it refuses, and TimeoutError when it does not answer in time.
     """
@@ -34,30 +38,36 @@ def dump(protocol: int, kind: int, question: bytes, *, deadline: float) -> Itera
         while True:
             kernel.settimeout(max(min(deadline - time.monotonic(), ANSWER_SECONDS_MAX), 0.001))
             answer = kernel.recv(ANSWER_BYTES)
-            for found, begin, end in records(answer):
-                if found in (ERROR, DONE):
-                    _raise_if_refused(answer, begin, end)
-                    return
-                yield answer, begin, end
+            places, is_last = records(answer)
+            yield answer, places
+            if is_last:
+                return
             if time.monotonic() > deadline:
                 raise TimeoutError("the kernel had more to say than there was time")
 
 
-def records(answer: bytes) -> Iterator[tuple[int, int, int]]:
-    """The kind of each record, where it begins behind its header, and where it ends."""
-    place = 0
-    while place < len(answer):
-        if len(answer) - place < HEADER.size:
-            raise Malformed("netlink", found=answer[place:], expected="the header of a record")
-        length, kind, *_ = HEADER.unpack_from(answer, place)
-        if not HEADER.size <= length <= len(answer) - place:
+def records(answer: bytes) -> tuple[list[Place], bool]:
+    """Where the records of an answer are, and whether no further answer follows."""
+    unpack, header, size = LENGTH_AND_KIND.unpack_from, HEADER.size, len(answer)
+    places: list[Place] = []
+    begin = 0
+    while begin < size:
+        if size - begin < header:
+            raise Malformed("netlink", found=answer[begin:], expected="the header of a record")
+        length, kind = unpack(answer, begin)
+        end = begin + length
+        if not header <= length <= size - begin:
             raise Malformed("netlink", found=f"a record of {length} bytes", expected="one that fits into its answer")
-        yield kind, place + HEADER.size, place + length
-        place += -(-length // ALIGNED) * ALIGNED
+        if kind in (ERROR, DONE):
+            _raise_if_refused(answer[begin + header : end])
+            return places, True
+        places.append((begin + header, end))
+        begin = end + -length % ALIGNED
+    return places, False
 
 
-def _raise_if_refused(answer: bytes, begin: int, end: int) -> None:
-    if end - begin >= STATUS.size:
-        (status,) = STATUS.unpack_from(answer, begin)
+def _raise_if_refused(said: bytes) -> None:
+    if len(said) >= STATUS.size:
+        (status,) = STATUS.unpack_from(said)
         if status < 0:
             raise OSError(-status, f"the kernel refuses to tell: {os.strerror(-status)}")

@@ -47,9 +47,10 @@ class Tcpstat:
         received = sent = 0
         for version in (socket.AF_INET, socket.AF_INET6):
             question = QUESTION.pack(version, socket.IPPROTO_TCP, EVERY_STATE)
-            for answer, place, _ in dump(NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY, question, deadline=deadline):
-                state, to_read, to_send = RECORD.unpack_from(answer, place)
-                sockets[state] += 1
-                received += to_read
-                sent += to_send
+            for answer, places in dump(NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY, question, deadline=deadline):
+                for begin, _ in places:
+                    state, to_read, to_send = RECORD.unpack_from(answer, begin)
+                    sockets[state] += 1
+                    received += to_read
+                    sent += to_send
         yield STATES.of(list(zip(LABELS, (*sockets[1 : len(NAMES) + 1], received, sent), strict=True)))
