@@ -5,6 +5,7 @@ decides how long it may take. The registry runs it in a thread, times it and iso
 one is a file here, a line in `COLLECTORS` and a line in docs/metrics-exporter.md.
 
     files         where the kernel's files are, and how they are read
+    netaddresses  addresses of network devices
     netdevices    files of network devices, which come and go
     netlink       lists that the kernel sends over a socket
     options       what can be set about a collector

@@ -1,12 +1,13 @@
 """`netdev`: what went through each network device, and what was lost there.
 
 The numbers are those of /proc/net/dev, whose columns node_exporter's metrics are named after. The one that is not
-there, packets that nobody wanted, comes from sysfs.
+there, packets that nobody wanted, comes from sysfs, and addresses, which are shown on demand, from the kernel itself.
 """
 
 from collections.abc import Iterable, Mapping
 
 from exporter.collectors.files import Kept, Malformed, Paths, text, whole_number
+from exporter.collectors.netaddresses import Address, addresses
 from exporter.collectors.netdevices import NetDevices
 from exporter.collectors.options import Chosen, Filter, Kind, Option
 from exporter.family import Family, Shape
@@ -41,6 +42,12 @@ COLUMNS = (
     _counter("transmit_carrier", "Packets lost with the link: no carrier, aborted, no heartbeat, late collision."),
     _counter("transmit_compressed", "Compressed packets that were sent."),
 )
+ADDRESS = Shape(
+    "node_network_address_info",
+    "gauge",
+    "An address of a network device, with the length of its prefix as netmask; the value is always 1.",
+    Address._fields,
+)
 NOHANDLER = _counter("receive_nohandler", "Packets that arrived and that no protocol took.")
 
 Counts = tuple[int, ...]
@@ -53,16 +60,25 @@ class Netdev:
     options: tuple[Option, ...] = (
         Option("device-exclude", Kind.PATTERN, "", "network devices that are left out"),
         Option("device-include", Kind.PATTERN, "", "only these network devices"),
+        Option("address-info", Kind.SWITCH, "false", "shows the addresses of all network devices"),
     )
 
     def __init__(self, paths: Paths, chosen: Chosen | None = None) -> None:
         chosen = chosen or Chosen(self.options)
         self._filter = Filter(include=chosen.pattern("device-include"), exclude=chosen.pattern("device-exclude"))
+        self._shows_addresses = chosen.on("address-info")
         self._path = f"{paths.procfs}/net/dev"
         self._kept = Kept()
         self._devices = NetDevices(paths.sysfs, ("statistics/rx_nohandler",))
 
-    def collect(self, deadline: float) -> Iterable[Family]:  # noqa: ARG002
+    def collect(self, deadline: float) -> Iterable[Family]:
+        yield from self._counters()
+        if self._shows_addresses:
+            found = dict.fromkeys(addresses(deadline), 1)
+            if found:
+                yield ADDRESS.of(list(found.items()))
+
+    def _counters(self) -> Iterable[Family]:
         counts = parse(self._kept.read(self._path), self._path)
         shown = {
             name: ((label,), numbers) for name, numbers in counts.items() if self._filter.keeps(label := text(name))

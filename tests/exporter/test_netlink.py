@@ -12,7 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.collectors.files import Malformed, Paths
+from exporter.collectors.netaddresses import ATTRIBUTE, Address, addresses, attributes, scope
+from exporter.collectors.netdev import Netdev
 from exporter.collectors.netlink import DONE, HEADER, dump, records
+from exporter.collectors.options import Chosen
 from exporter.collectors.tcpstat import EVERY_STATE, NETLINK_SOCK_DIAG, QUESTION, SOCK_DIAG_BY_FAMILY, Tcpstat
 
 NOT_A_VERSION_OF_IP = 250
@@ -113,3 +116,49 @@ def test_what_is_no_record_is_named(answer: bytes, said: str) -> None:
 def test_a_broken_answer_is_malformed_and_never_another_error(answer: bytes) -> None:
     with suppress(Malformed, OSError):
         records(answer)
+
+
+def test_the_addresses_of_this_machine_are_those_that_it_listens_at(sockets: ExitStack) -> None:
+    found = list(addresses(time.monotonic() + 30))
+    assert Address("127.0.0.1", "lo", "8", "link-local") in found
+    for address in found:
+        if address.scope == "global" and ":" not in address.address:
+            sockets.enter_context(socket.create_server((address.address, 0)))
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("127.0.0.2", "link-local"),
+        ("169.254.7.1", "link-local"),
+        ("10.1.0.1", "global"),
+        ("0.0.0.0", ""),
+        ("::1", "link-local"),
+        ("fe80::1", "link-local"),
+        ("febf::1", "link-local"),
+        ("fec0::1", "global"),
+        ("2001:db8::1", "global"),
+        ("::", ""),
+    ],
+)
+def test_how_far_an_address_can_be_reached(address: str, said: str) -> None:
+    assert scope(socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)) == said
+
+
+def test_addresses_are_shown_on_demand_and_only_then() -> None:
+    def shown(**said: str) -> set[str]:
+        chosen = Chosen(Netdev.options, {name.replace("_", "-"): value for name, value in said.items()})
+        return {family.name for family in Netdev(Paths(), chosen).collect(time.monotonic() + 30)}
+
+    assert shown(address_info="true", device_include="^none$") == {"node_network_address_info"}
+    assert "node_network_address_info" not in shown()
+
+
+@given(record=st.binary(max_size=60))
+def test_attributes_of_any_bytes_are_attributes_or_none(record: bytes) -> None:
+    assert all(len(value) <= len(record) for value in attributes(record).values())
+
+
+def test_attributes_by_their_numbers() -> None:
+    record = ATTRIBUTE.pack(4 + 5, 1) + b"first" + bytes(3) + ATTRIBUTE.pack(4, 2) + ATTRIBUTE.pack(4 + 2, 3) + b"to"
+    assert attributes(record) == {1: b"first", 2: b"", 3: b"to"}
