@@ -35,6 +35,7 @@ from exporter.collectors.filefd import Filefd
 from exporter.collectors.files import Paths
 from exporter.collectors.filesystem import Filesystem
 from exporter.collectors.hwmon import Hwmon
+from exporter.collectors.ipvs import Ipvs
 from exporter.collectors.loadavg import Loadavg
 from exporter.collectors.meminfo import Meminfo
 from exporter.collectors.netclass import Netclass
@@ -104,6 +105,7 @@ COLLECTORS: tuple[type[BuiltIn], ...] = (
     Filefd,
     Filesystem,
     Hwmon,
+    Ipvs,
     Loadavg,
     Meminfo,
     Netclass,
