@@ -26,6 +26,7 @@ from exporter.collectors.arp import Arp
 from exporter.collectors.bonding import Bonding
 from exporter.collectors.conntrack import Conntrack
 from exporter.collectors.cpu import Cpu
+from exporter.collectors.cpu_vulnerabilities import CpuVulnerabilities
 from exporter.collectors.cpufreq import Cpufreq
 from exporter.collectors.diskstats import Diskstats
 from exporter.collectors.dmi import Dmi
@@ -36,11 +37,14 @@ from exporter.collectors.files import Paths
 from exporter.collectors.filesystem import Filesystem
 from exporter.collectors.hwmon import Hwmon
 from exporter.collectors.ipvs import Ipvs
+from exporter.collectors.interrupts import Interrupts
+from exporter.collectors.kernel_hung import KernelHung
 from exporter.collectors.loadavg import Loadavg
 from exporter.collectors.meminfo import Meminfo
 from exporter.collectors.netclass import Netclass
 from exporter.collectors.netdev import Netdev
 from exporter.collectors.netstat import Netstat
+from exporter.collectors.meminfo_numa import MeminfoNuma
 from exporter.collectors.options import COUNT_MAX as COUNT_MAX
 from exporter.collectors.options import Chosen
 from exporter.collectors.options import Kind as Kind
@@ -97,6 +101,7 @@ COLLECTORS: tuple[type[BuiltIn], ...] = (
     Bonding,
     Conntrack,
     Cpu,
+    CpuVulnerabilities,
     Cpufreq,
     Diskstats,
     Dmi,
@@ -106,8 +111,11 @@ COLLECTORS: tuple[type[BuiltIn], ...] = (
     Filesystem,
     Hwmon,
     Ipvs,
+    Interrupts,
+    KernelHung,
     Loadavg,
     Meminfo,
+    MeminfoNuma,
     Netclass,
     Netdev,
     Netstat,
