@@ -100,6 +100,9 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """What was asked is still answered; TLS knows no half of a connection."""
         self._half_closed = True
+        if self.phase is Phase.HEAD and self._unread and not self._secure:
+            self._go_on()
+            return True
         return self.phase in (Phase.WORKING, Phase.ANSWERING) and not self._secure
 
     def pause_writing(self) -> None:
@@ -175,6 +178,8 @@ class Connection(asyncio.Protocol):
         try:
             end = find_head(self._unread)
             if end is None:
+                if self._half_closed and self._unread:
+                    raise Refusal(400, "the request did not come to its end")
                 if self._half_closed:
                     self._transport.close()
                 return

@@ -56,10 +56,10 @@ def find_head(unread: bytes) -> int | None:
     end = unread.find(END, 0, HEAD_BYTES_MAX)
     if end >= 0:
         return end + len(END)
+    if unread and (not _BEGINNING.match(unread) or unread.count(b"\n") != unread.count(b"\r\n")):
+        raise Refusal(400, NOT_HTTP)
     if len(unread) >= HEAD_BYTES_MAX:
         raise Refusal(431, f"the head is larger than {HEAD_BYTES_MAX} bytes")
-    if unread and not _BEGINNING.match(unread):
-        raise Refusal(400, NOT_HTTP)
     return None
 
 

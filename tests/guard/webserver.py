@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -135,4 +136,4 @@ def get(path: str, *headers: str, version: str = "1.1") -> bytes:
 
 def statuses(answers: bytes) -> list[int]:
     """Of a stream of answers, whose bodies hold no status line."""
-    return [int(part[:3]) for part in answers.split(b"HTTP/1.1 ")[1:]]
+    return [int(status) for status in re.findall(rb"HTTP/[0-9]\.[0-9] ([0-9]{3}) ", answers)]
