@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from guard.callers import THIS_MACHINE, Caller, Role
 from guard.limits import Buckets, network_of
 from guard.passwords import Busy, Passwords
-from guard.peers import is_loopback, name_in
+from guard.peers import is_loopback, name_in, sans_in
 from guard.tokens import digest_of
 
 if TYPE_CHECKING:  # what reads the file is not paid for by those who are given none
@@ -93,9 +93,17 @@ class Access:
         """For each answer."""
         return {} if self._web is None else self._web.now().headers
 
+    def take_one(self) -> float:
+        """Of the requests that everybody together may make; after how many seconds there is one again, or 0."""
+        limiter = None if self._web is None else self._web.now().all_requests
+        return 0.0 if limiter is None else limiter.take("")
+
     def at_once(self, approach: Approach) -> Caller:
         """Raises Denied, and Unverified where it takes longer."""
         known = None if self._web is None else self._web.now()
+        if known is not None and known.allowed_sans and not known.allowed_sans & sans_in(approach.certificate):
+            text = "the certificate has none of the names that are let in"
+            raise Denied(403, reason="certificate", text=text)
         if known is None or not known.asks_everybody:
             return self._by_place(approach, known)
         scheme, _, rest = (approach.authorization or "").partition(" ")

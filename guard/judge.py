@@ -18,7 +18,7 @@ from guard.peers import is_loopback
 REQUESTS_BURST_MAX = 300
 REQUESTS_PER_SECOND = 30.0
 # Every reason for which a request is refused here, so that each series is there at zero.
-REASONS = ("anonymous", "login", "logins", "busy", "role", "not_loopback", "requests")
+REASONS = ("anonymous", "login", "logins", "busy", "certificate", "role", "not_loopback", "requests")
 # What is not there is told to those who may look.
 UNKNOWN = "(no such door)"
 
@@ -72,6 +72,7 @@ class Judge:
         need = Need.VIEWER if door == UNKNOWN else self._needs.get(door, Need.ADMIN)
         if need in (Need.NOTHING, Need.SOURCE):
             return None
+        self._hold_on(self._access.take_one())
         if need is Need.SIGNATURE:
             if not is_loopback(approach.remote):
                 self._in_time(network_of(approach.remote))
@@ -95,7 +96,9 @@ class Judge:
         return caller
 
     def _in_time(self, who: str) -> None:
-        seconds = self._requests.take(who)
+        self._hold_on(self._requests.take(who))
+
+    def _hold_on(self, seconds: float) -> None:
         if seconds:
             self._on_refused("requests")
             wait = ceil(seconds)

@@ -19,9 +19,11 @@ import msgspec
 from guard import configfile, tls
 from guard.callers import Caller, Role
 from guard.configfile import Fault, InvalidConfig, Kind, Problem
+from guard.limits import Buckets
 from guard.passwords import check_hash, nobodys_hash
+from guard.peers import san_of
 from guard.tokens import SETTLED_SECONDS, digest_of
-from guard.webfile import WebFile, problems
+from guard.webfile import RateLimit, WebFile, check_interval, interval_seconds, problems
 
 log = logging.getLogger("tocsin.web")
 
@@ -44,7 +46,7 @@ KIND = Kind(
     file_names=("web.yml", "web.yaml", "*.web.yml"),
     check=problems,
     prove=_prove,
-    formats={"bcrypt": check_hash, "cipher": _check_cipher},
+    formats={"bcrypt": check_hash, "cipher": _check_cipher, "interval": check_interval},
 )
 
 
@@ -56,6 +58,8 @@ class Known(msgspec.Struct, frozen=True):
     roles: dict[str, Role]
     headers: dict[str, str]
     nobodys_hash: str
+    allowed_sans: frozenset[str]
+    all_requests: Buckets | None  # of everybody together
 
     @property
     def asks_everybody(self) -> bool:
@@ -134,7 +138,14 @@ class WebConfig:
             roles=file.roles,
             headers={name: value for name, value in file.http_server_config.headers.items() if value},
             nobodys_hash=nobodys_hash(file.basic_auth_users.values()),
+            allowed_sans=frozenset(map(san_of, server.client_allowed_sans if server else ())),
+            all_requests=_limiter(file.rate_limit),
         )
+
+
+def _limiter(limit: RateLimit) -> Buckets | None:
+    seconds = interval_seconds(limit.interval)
+    return Buckets(burst=limit.burst, per_second=1 / seconds) if seconds else None
 
 
 def _context(path: Path, file: WebFile) -> ssl.SSLContext | None:

@@ -3,6 +3,7 @@
 What the schema cannot say is said by `problems`. Nothing here opens a file.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
@@ -15,8 +16,14 @@ from guard.faults import Problem
 USERS_MAX = 1_000
 TOKENS_MAX = 1_000
 TOKEN_SOURCES_MAX = 100
+ALLOWED_SANS_MAX = 1_000
+BURST_MAX = 1_000_000
+INTERVAL_SECONDS_MAX = 3_600
 
 _HIDDEN = {"x-hidden": True}
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_PART = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h)")
+_INTERVAL = re.compile(rf"0|(?:{_PART.pattern})+")
 _VERSIONS = ("TLS10", "TLS11", "TLS12", "TLS13")
 
 Version = Literal["TLS10", "TLS11", "TLS12", "TLS13"]
@@ -36,6 +43,13 @@ class TlsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Literal["NoClientCert", "VerifyClientCertIfGiven", "RequireAndVerifyClientCert"],
         Meta(description="whether clients must show a certificate"),
     ] = "NoClientCert"
+    client_allowed_sans: Annotated[
+        list[Annotated[str, Meta(min_length=1)]],
+        Meta(
+            max_length=ALLOWED_SANS_MAX,
+            description="names, addresses, e-mails or URIs, one of which a client's certificate must have; none: any",
+        ),
+    ] = msgspec.field(default_factory=list)
     min_version: Version = "TLS12"
     max_version: Version = "TLS13"
     cipher_suites: Annotated[
@@ -70,6 +84,16 @@ class TokenEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = msgspec.field(default_factory=list)
 
 
+class RateLimit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How often all callers together may ask."""
+
+    interval: Annotated[
+        str,
+        Meta(extra_json_schema={"format": "interval"}, description="one request in so long a time; 0s: no limit"),
+    ] = "0s"
+    burst: Annotated[int, Meta(ge=1, le=BURST_MAX, description="and so many at once")] = 1
+
+
 class WebFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the doors of a program are guarded."""
 
@@ -79,6 +103,7 @@ class WebFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         dict[CallerName, PasswordHash],
         Meta(max_length=USERS_MAX, description="names and bcrypt hashes of passwords", extra_json_schema=_HIDDEN),
     ] = msgspec.field(default_factory=dict)
+    rate_limit: RateLimit = RateLimit()
     tokens: Annotated[list[TokenEntry], Meta(max_length=TOKENS_MAX, description="bearer tokens")] = msgspec.field(
         default_factory=list
     )
@@ -119,9 +144,24 @@ def _of_tls(tls: Mapping[str, Any]) -> Iterator[Problem]:
     asks = tls.get("client_auth_type") in ("VerifyClientCertIfGiven", "RequireAndVerifyClientCert")
     if asks and tls.get("client_ca_file") is None:
         yield Problem((*here, "client_ca_file"), "nothing", "a file of authorities: client_auth_type verifies by them")
+    if tls.get("client_allowed_sans") and tls.get("client_auth_type") != "RequireAndVerifyClientCert":
+        expected = "RequireAndVerifyClientCert: there are client_allowed_sans"
+        yield Problem((*here, "client_auth_type"), "certificates that may be left out", expected)
     if tls.get("client_auth_type", "NoClientCert") == "NoClientCert" and tls.get("client_ca_file") is not None:
         expected = "RequireAndVerifyClientCert or VerifyClientCertIfGiven: there is a client_ca_file"
         yield Problem((*here, "client_auth_type"), "no verification of clients", expected)
+
+
+def interval_seconds(text: str) -> float:
+    """Go's way of writing durations. Raises ValueError with what was expected."""
+    seconds = sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
+    if not _INTERVAL.fullmatch(text) or seconds > INTERVAL_SECONDS_MAX:
+        raise ValueError("a duration such as 1s or 500ms, at most 1h")
+    return seconds
+
+
+def check_interval(text: str) -> None:
+    interval_seconds(text)
 
 
 def _of_headers(headers: Mapping[str, Any]) -> Iterator[Problem]:

@@ -118,7 +118,7 @@ def _unwelcome(name: str, denied: Denied) -> Unwelcome:
     return Unwelcome(
         # Alertmanager repeats nothing that is answered 4xx; a right password must not get lost among wrong ones.
         503 if denied.status == 429 else denied.status,
-        reason=_REASONS[denied.status],
+        reason="unauthorized" if denied.reason == "certificate" else _REASONS[denied.status],
         text=text,
         headers=denied.headers,
         login=denied.login,

@@ -112,3 +112,44 @@ def test_a_web_configuration_with_faults_stops_the_start(tmp_path: Path) -> None
         pass
     assert "basic_auth_users.ana: found a value that is not shown" in str(raised.value)
     assert "hunter2" not in str(raised.value)
+
+
+def test_all_requests_together_are_limited_and_load_balancers_are_not(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        (tmp_path / "web.yml").write_text("rate_limit: {interval: 1h, burst: 3}\n")
+        access = Access(WebConfig(tmp_path / "web.yml", environ={}), strangers=Role.VIEWER)
+        async with running(Says("x", gauge("node_x")), access=access) as exporter:
+            assert "node_x" in await exporter.text("/metrics")
+            await exporter.text("/sd")
+            page = await exporter.text("/metrics/self")
+            assert sample(page, 'tocsin_exporter_requests_refused_total{reason="requests"}') == 0
+            async with exporter.client.get("/metrics") as answer:
+                assert (answer.status, answer.headers["Retry-After"]) == (429, "3600")
+            async with exporter.client.get("/-/healthy") as answer:
+                assert answer.status == 200
+            (tmp_path / "web.yml").write_text("rate_limit: {interval: 0s}\n")
+            page = await exporter.text("/metrics/self")
+            assert sample(page, 'tocsin_exporter_requests_refused_total{reason="requests"}') == 1
+
+    promptly(scenario())
+
+
+@pytest.mark.parametrize(
+    ("allowed", "status"), [("[elsewhere, localhost]", 200), ("['0:0:0:0:0:0:0:1']", 200), ("[known, 192.0.2.1]", 403)]
+)
+def test_a_certificate_must_have_a_name_that_is_let_in(tmp_path: Path, allowed: str, status: int) -> None:
+    trusting = authority(tmp_path)
+    ours = signed(tmp_path, trusting, "server")
+    known = signed(tmp_path, trusting, "known").client_context(trusting.certificate)
+    named = f"cert_file: {ours.certificate.name}, key_file: {ours.key.name}, client_ca_file: authority.pem"
+    kind = f"client_auth_type: RequireAndVerifyClientCert, client_allowed_sans: {allowed}"
+    (tmp_path / "web.yml").write_text(f"tls_server_config: {{{named}, {kind}}}\n")
+    with started(f"--web.config.file={tmp_path}/web.yml") as program:
+        try:
+            with urllib.request.urlopen(f"{program.url}/metrics/self", timeout=SURELY, context=known) as answer:
+                found, said = answer.status, ""
+        except urllib.error.HTTPError as error:
+            with error:
+                found, said = error.code, error.read().decode()
+        assert found == status
+        assert ("none of the names that are let in" in said) is (status == 403)

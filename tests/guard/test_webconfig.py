@@ -18,7 +18,7 @@ from guard.framework import listening
 from guard.listen import parse_address, run
 from guard.tls import CIPHER_NAMES
 from guard.webconfig import KIND, WebConfig
-from guard.webfile import HEADERS
+from guard.webfile import HEADERS, interval_seconds
 from tests.guard.certificates import Pair, authority, signed
 
 HASH = bcrypt.hashpw(b"right", bcrypt.gensalt(4)).decode()
@@ -78,11 +78,12 @@ tokens:
   - {{name: ana, role: viewer, hash: "sha256:letmein"}}
   - {{name: bot, role: admin, hash: "{DIGEST}", sources: [eu1]}}
 roles: {{cleo: viewer, ana: source}}
-rate_limit: {{burst: 20}}
+rate_limit: {{burst: 0, interval: soon}}
+request_limit: 1
 """
     found = faults(text)
     hash_wanted = "a bcrypt hash with a cost from 4 to 15, such as `htpasswd -nBC 12 NAME` writes after the name"
-    keys = "tls_server_config, http_server_config, basic_auth_users, tokens, roles"
+    keys = "tls_server_config, http_server_config, basic_auth_users, rate_limit, tokens, roles"
     assert found == [
         "3 http_server_config.headers.X-Frame-Options: 'maybe' | one of: deny, sameorigin",
         f"3 http_server_config.headers.Server: a header that cannot be set | one of: {', '.join(HEADERS)}",
@@ -97,9 +98,24 @@ rate_limit: {{burst: 20}}
         "11 tokens[2].hash: the hash of tokens[0] | a hash of its own",
         "11 tokens[2].sources: role admin | role source: only that one posts",
         "12 roles.cleo: a name that is no user | a name of basic_auth_users",
-        f"13 rate_limit: an unknown key | one of: {keys}",
+        "13 rate_limit.interval: 'soon' | a duration such as 1s or 500ms, at most 1h",
+        "13 rate_limit.burst: the number 0 | a number of at least 1",
+        f"14 request_limit: an unknown key | one of: {keys} (did you mean 'rate_limit'?)",
     ]
     assert not any(secret in line for line in found for secret in ("hunter2", "12345", "letmein", DIGEST))
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("0", 0), ("0s", 0), ("1s", 1), ("1.5s", 1.5), ("1m30s", 90), ("500ms", 0.5), ("1h", 3600)]
+)
+def test_an_interval_is_written_as_go_writes_it(text: str, seconds: float) -> None:
+    assert interval_seconds(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "1", "s", "-1s", "1d", "1s ", "61m", "1h1s", "9" * 20 + "s"])
+def test_what_is_no_interval_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="a duration such as 1s"):
+        interval_seconds(text)
 
 
 def test_faults_of_tls(tmp_path: Path) -> None:
@@ -120,6 +136,10 @@ def test_faults_of_tls(tmp_path: Path) -> None:
     ]
     assert faults(f"tls_server_config: {{{files}, client_auth_type: RequireAndVerifyClientCert}}") == [
         "1 tls_server_config.client_ca_file: nothing | a file of authorities: client_auth_type verifies by them"
+    ]
+    some = f"client_ca_file: {ours.certificate}, client_auth_type: VerifyClientCertIfGiven, client_allowed_sans: [x]"
+    assert faults(f"tls_server_config: {{{files}, {some}}}") == [
+        f"{kind}: certificates that may be left out | RequireAndVerifyClientCert: there are client_allowed_sans"
     ]
     assert faults(f"tls_server_config: {{{files}, client_ca_file: {ours.certificate}}}") == [
         f"{kind}: no verification of clients | {verifying}: there is a client_ca_file"
