@@ -5,6 +5,7 @@ files or where the texts come from.
 """
 
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
@@ -45,9 +46,11 @@ class Chosen:
     """The options of one collector, each with what was said or its default. A text that is wrong is a ValueError."""
 
     def __init__(self, options: Sequence[Option], said: Mapping[str, str] | None = None) -> None:
-        self._values = {
-            option.name: parse(option.kind, (said or {}).get(option.name, option.default)) for option in options
-        }
+        texts = {option.name: (said or {}).get(option.name, option.default) for option in options}
+        for option in options:
+            if _is_outdone(option, texts, {each.name: each.default for each in options}):
+                texts[option.name] = ""
+        self._values = {option.name: parse(option.kind, texts[option.name]) for option in options}
 
     def pattern(self, name: str) -> re.Pattern[str] | None:
         value = self._values[name]
@@ -75,6 +78,12 @@ class Chosen:
         return value
 
 
+def _is_outdone(option: Option, texts: Mapping[str, str], defaults: Mapping[str, str]) -> bool:
+    """Who says what is kept means that, and not what is left out by default: as in node_exporter."""
+    include = f"{option.name.removesuffix('-exclude')}-include"
+    return texts[option.name] == option.default and defaults.get(include) == "" != texts[include]
+
+
 def parse(kind: Kind, text: str) -> re.Pattern[str] | str | float | bool | None:
     """What the text means; ValueError says what was found and what was expected."""
     match kind:
@@ -82,8 +91,11 @@ def parse(kind: Kind, text: str) -> re.Pattern[str] | str | float | bool | None:
             if not text:
                 return None
             try:
-                return re.compile(text)
-            except (re.error, OverflowError, RecursionError) as error:
+                with warnings.catch_warnings():
+                    # [[:alpha:]], which other programs know, would mean something else here.
+                    warnings.simplefilter("error", FutureWarning)
+                    return re.compile(text)
+            except (re.error, OverflowError, RecursionError, FutureWarning) as error:
                 raise ValueError(f"found {text!r}, expected a regular expression ({error})") from None
         case Kind.TEXT:
             return text

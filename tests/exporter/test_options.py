@@ -26,6 +26,9 @@ def test_what_is_said_outweighs_the_default() -> None:
     ("name", "said", "expected"),
     [
         ("device-exclude", "(", "a regular expression"),
+        ("device-exclude", r"^\pL", "a regular expression"),
+        ("device-exclude", "^[[:alpha:]]+$", "a regular expression"),
+        ("device-exclude", "eth(?i)0", "a regular expression"),
         ("most", "-1", "a whole number, from 0 to 999999999"),
         ("most", "9" * 30, "a whole number, from 0 to 999999999"),
         ("all", "yes", "true or false"),
@@ -37,6 +40,30 @@ def test_what_is_said_outweighs_the_default() -> None:
 def test_a_text_that_is_none_says_what_was_expected(name: str, said: str, expected: str) -> None:
     with pytest.raises(ValueError, match=f"expected {expected}"):
         Chosen(OPTIONS, {name: said})
+
+
+PAIR = (
+    Option("device-exclude", Kind.PATTERN, "^lo$", ""),
+    Option("device-include", Kind.PATTERN, "", ""),
+    Option("unit-exclude", Kind.PATTERN, "scope$", ""),
+    Option("unit-include", Kind.PATTERN, ".+", ""),
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "option", "expected"),
+    [
+        ({}, "device-exclude", "^lo$"),
+        ({"device-include": "^lo"}, "device-exclude", None),
+        ({"device-include": "^lo", "device-exclude": "1$"}, "device-exclude", "1$"),
+        ({"unit-include": "^ssh"}, "unit-exclude", "scope$"),
+    ],
+)
+def test_what_is_kept_outdoes_what_is_left_out_by_default(
+    said: dict[str, str], option: str, expected: str | None
+) -> None:
+    pattern = Chosen(PAIR, said).pattern(option)
+    assert (pattern and pattern.pattern) == expected
 
 
 def test_a_filter_keeps_what_is_included_and_not_excluded_however_many_names_there_were() -> None:
