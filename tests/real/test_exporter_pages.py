@@ -1,9 +1,11 @@
-"""The flags of Debian's node_exporter: each is one of ours, or we say what to do instead."""
+"""What the documentation says of node_exporter and Prometheus, held to the real ones: flags, configurations."""
 
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -47,3 +49,18 @@ def test_the_unit_for_debian_has_the_defaults_of_debians_package(needs: Callable
     (unit,) = fenced(text_of("node-exporter.md"), "ini")
     flags = dict(re.findall(r"(--collector\.[\w.-]+)=(\S+)", unit.replace("$$", "$")))
     assert flags == {name: re.findall(rf'{name}="(.+)"', theirs)[0] for name in flags}
+
+
+@pytest.mark.parametrize("page", ["exporter.md", "metrics-exporter.md", "node-exporter.md"])
+def test_prometheus_understands_each_configuration_of_the_page(
+    needs: Callable[[str], str], page: str, tmp_path: Path
+) -> None:
+    blocks = [block for block in fenced(text_of(page), "yaml") if "scrape_configs:" in block]
+    assert blocks
+    for block in blocks:
+        file = tmp_path / "prometheus.yml"
+        file.write_text(block)
+        end = subprocess.run(
+            [needs("promtool"), "check", "config", str(file)], capture_output=True, text=True, timeout=60
+        )
+        assert end.returncode == 0, end.stderr
