@@ -1,6 +1,7 @@
 """The exporter as a process: how it starts, hears signals, and ends whatever its collectors do."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -121,6 +122,16 @@ def test_sighup_reads_the_configuration_again(tmp_path: Path) -> None:
         page = exporter.get("/metrics")
         assert "node_uname_info" not in page
         assert sample(page, "tocsin_exporter_config_last_reload_successful") == 0
+
+
+def test_the_bundled_example_is_what_runs_without_a_file() -> None:
+    def shown(*flags: str) -> set[str]:
+        paths = (f"--path.procfs={FIXTURES}/proc", f"--path.sysfs={FIXTURES}/sys")
+        with started(*flags, *paths) as exporter:
+            return set(re.findall(r"^# TYPE (\S+)", exporter.get("/metrics"), re.MULTILINE))
+
+    example = FIXTURES.parents[2] / "exporter" / "example" / "exporter.yml"
+    assert shown(f"--config.file={example}") == shown()
 
 
 def test_a_reload_sets_a_collector_anew_and_a_bad_option_leaves_it(tmp_path: Path) -> None:
