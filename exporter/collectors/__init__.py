@@ -36,15 +36,15 @@ from exporter.collectors.filefd import Filefd
 from exporter.collectors.files import Paths
 from exporter.collectors.filesystem import Filesystem
 from exporter.collectors.hwmon import Hwmon
-from exporter.collectors.ipvs import Ipvs
 from exporter.collectors.interrupts import Interrupts
+from exporter.collectors.ipvs import Ipvs
 from exporter.collectors.kernel_hung import KernelHung
 from exporter.collectors.loadavg import Loadavg
 from exporter.collectors.meminfo import Meminfo
+from exporter.collectors.meminfo_numa import MeminfoNuma
 from exporter.collectors.netclass import Netclass
 from exporter.collectors.netdev import Netdev
 from exporter.collectors.netstat import Netstat
-from exporter.collectors.meminfo_numa import MeminfoNuma
 from exporter.collectors.options import COUNT_MAX as COUNT_MAX
 from exporter.collectors.options import Chosen
 from exporter.collectors.options import Kind as Kind
@@ -110,8 +110,8 @@ COLLECTORS: tuple[type[BuiltIn], ...] = (
     Filefd,
     Filesystem,
     Hwmon,
-    Ipvs,
     Interrupts,
+    Ipvs,
     KernelHung,
     Loadavg,
     Meminfo,
