@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from guard.configfile import Kind, Problem
+from guard.wording import quote
 
 Duration = Annotated[str, Meta(extra_json_schema={"format": "duration"})]
 Secret = Annotated[str, Meta(extra_json_schema={"x-secret": True})]
@@ -75,7 +76,7 @@ def known_channels(document: object) -> Iterable[Problem]:
                 name = route.get("channel") if isinstance(route, dict) else None
                 if isinstance(name, str) and name not in known:
                     expected = f"one of: {', '.join(known)}"
-                    yield Problem(("routes", at, "channel"), f"the unknown channel {name}", expected)
+                    yield Problem(("routes", at, "channel"), f"the unknown channel {quote(str(name))}", expected)
 
 
 POLICY: Kind[Policy] = Kind(

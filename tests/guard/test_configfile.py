@@ -84,7 +84,7 @@ ratio: .inf
         f"policy.yml:4: channels.ops.token: found a secret that is written out, {ELSEWHERE}",
         "policy.yml:5: limit: found the number 11, expected a number of at most 10",
         "policy.yml:7: routes[0].labels.port: found the number 9, expected text (put it in quotes)",
-        "policy.yml:7: routes[0].channel: found the unknown channel nobody, expected one of: ops",
+        "policy.yml:7: routes[0].channel: found the unknown channel 'nobody', expected one of: ops",
         f"policy.yml:8: mod: found an unknown key, expected one of: {KEYS_AT_THE_TOP} (did you mean 'mode'?)",
         "policy.yml:9: room: found ${ROOM}, which is not set, expected the environment variable ROOM",
         "policy.yml:10: ratio: found the number .inf, expected a number that is finite",
@@ -208,7 +208,7 @@ routes: [{channel: 'x${SECRET}'}]
         "policy.yml:1: window: found '${SECRET}', expected a duration such as 5m",
         "policy.yml:2: mode: found 'x${SECRET}', expected one of: closed, open",
         "policy.yml:3: limit: found '${SECRET}', expected a whole number",
-        "policy.yml:4: routes[0].channel: found the unknown channel x${SECRET}, expected one of: ",
+        "policy.yml:4: routes[0].channel: found the unknown channel 'x${SECRET}', expected one of: ",
     ]
 
 
