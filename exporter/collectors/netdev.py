@@ -2,9 +2,13 @@
 
 The numbers are those of /proc/net/dev, whose columns node_exporter's metrics are named after. The one that is not
 there, packets that nobody wanted, comes from sysfs, and addresses, which are shown on demand, from the kernel itself.
+
+Of thousands of devices most are idle: a line that is as it was at the last scrape is not read again, nor is what sysfs
+says of its device, where no packet can have been counted either.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from exporter.collectors.files import Kept, Malformed, Paths, text, whole_number
 from exporter.collectors.netaddresses import Address, addresses
@@ -53,6 +57,16 @@ NOHANDLER = _counter("receive_nohandler", "Packets that arrived and that no prot
 Counts = tuple[int, ...]
 
 
+class Row(NamedTuple):
+    """A device as it is shown. `nohandler` is None where the kernel does not count it."""
+
+    name: bytes
+    label: tuple[str]
+    is_shown: bool
+    counts: Counts
+    nohandler: int | None
+
+
 class Netdev:
     name = "netdev"
     help = "Bytes, packets, errors and drops of network devices from /proc/net/dev."
@@ -70,6 +84,7 @@ class Netdev:
         self._path = f"{paths.procfs}/net/dev"
         self._kept = Kept()
         self._devices = NetDevices(paths.sysfs, ("statistics/rx_nohandler",))
+        self._rows: dict[bytes, Row] = {}
 
     def collect(self, deadline: float) -> Iterable[Family]:
         yield from self._counters()
@@ -79,39 +94,43 @@ class Netdev:
                 yield ADDRESS.of(list(found.items()))
 
     def _counters(self) -> Iterable[Family]:
-        counts = parse(self._kept.read(self._path), self._path)
-        shown = {
-            name: ((label,), numbers) for name, numbers in counts.items() if self._filter.keeps(label := text(name))
-        }
-        if not shown:
+        content = self._kept.read(self._path)
+        self._rows = {line: self._rows.get(line) or self._row(line) for line in lines(content, self._path)}
+        # One can come twice, when others come or go meanwhile.
+        rows = {row.name: row for row in self._rows.values() if row.is_shown}
+        self._devices.keep_only(rows)
+        if not rows:
             return
-        labels, rows = zip(*shown.values(), strict=True)
-        for shape, column in zip(COLUMNS, zip(*rows, strict=True), strict=True):
+        labels = [row.label for row in rows.values()]
+        for shape, column in zip(COLUMNS, zip(*(row.counts for row in rows.values()), strict=True), strict=True):
             yield shape.of(list(zip(labels, column, strict=True)))
-        self._devices.keep_only(shown)
-        nohandler = [
-            (label, whole_number(said, f"rx_nohandler of {label[0]}"))
-            for name, (label, _) in shown.items()
-            if (said := self._nohandler(name)) is not None
-        ]
+        nohandler = [(row.label, row.nohandler) for row in rows.values() if row.nohandler is not None]
         if nohandler:
             yield NOHANDLER.of(nohandler)
 
-    def _nohandler(self, name: bytes) -> bytes | None:
+    def _row(self, line: bytes) -> Row:
+        name, counts = parse(line, self._path)
+        label = text(name)
+        is_shown = self._filter.keeps(label)
+        return Row(name, (label,), is_shown, counts, self._nohandler(name) if is_shown else None)
+
+    def _nohandler(self, name: bytes) -> int | None:
         contents = self._devices.read(name)
-        return None if contents is None else contents[0]
+        said = contents[0] if contents else None
+        return None if said is None else whole_number(said, f"rx_nohandler of {text(name)}")
 
 
-def parse(content: bytes, where: str = "net/dev") -> Mapping[bytes, Counts]:
-    """The sixteen counters of each device. One can come twice, when others come or go meanwhile."""
+def lines(content: bytes, where: str = "net/dev") -> list[bytes]:
     if not content.startswith(HEADER):
         raise Malformed(where, found=content, expected="the header of /proc/net/dev")
-    counts = {}
-    for line in content[len(HEADER) :].splitlines():
-        name, colon, columns = line.rpartition(b":")
-        # A number is made of a string in half the time that it is made of bytes.
-        numbers = columns.decode("latin-1").split()
-        if not colon or len(numbers) != len(COLUMNS) or not "".join(numbers).isdecimal():
-            raise Malformed(where, found=line, expected="a device and sixteen counters")
-        counts[name.strip()] = tuple(map(int, numbers))
-    return counts
+    return content[len(HEADER) :].splitlines()
+
+
+def parse(line: bytes, where: str = "net/dev") -> tuple[bytes, Counts]:
+    """The name of a device, and its sixteen counters."""
+    name, colon, columns = line.rpartition(b":")
+    # A number is made of a string in half the time that it is made of bytes.
+    numbers = columns.decode("latin-1").split()
+    if not colon or len(numbers) != len(COLUMNS) or not "".join(numbers).isdecimal():
+        raise Malformed(where, found=line, expected="a device and sixteen counters")
+    return name.strip(), tuple(map(int, numbers))

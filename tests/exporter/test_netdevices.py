@@ -28,6 +28,7 @@ ODD_LABEL = 'odd"\\\\xe4'
 TUN = "/dev/net/tun"
 TUNSETIFF = 0x400454CA
 IFF_TUN_NO_PI = 0x1001
+Make = Callable[[str, bytes], None]
 NUMBERS = b" 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n"
 
 
@@ -47,6 +48,23 @@ def device(name: bytes) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    return Paths(f"{tmp_path}/proc", f"{tmp_path}/sys")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Make:
+    """Writes a file below tmp_path, and its folders."""
+
+    def make(path: str, content: bytes) -> None:
+        where = tmp_path / path
+        where.parent.mkdir(parents=True, exist_ok=True)
+        where.write_bytes(content)
+
+    return make
 
 
 @pytest.fixture
@@ -103,12 +121,25 @@ def test_only_devices_that_are_wanted(said: dict[str, str], shown: set[str] | No
 
 
 def test_an_old_kernel_without_a_space_after_the_name() -> None:
-    assert netdev.parse(HEADER + b"eth0:1" + NUMBERS[2:]) == {b"eth0": tuple(range(1, 17))}
+    assert netdev.parse(b"eth0:1" + NUMBERS[2:]) == (b"eth0", tuple(range(1, 17)))
 
 
-def test_a_device_listed_twice_is_shown_once() -> None:
-    content = HEADER + b"  a:" + NUMBERS + b"  b:" + NUMBERS + b"  a:" + NUMBERS.replace(b"16", b"17")
-    assert netdev.parse(content) == {b"a": (*range(1, 16), 17), b"b": tuple(range(1, 17))}
+def test_a_device_listed_twice_is_shown_once(file: Make, paths: Paths) -> None:
+    """While the file is read in pieces, others come or go, and a line slips into the next piece."""
+    file("proc/net/dev", HEADER + b"  a:" + NUMBERS + b"  b:" + NUMBERS + b"  a: 2" + NUMBERS[2:])
+    assert collected(Netdev(paths))["node_network_receive_bytes_total"] == {("a",): 2, ("b",): 1}
+
+
+def test_an_idle_device_is_looked_at_again_once_a_packet_comes(file: Make, paths: Paths) -> None:
+    collector = Netdev(paths)
+    seen = []
+    for said, line in ((b"1\n", b"eth0: 1"), (b"2\n", b"eth0: 1"), (b"3\n", b"eth0: 2")):
+        file("sys/class/net/eth0/statistics/rx_nohandler", said)
+        file("proc/net/dev", HEADER + line + NUMBERS[2:])
+        found = collected(collector)
+        seen.append((found["node_network_receive_bytes_total"], found["node_network_receive_nohandler_total"]))
+    eth0 = ("eth0",)
+    assert seen == [({eth0: 1}, {eth0: 1}), ({eth0: 1}, {eth0: 1}), ({eth0: 2}, {eth0: 3})]
 
 
 @pytest.mark.parametrize(
@@ -122,16 +153,17 @@ def test_a_device_listed_twice_is_shown_once() -> None:
         (HEADER + b"eth0: \xb2" + NUMBERS[2:], "expected a device and sixteen counters"),
     ],
 )
-def test_counters_that_read_wrong_are_named(content: bytes, said: str) -> None:
+def test_counters_that_read_wrong_are_named(file: Make, paths: Paths, content: bytes, said: str) -> None:
+    file("proc/net/dev", content)
     with pytest.raises(Malformed) as raised:
-        netdev.parse(content)
+        collected(Netdev(paths))
     assert said in str(raised.value)
 
 
-@given(lines=st.binary(max_size=200))
-def test_broken_counters_are_malformed_and_never_another_error(lines: bytes) -> None:
+@given(line=st.binary(max_size=200))
+def test_broken_counters_are_malformed_and_never_another_error(line: bytes) -> None:
     with suppress(Malformed):
-        netdev.parse(HEADER + lines)
+        netdev.parse(line)
 
 
 def test_what_a_device_is_and_how_it_is_set() -> None:
