@@ -23,6 +23,7 @@ timex udp_queues uname vmstat watchdog wifi xfrm xfs zfs zoneinfo
 """
 OUTSIDE = "leave it out: the numbers come from the kernel's files, where they are the same"
 INSTEAD = {
+    "--collector.arp.netlink": OUTSIDE,
     "--collector.diskstats.ignored-devices": "use --collector.diskstats.device-exclude",
     "--collector.filesystem.ignored-fs-types": "use --collector.filesystem.fs-types-exclude",
     "--collector.filesystem.ignored-mount-points": "use --collector.filesystem.mount-points-exclude",
