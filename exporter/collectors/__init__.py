@@ -40,6 +40,7 @@ from exporter.collectors.interrupts import Interrupts
 from exporter.collectors.ipvs import Ipvs
 from exporter.collectors.kernel_hung import KernelHung
 from exporter.collectors.loadavg import Loadavg
+from exporter.collectors.mdadm import Mdadm
 from exporter.collectors.meminfo import Meminfo
 from exporter.collectors.meminfo_numa import MeminfoNuma
 from exporter.collectors.netclass import Netclass
@@ -114,6 +115,7 @@ COLLECTORS: tuple[type[BuiltIn], ...] = (
     Ipvs,
     KernelHung,
     Loadavg,
+    Mdadm,
     Meminfo,
     MeminfoNuma,
     Netclass,
