@@ -46,6 +46,8 @@ from exporter.collectors.meminfo_numa import MeminfoNuma
 from exporter.collectors.netclass import Netclass
 from exporter.collectors.netdev import Netdev
 from exporter.collectors.netstat import Netstat
+from exporter.collectors.nfs import Nfs
+from exporter.collectors.nfsd import Nfsd
 from exporter.collectors.options import COUNT_MAX as COUNT_MAX
 from exporter.collectors.options import Chosen
 from exporter.collectors.options import Kind as Kind
@@ -121,6 +123,8 @@ COLLECTORS: tuple[type[BuiltIn], ...] = (
     Netclass,
     Netdev,
     Netstat,
+    Nfs,
+    Nfsd,
     Os,
     PowerSupplyClass,
     Pressure,
