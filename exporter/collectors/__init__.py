@@ -5,17 +5,14 @@ decides how long it may take. The registry runs it in a thread, times it and iso
 one is a file here, a line in `COLLECTORS` and a line in docs/metrics-exporter.md.
 
     files         where the kernel's files are, and how they are read
+    options       what can be set about a collector
+    asking        file systems are asked for their numbers in threads that can be left behind
     netaddresses  addresses of network devices
     netdevices    files of network devices, which come and go
     netlink       lists that the kernel sends over a socket
-    options       what can be set about a collector
+    rpc           the lines of numbers of the NFS client and server
     elsewhere     the collectors of other systems than Linux
-    arp … vmstat  the collectors, named as in node_exporter, with node_exporter's metrics
-    asking        file systems are asked for their numbers in threads that can be left behind
-    cpu … vmstat  the collectors, named as in node_exporter, with node_exporter's metrics
-    files           where the kernel's files are, and how they are read
-    options         what can be set about a collector
-    cpu … watchdog  the collectors, named as in node_exporter, with node_exporter's metrics
+    arp … xfs     the collectors, named as in node_exporter, with node_exporter's metrics
 """
 
 import sys
@@ -24,6 +21,7 @@ from typing import Any, Protocol
 
 from exporter.collectors.arp import Arp
 from exporter.collectors.bonding import Bonding
+from exporter.collectors.btrfs import Btrfs
 from exporter.collectors.conntrack import Conntrack
 from exporter.collectors.cpu import Cpu
 from exporter.collectors.cpu_vulnerabilities import CpuVulnerabilities
@@ -48,6 +46,7 @@ from exporter.collectors.netdev import Netdev
 from exporter.collectors.netstat import Netstat
 from exporter.collectors.nfs import Nfs
 from exporter.collectors.nfsd import Nfsd
+from exporter.collectors.nvme import Nvme
 from exporter.collectors.options import COUNT_MAX as COUNT_MAX
 from exporter.collectors.options import Chosen
 from exporter.collectors.options import Kind as Kind
@@ -72,6 +71,7 @@ from exporter.collectors.udp_queues import UdpQueues
 from exporter.collectors.uname import Uname
 from exporter.collectors.vmstat import Vmstat
 from exporter.collectors.watchdog import Watchdog
+from exporter.collectors.xfs import Xfs
 from exporter.family import Family
 
 
@@ -102,6 +102,7 @@ def build(kind: type[BuiltIn], paths: Paths, said: Mapping[str, str] | None = No
 COLLECTORS: tuple[type[BuiltIn], ...] = (
     Arp,
     Bonding,
+    Btrfs,
     Conntrack,
     Cpu,
     CpuVulnerabilities,
@@ -125,6 +126,7 @@ COLLECTORS: tuple[type[BuiltIn], ...] = (
     Netstat,
     Nfs,
     Nfsd,
+    Nvme,
     Os,
     PowerSupplyClass,
     Pressure,
@@ -144,6 +146,7 @@ COLLECTORS: tuple[type[BuiltIn], ...] = (
     Uname,
     Vmstat,
     Watchdog,
+    Xfs,
 )
 
 if sys.platform != "linux":

@@ -1,0 +1,43 @@
+"""`nvme`: which NVMe controllers there are, and whether they live."""
+
+import os
+from collections.abc import Iterable
+
+from exporter.collectors.files import Kept, Paths, text
+from exporter.collectors.options import Option
+from exporter.family import Family, Shape
+from exporter.outcome import Absent
+
+# What the kernel calls it, in the order of the labels after `device`.
+FILES = ("firmware_rev", "model", "serial", "state")
+INFO = Shape(
+    "node_nvme_info",
+    "gauge",
+    "What the controller is, and the state it is in; the value is always 1.",
+    ("device", "firmware_revision", "model", "serial", "state"),
+)
+
+
+class Nvme:
+    name = "nvme"
+    help = "NVMe controllers, from /sys/class/nvme."
+    enabled = True
+    options: tuple[Option, ...] = ()
+
+    def __init__(self, paths: Paths) -> None:
+        self._folder = f"{paths.sysfs}/class/nvme"
+        self._kept = Kept()
+
+    def collect(self, deadline: float) -> Iterable[Family]:  # noqa: ARG002
+        try:
+            devices = sorted(os.listdir(self._folder))
+        except FileNotFoundError:
+            raise Absent("this machine has no NVMe controller") from None
+        return [INFO.of([(labels, 1) for device in devices if (labels := self._labels(device)) is not None])]
+
+    def _labels(self, device: str) -> tuple[str, ...] | None:
+        """None for one that went away meanwhile."""
+        values = [self._kept.read_optional(f"{self._folder}/{device}/{file}") for file in FILES]
+        if None in values:
+            return None
+        return (text(os.fsencode(device)), *(text((value or b"").strip()) for value in values))
