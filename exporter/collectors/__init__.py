@@ -13,6 +13,15 @@ one is a file here, a line in `COLLECTORS` and a line in docs/metrics-exporter.m
     rpc           the lines of numbers of the NFS client and server
     elsewhere     the collectors of other systems than Linux
     arp … xfs     the collectors, named as in node_exporter, with node_exporter's metrics
+    files           where the kernel's files are, and how they are read
+    options         what can be set about a collector
+    asking          file systems are asked for their numbers in threads that can be left behind
+    cpuinfo         what /proc/cpuinfo says of processors
+    elsewhere       the collectors of other systems than Linux
+    netaddresses    addresses of network devices
+    netdevices      files of network devices, which come and go
+    netlink         lists that the kernel sends over a socket
+    arp … watchdog  the collectors, named as in node_exporter, with node_exporter's metrics
 """
 
 import sys

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from os.path import isdir
 from typing import NamedTuple
 
+from exporter.collectors.cpuinfo import Cpuinfo
 from exporter.collectors.files import (
     NUMBER_BYTES_MAX,
     Kept,
@@ -68,6 +69,8 @@ class Layout(NamedTuple):
     steady: tuple[Family, ...]
     cores: dict[Labels, str]
     packages: dict[Labels, str]
+    # Then the collector `cpufreq` knows the frequencies.
+    has_cpufreq: bool
 
 
 class Cpu:
@@ -76,6 +79,9 @@ class Cpu:
     enabled = True
     options: tuple[Option, ...] = (
         Option("guest", Kind.SWITCH, "true", "whether node_cpu_guest_seconds_total is shown"),
+        Option("info", Kind.SWITCH, "false", "whether node_cpu_info is shown, and frequencies from /proc/cpuinfo"),
+        Option("info.flags-include", Kind.PATTERN, "", "only these flags in node_cpu_flag_info; without, none"),
+        Option("info.bugs-include", Kind.PATTERN, "", "only these bugs in node_cpu_bug_info; without, none"),
     )
 
     def __init__(self, paths: Paths, chosen: Chosen | None = None) -> None:
@@ -83,18 +89,26 @@ class Cpu:
         self._stat_path = f"{paths.procfs}/stat"
         self._folder = f"{paths.sysfs}/devices/system/cpu"
         self._guest = chosen.on("guest")
+        flags, bugs = chosen.pattern("info.flags-include"), chosen.pattern("info.bugs-include")
+        # Who asks for flags or bugs asks for the rest as well.
+        wants_info = chosen.on("info") or flags is not None or bugs is not None
+        self._cpuinfo = Cpuinfo(f"{paths.procfs}/cpuinfo", flags=flags, bugs=bugs) if wants_info else None
         self._kept = Kept()
         self._shown: dict[str, Times] = {}
         self._labels: dict[str, tuple[tuple[Labels, ...], tuple[Labels, ...]]] = {}
         self._layout: Layout | None = None
+        self._described: list[Family] = []
 
     def collect(self, deadline: float) -> Iterable[Family]:  # noqa: ARG002
         content = self._kept.read(self._stat_path)
         self._shown = never_backwards(self._shown, parse(content, self._stat_path))
         seen = tuple(self._kept.read_optional(f"{self._folder}/{name}") for name in ("present", "online", "isolated"))
         if self._layout is None or self._layout.seen != seen or None in seen[:2]:
+            self._described = self._cpuinfo.families() if self._cpuinfo is not None else []
             self._layout = layout(self._folder, seen)
-        families = [*self._times(), *self._layout.steady]
+        families = [*self._times(), *self._layout.steady, *self._described]
+        if self._cpuinfo is not None and not self._layout.has_cpufreq:
+            families += self._cpuinfo.frequencies()
         for shape, paths in ((CORE_THROTTLES, self._layout.cores), (PACKAGE_THROTTLES, self._layout.packages)):
             if counts := self._counts(paths):
                 families.append(shape.of(counts))
@@ -185,7 +199,8 @@ def layout(folder: str, seen: tuple[bytes | None, ...]) -> Layout:
             at_core = (text(core.strip()), text(package.strip()))
             cores.setdefault(at_core, f"{processor}/thermal_throttle/core_throttle_count")
             packages.setdefault(at_core[1:], f"{processor}/thermal_throttle/package_throttle_count")
-    return Layout(seen, tuple(steady), cores, packages)
+    has_cpufreq = any(isdir(f"{processor}/cpufreq") for _, processor in processors)
+    return Layout(seen, tuple(steady), cores, packages, has_cpufreq)
 
 
 def parse_range(content: bytes, where: str = "isolated") -> list[int]:
