@@ -11,7 +11,6 @@ from exporter.control import Control
 from exporter.metrics import Tally
 from exporter.negotiation import (
     Wishes,
-    WrongSelection,
     accepts_gzip,
     choose_collectors,
     choose_format,
@@ -113,10 +112,8 @@ class Doors:
             return error_answer(503, f"{self._requests_max} scrapes are being served already (--web.max-requests)")
         try:
             wishes = self._wishes(request)
-        except WrongSelection as wrong:
-            return error_answer(400, str(wrong))
         except ValueError as wrong:
-            return error_answer(400, f"the query: {wrong}")
+            return error_answer(400, str(wrong))
         self._scrapes += 1
         try:
             page = await self._pages.page(roles, wishes)
@@ -125,18 +122,18 @@ class Doors:
         return Answer(page.body, page.content_type, headers=page.headers)
 
     def _wishes(self, request: Request) -> Wishes:
+        """Raises ValueError for a query that cannot be followed."""
         form, escaping = choose_format(request.headers.get("accept"))
         seconds = scrape_seconds(
             request.headers.get("x-prometheus-scrape-timeout-seconds"),
             offset=self._timeout_offset_seconds,
             longest=self._control.plan.timeout_seconds,
         )
-        fields = request.fields()
-        only = choose_collectors(
-            [value for name, value in fields if name == "collect[]"],
-            [value for name, value in fields if name == "exclude[]"],
-            there=self._registry.names,
-        )
+        only = None
+        if request.query:
+            fields = request.fields()
+            collect, exclude = ([value for key, value in fields if key == name] for name in ("collect[]", "exclude[]"))
+            only = choose_collectors(collect, exclude, there=self._registry.names)
         return Wishes(seconds, form, escaping, accepts_gzip(request.headers.get("accept-encoding")), only)
 
     async def service_discovery(self, request: Request) -> Answer:

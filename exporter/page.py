@@ -30,6 +30,8 @@ GZIP_LEVEL = 1
 # zlib's number for the format of gzip; the head has no time in it, so the same page is the same bytes.
 GZIP_WINDOW = 31
 BLOCK_BYTES = 1 << 17
+PLAIN = {"Vary": "Accept, Accept-Encoding"}
+COMPRESSED = {**PLAIN, "Content-Encoding": "gzip"}
 
 
 class Page(NamedTuple):
@@ -56,7 +58,7 @@ class Pages:
         if body is None:
             body = shared[key] = self._written(self._together(names, gathered), wishes)
         # Whoever goes away does not take the page from the others.
-        return Page(await asyncio.shield(body), wishes.content_type, headers(wishes))
+        return Page(await asyncio.shield(body), wishes.content_type, COMPRESSED if wishes.gzip else PLAIN)
 
     def _together(self, names: tuple[str, ...], gathered: dict[str, Snapshot]) -> Sequence[Family]:
         if len(names) == 1:
@@ -75,11 +77,6 @@ class Pages:
         else:
             self._pool.submit(partial(_write_for, loop, body, families, wishes))
         return body
-
-
-def headers(wishes: Wishes) -> dict[str, str]:
-    always = {"Vary": "Accept, Accept-Encoding"}
-    return {**always, "Content-Encoding": "gzip"} if wishes.gzip else always
 
 
 def written(families: Iterable[Family], wishes: Wishes) -> bytes:

@@ -12,7 +12,7 @@ from exporter.exposition import Format
 from exporter.family import Shape
 from exporter.negotiation import Wishes
 from exporter.outcome import Snapshot
-from exporter.page import QUICK_SERIES_MAX, Page, Pages, headers, written
+from exporter.page import QUICK_SERIES_MAX, Page, Pages, written
 from exporter.roles import System
 from tests.exporter.builders import PATIENT, SURELY, Hangs, Running, Says, gauge, promptly, registry_of, running
 
@@ -39,10 +39,20 @@ def pages(quarantined: list[str] | None = None) -> Pages:
 
 
 def test_the_headers_say_what_the_body_is() -> None:
-    plain, squeezed = Wishes(1.0), Wishes(1.0, Format.OPENMETRICS, Escaping.DOTS, gzip=True)
-    assert (plain.content_type, headers(plain)) == (Format.TEXT.value, {"Vary": "Accept, Accept-Encoding"})
-    assert squeezed.content_type == "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=dots"
-    assert headers(squeezed) == {"Content-Encoding": "gzip", "Vary": "Accept, Accept-Encoding"}
+    async def scenario() -> None:
+        role = Role("app", Snapshot({}, [gauge("node_x")]))
+        assert await pages().page([role], Wishes(1.0)) == Page(
+            b"# HELP node_x A test.\n# TYPE node_x gauge\nnode_x 1.0\n",
+            Format.TEXT.value,
+            {"Vary": "Accept, Accept-Encoding"},
+        )
+        squeezed = await pages().page([role], Wishes(1.0, Format.OPENMETRICS, Escaping.DOTS, gzip=True))
+        assert squeezed[1:] == (
+            "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=dots",
+            {"Vary": "Accept, Accept-Encoding", "Content-Encoding": "gzip"},
+        )
+
+    promptly(scenario())
 
 
 @pytest.mark.parametrize("family", [gauge("node_x"), LARGE], ids=["small", "large"])
