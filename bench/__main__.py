@@ -21,7 +21,7 @@ PARTS = {
     "An hour of a storm while every channel is down": ("bench.outage", "markdown"),
     "10,000 messages are owed when a channel comes back": ("bench.drain", "markdown"),
     "Who is on call in a year": ("bench.schedule", "markdown"),
-    "A scrape of the exporter": ("bench.scrape", "text"),
+    "A scrape of the exporter": ("bench.scrape", "markdown"),
 }
 # What stays when the figures are measured again.
 NOTES_MARK = "## Where the time goes"

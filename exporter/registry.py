@@ -96,7 +96,10 @@ class Registry:
             run.waiting -= 1
             if run.waiting == 0:
                 self._end(run, only)
-        return run.snapshot or run.seen_now()
+            seen = run.snapshot or run.seen_now()
+            if run.waiting == 0:
+                run.forget()
+        return seen
 
     def _start(self, seconds: float, only: tuple[str, ...] | None) -> Run:
         loop = asyncio.get_running_loop()

@@ -25,7 +25,7 @@ class Run:
         self.to_enter: deque[Collector] = deque()
         self.snapshot: Snapshot | None = None
         # Called from a thread, when the last answer has come.
-        self.when_complete: Callable[[], None] = lambda: None
+        self.when_complete: Callable[[], None] = _nobody
         # What the event loop will do about this run, unless it has ended by then.
         self.alarm: asyncio.TimerHandle | None = None
         self._order = [collector.name for collector in collectors]
@@ -46,7 +46,9 @@ class Run:
             return None
 
     def record(self, name: str, answer: Answer) -> None:
-        """Called from any thread, once for each collector."""
+        """Called from any thread, once for each collector. What comes too late is dropped."""
+        if self.ended:
+            return
         self._answers[name] = answer
         if len(self._answers) == len(self._order):
             self.when_complete()
@@ -70,14 +72,24 @@ class Run:
             alarm.cancel()
 
     def end(self) -> Snapshot:
+        self.snapshot = self.seen_now()
         self.ended = True
         self.joinable = False
-        self.snapshot = self.seen_now()
         if self.alarm is not None:
             self.alarm.cancel()
         for sleeper in self._sleepers:
             _wake(sleeper)
         return self.snapshot
+
+    def forget(self) -> None:
+        """Nobody asks any more. A collector that hangs inside must not keep in memory what the others have said."""
+        self.snapshot = None
+        self._answers.clear()
+        self.when_complete = _nobody
+
+
+def _nobody() -> None:
+    """Who is told when nobody waits."""
 
 
 def _wake(sleeper: asyncio.Future[None]) -> None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import threading
+import weakref
 
+from exporter.family import Family, Shape
 from exporter.health import failing
 from exporter.metrics import Tally
 from exporter.outcome import Reason
@@ -118,3 +120,25 @@ def test_what_a_collector_said_is_not_kept_when_the_page_is_gone() -> None:
     promptly(registry.scrape(PATIENT, ("good",)))
     assert registry.last is not None
     assert (registry.last.outcomes["good"].reason, list(registry.last.families)) == (None, [])
+
+
+class Remembered(Family):
+    """A family of which can be seen whether anybody still has it."""
+
+    __slots__ = ("__weakref__",)
+
+
+def test_what_others_said_is_not_kept_by_one_that_hangs() -> None:
+    async def scenario() -> None:
+        with hanging("slow") as (slow,):
+            registry = registry_of(
+                slow, good := Says("good", Remembered(Shape("node_x", "gauge", "A test."), [((), 1)]))
+            )
+            seen = await registry.scrape(SHORT)
+            said = weakref.ref(seen.families[0])
+            good.families = ()
+            assert said() is not None
+            del seen
+            assert said() is None
+
+    promptly(scenario())
