@@ -8,6 +8,7 @@ therefore looked up only when processors come or go; what is read at each scrape
 """
 
 from collections.abc import Iterable, Mapping
+from itertools import chain, compress, cycle
 from os.path import isdir
 from typing import NamedTuple
 
@@ -29,6 +30,9 @@ MODES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 GUEST_MODES = ("user", "nice")
 IDLE = MODES.index("idle")
 COLUMNS = len(MODES) + len(GUEST_MODES)
+# Which columns of a processor are which.
+IS_MODE = (True,) * len(MODES) + (False,) * len(GUEST_MODES)
+IS_GUEST_MODE = (False,) * len(MODES) + (True,) * len(GUEST_MODES)
 # Linux reports these times in hundredths of a second on every architecture (USER_HZ).
 TICKS_PER_SECOND = 100
 # An idle counter that falls this far was reset: the processor has been taken away and brought back.
@@ -95,7 +99,7 @@ class Cpu:
         self._cpuinfo = Cpuinfo(f"{paths.procfs}/cpuinfo", flags=flags, bugs=bugs) if wants_info else None
         self._kept = Kept()
         self._shown: dict[str, Times] = {}
-        self._labels: dict[str, tuple[tuple[Labels, ...], tuple[Labels, ...]]] = {}
+        self._labels: list[Labels] = []
         self._layout: Layout | None = None
         self._described: list[Family] = []
 
@@ -115,27 +119,19 @@ class Cpu:
         return families
 
     def _times(self) -> Iterable[Family]:
-        times: list[tuple[Labels, float]] = []
-        guest_times: list[tuple[Labels, float]] = []
-        for cpu, ticks in self._shown.items():
-            labels = self._labels.get(cpu)
-            if labels is None:
-                labels = self._labels[cpu] = labels_of(cpu)
-            seconds = [tick / TICKS_PER_SECOND for tick in ticks]
-            times += zip(labels[0], seconds, strict=False)
-            guest_times += zip(labels[1], seconds[len(MODES) :], strict=True)
-        yield SECONDS.of(times)
+        # A processor that was shown once stays, so more of them are the only change there can be.
+        if len(self._labels) != len(self._shown) * COLUMNS:
+            self._labels = [(cpu, mode) for cpu in self._shown for mode in (*MODES, *GUEST_MODES)]
+        seconds = [tick / TICKS_PER_SECOND for tick in chain.from_iterable(self._shown.values())]
+        samples = list(zip(self._labels, seconds, strict=True))
+        yield SECONDS.of(list(compress(samples, cycle(IS_MODE))))
         if self._guest:
-            yield GUEST_SECONDS.of(guest_times)
+            yield GUEST_SECONDS.of(list(compress(samples, cycle(IS_GUEST_MODE))))
 
     def _counts(self, paths: Mapping[Labels, str]) -> list[tuple[Labels, float]]:
         """A processor that goes away meanwhile takes its counter with it."""
         contents = [(labels, path, self._kept.read_optional(path)) for labels, path in paths.items()]
         return [(labels, whole_number(content, path)) for labels, path, content in contents if content is not None]
-
-
-def labels_of(cpu: str) -> tuple[tuple[Labels, ...], tuple[Labels, ...]]:
-    return tuple((cpu, mode) for mode in MODES), tuple((cpu, mode) for mode in GUEST_MODES)
 
 
 def parse(content: bytes, where: str = "stat") -> dict[str, Times]:
