@@ -16,7 +16,8 @@ INTERRUPTS = Shape(
     ("cpu", "type", "info", "devices"),
 )
 
-Labels = tuple[str, str, str, str]
+# What interrupts, whence, and for which devices.
+Source = tuple[str, str, str]
 
 
 class Interrupts:
@@ -37,36 +38,39 @@ class Interrupts:
         self._kept = Kept()
 
     def collect(self, deadline: float) -> Iterable[Family]:  # noqa: ARG002
-        samples = parse(self._kept.read(self._path), self._path)
-        shown = [
-            (labels, count)
-            for labels, count in samples.items()
-            if (count or self._zeros) and self._filter.keeps(";".join(labels[1:]))
-        ]
-        return (INTERRUPTS.of(shown),) if shown else ()
+        cpus, sources = parse(self._kept.read(self._path), self._path)
+        samples: list[tuple[tuple[str, ...], int]] = []
+        for source, counts in sources.items():
+            if self._filter.keeps(";".join(source)):
+                samples += [
+                    ((cpu, *source), count) for cpu, count in zip(cpus, counts, strict=True) if count or self._zeros
+                ]
+        return (INTERRUPTS.of(samples),) if samples else ()
 
 
-def parse(content: bytes, where: str = "interrupts") -> dict[Labels, int]:
-    """A line with the processors, then `16: 3 0 IO-APIC 16-fasteoi ehci_hcd` or `NMI: 2 2 Non-maskable interrupts`."""
+def parse(content: bytes, where: str = "interrupts") -> tuple[list[str], dict[Source, list[int]]]:
+    """The processors, which the first line names, and how often each of them was interrupted by what.
+
+    The other lines are `16: 3 0 IO-APIC 16-fasteoi ehci_hcd` or `NMI: 2 2 Non-maskable interrupts`.
+    """
     head, *lines = content.splitlines() or [b""]
-    processors = [word.removeprefix(b"CPU") for word in head.split()]
-    if not processors or not b"".join(processors).isdigit():
+    numbers = [word.removeprefix(b"CPU") for word in head.split()]
+    if not numbers or not b"".join(numbers).isdigit() or len(set(numbers)) < len(numbers):
         raise Malformed(where, found=head, expected="a line that names the processors, such as CPU0 CPU1")
-    cpus = [number.decode() for number in processors]
-    samples: dict[Labels, int] = {}
+    sources: dict[Source, list[int]] = {}
     for line in lines:
         # There may be no blank behind the colon.
         name, colon, rest = line.partition(b":")
         words = rest.split()
         # What has no sentence behind its counts (ERR, MIS) is counted for the whole machine, and left out.
-        if not colon or len(words) <= len(cpus):
+        if not colon or len(words) <= len(numbers):
             continue
-        counts = words[: len(cpus)]
+        counts = words[: len(numbers)]
         if not b"".join(counts).isdigit() or max(map(len, counts)) > NUMBER_BYTES_MAX:
             raise Malformed(where, found=line, expected="a count for each processor")
         kind = text(name.strip())
-        described = [text(word) for word in words[len(cpus) :]]
-        of_devices = 1 if kind.isdecimal() else len(described)
-        info, devices = " ".join(described[:of_devices]), " ".join(described[of_devices:])
-        samples.update(((cpu, kind, info, devices), int(count)) for cpu, count in zip(cpus, counts, strict=True))
-    return samples
+        described = [text(word) for word in words[len(numbers) :]]
+        of_info = 1 if kind.isdecimal() else len(described)
+        source = (kind, " ".join(described[:of_info]), " ".join(described[of_info:]))
+        sources[source] = [int(count) for count in counts]
+    return [number.decode() for number in numbers], sources

@@ -68,7 +68,7 @@ class Os:
 def parse(content: bytes) -> dict[str, str]:
     """`KEY=value` by key; the last one counts. What has no `=`, or is a comment, is skipped, as a shell would."""
     values: dict[str, str] = {}
-    for line in text(content).splitlines():
+    for line in text(content).split("\n"):
         key, equals, value = line.strip().partition("=")
         if equals and not key.startswith("#"):
             values[key] = unquoted(value)

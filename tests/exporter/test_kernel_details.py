@@ -42,6 +42,7 @@ def test_a_broken_file_is_malformed_and_never_another_error(parse: Parse, conten
     [
         (interrupts.parse, b"", "found '', expected a line that names the processors"),
         (interrupts.parse, b"CPU0 GPU1\n", "found 'CPU0 GPU1'"),
+        (interrupts.parse, b"CPU0 CPU0\n", "found 'CPU0 CPU0'"),
         (interrupts.parse, b"CPU0 CPU1\n 0: 1 x timer\n", "found ' 0: 1 x timer', expected a count for each"),
         (interrupts.parse, b"CPU0\n 0: " + b"9" * 400 + b" timer\n", "expected a count for each processor"),
         (meminfo_numa.parse, b"MemTotal: 12 kB\n", "found 'MemTotal: 12 kB', expected Node, its number"),

@@ -285,11 +285,9 @@ def test_values_are_read_as_a_shell_reads_them(written: str, meant: str) -> None
     assert os_release.parse(f" NAME={written} \n".encode()) == {"NAME": meant}
 
 
-@given(
-    st.text(st.characters(codec="utf-8", exclude_characters="\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"), max_size=30)
-)
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\n"), max_size=30))
 def test_what_a_shell_would_quote_comes_back(value: str) -> None:
-    assert os_release.unquoted(shlex.quote(value)) == value
+    assert os_release.parse(f"NAME={shlex.quote(value)}\nID=crow\n".encode()) == {"NAME": value, "ID": "crow"}
 
 
 @pytest.mark.parametrize("version", ["", "VERSION_ID=rolling\n", "VERSION_ID=0\n"])
