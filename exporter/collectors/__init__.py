@@ -22,6 +22,7 @@ one is a file here, a line in `COLLECTORS` and a line in docs/metrics-exporter.m
     netdevices      files of network devices, which come and go
     netlink         lists that the kernel sends over a socket
     arp … watchdog  the collectors, named as in node_exporter, with node_exporter's metrics
+    arp … zfs     the collectors, named as in node_exporter, with node_exporter's metrics
 """
 
 import sys
@@ -81,6 +82,7 @@ from exporter.collectors.uname import Uname
 from exporter.collectors.vmstat import Vmstat
 from exporter.collectors.watchdog import Watchdog
 from exporter.collectors.xfs import Xfs
+from exporter.collectors.zfs import Zfs
 from exporter.family import Family
 
 
@@ -156,6 +158,7 @@ COLLECTORS: tuple[type[BuiltIn], ...] = (
     Vmstat,
     Watchdog,
     Xfs,
+    Zfs,
 )
 
 if sys.platform != "linux":
