@@ -30,6 +30,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from exporter.collectors.arp import Arp
+from exporter.collectors.bcache import Bcache
 from exporter.collectors.bonding import Bonding
 from exporter.collectors.btrfs import Btrfs
 from exporter.collectors.conntrack import Conntrack
@@ -112,6 +113,7 @@ def build(kind: type[BuiltIn], paths: Paths, said: Mapping[str, str] | None = No
 # By name. One line each, as more are added all the time.
 COLLECTORS: tuple[type[BuiltIn], ...] = (
     Arp,
+    Bcache,
     Bonding,
     Btrfs,
     Conntrack,
