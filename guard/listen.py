@@ -10,7 +10,7 @@ import re
 import signal
 import socket
 import ssl
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -86,14 +86,16 @@ async def open_doors(
     *,
     tls: ssl.SSLContext | None,
     sockets: Sequence[socket.socket] = (),
+    handshake_seconds: float = HANDSHAKE_SECONDS_MAX,
 ) -> list[asyncio.Server]:
     """At every address and socket, or at none of them. Raises CannotListen."""
+    how = {"backlog": BACKLOG, "ssl": tls, "ssl_handshake_timeout": None if tls is None else handshake_seconds}
     servers: list[asyncio.Server] = []
     try:
         for address in addresses:
-            servers.append(await _open(connection, address, tls))  # noqa: PERF401 - those before are closed
+            servers.append(await _open(connection, address, how))  # noqa: PERF401 - those before are closed
         for each in sockets:
-            servers.append(await _serve(connection, each, tls))  # noqa: PERF401
+            servers.append(await _serve(connection, each, how))  # noqa: PERF401
     except BaseException:
         for server in servers:
             server.close()
@@ -107,10 +109,8 @@ def base_urls(servers: Sequence[asyncio.Server], *, tls: bool) -> tuple[str, ...
     return tuple(dict.fromkeys(_base_url(each, "https" if tls else "http") for each in bound))
 
 
-async def _open(
-    connection: Callable[[], asyncio.Protocol], address: Address, tls: ssl.SSLContext | None
-) -> asyncio.Server:
-    open_ = partial(asyncio.get_running_loop().create_server, connection, **_how(tls))
+async def _open(connection: Callable[[], asyncio.Protocol], address: Address, how: Mapping[str, Any]) -> asyncio.Server:
+    open_ = partial(asyncio.get_running_loop().create_server, connection, **how)
     try:
         if address.host is None:
             return await open_(sock=_every_interface(address.port))
@@ -124,17 +124,13 @@ async def _open(
 
 
 async def _serve(
-    connection: Callable[[], asyncio.Protocol], listens: socket.socket, tls: ssl.SSLContext | None
+    connection: Callable[[], asyncio.Protocol], listens: socket.socket, how: Mapping[str, Any]
 ) -> asyncio.Server:
     """At a socket that somebody else has opened."""
     loop = asyncio.get_running_loop()
     if listens.family == socket.AF_UNIX:
-        return await loop.create_unix_server(connection, sock=listens, **_how(tls))
-    return await loop.create_server(connection, sock=listens, **_how(tls))
-
-
-def _how(tls: ssl.SSLContext | None) -> dict[str, Any]:
-    return {"backlog": BACKLOG, "ssl": tls, "ssl_handshake_timeout": None if tls is None else HANDSHAKE_SECONDS_MAX}
+        return await loop.create_unix_server(connection, sock=listens, **how)
+    return await loop.create_server(connection, sock=listens, **how)
 
 
 def _every_interface(port: int) -> socket.socket:

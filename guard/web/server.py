@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from guard.judge import Judge
-from guard.listen import KEEPALIVE_SECONDS, Address, base_urls, open_doors
+from guard.listen import HANDSHAKE_SECONDS_MAX, KEEPALIVE_SECONDS, Address, base_urls, open_doors
 from guard.web.connection import Connection
 from guard.web.messages import error_answer
 from guard.web.routes import Routes
@@ -40,6 +40,7 @@ class Limits(msgspec.Struct, frozen=True):
     """How many, and how long."""
 
     connections: int = CONNECTIONS_MAX
+    handshake_seconds: float = HANDSHAKE_SECONDS_MAX
     head_seconds: float = HEAD_SECONDS_MAX
     body_seconds: float = BODY_SECONDS_MAX
     answer_seconds: float = ANSWER_SECONDS_MAX
@@ -143,7 +144,9 @@ async def serving(
     sockets: Sequence[socket.socket] = (),
 ) -> AsyncIterator[tuple[str, ...]]:
     """Serves at every address and socket, or at none of them; yields the base URLs that are really bound."""
-    opened = await open_doors(server.connection, addresses, tls=tls, sockets=sockets)
+    opened = await open_doors(
+        server.connection, addresses, tls=tls, sockets=sockets, handshake_seconds=server.limits.handshake_seconds
+    )
     try:
         yield base_urls(opened, tls=tls is not None)
     finally:

@@ -188,16 +188,11 @@ def test_what_was_asked_by_one_who_sends_no_more_is_answered(loop: Loop) -> None
 
 
 @LOOPS
-def test_a_handshake_that_stalls_keeps_out_nobody(tmp_path: Path, loop: Loop) -> None:
-    trusting = authority(tmp_path)
-    ours = signed(tmp_path, trusting, "localhost")
-    named = f"{{cert_file: {ours.certificate.name}, key_file: {ours.key.name}}}"
-    (tmp_path / "web.yml").write_text(f"tls_server_config: {named}\n")
-    trusted = ssl.create_default_context(cafile=trusting.certificate)
+def test_a_handshake_that_stalls_keeps_out_nobody_and_is_cut_off(tmp_path: Path, loop: Loop) -> None:
+    tls, trusted = both_ends_of_tls(tmp_path)
 
     async def scenario() -> None:
-        web = WebConfig(tmp_path / "web.yml", environ={})
-        async with opened(tls=web.server_context()) as server:
+        async with opened(tls=tls, limits=Limits(handshake_seconds=1.0)) as server:
             stalled = [await server.connect() for _ in range(20)]
             for _, writer in stalled[:10]:
                 writer.write(b"\x16\x03\x01\x02\x00\x01")
@@ -208,9 +203,49 @@ def test_a_handshake_that_stalls_keeps_out_nobody(tmp_path: Path, loop: Loop) ->
             writer.write(get("/", CLOSE))
             assert statuses(await reader.read()) == [200]
             writer.close()
-            for each, _ in plain:
-                assert b"HTTP" not in await each.read()
-            for _, each_writer in stalled + plain:
+            for each, each_writer in stalled + plain:
+                assert b"HTTP" not in await ended(each)
                 each_writer.close()
 
     promptly(scenario, loop)
+
+
+@LOOPS
+def test_who_never_reads_over_tls_costs_pieces_too(tmp_path: Path, loop: Loop) -> None:
+    tls, trusted = both_ends_of_tls(tmp_path)
+
+    async def scenario() -> None:
+        async with opened(tls=tls, limits=Limits(answer_seconds=0.5)) as server:
+            reader, writer = await asyncio.open_connection("localhost", server.port, ssl=trusted, limit=1000)
+            writer.transport.pause_reading()  # type: ignore[attr-defined]
+            writer.write(get("/big") * 20)
+            await until(lambda: len(server.server) == 1)
+            (connection,) = server.server.connections
+            held = 0
+            while not server.told.cut["slow"]:
+                held = max(held, connection.held_bytes)
+                await asyncio.sleep(0.001)
+            assert held <= 3 * PIECE_BYTES + AHEAD_BYTES_MAX
+            await until(lambda: len(server.server) == 0)
+            writer.transport.abort()
+            del reader
+
+    promptly(scenario, loop)
+
+
+def both_ends_of_tls(folder: Path) -> tuple[ssl.SSLContext | None, ssl.SSLContext]:
+    """What a server listens with, and a client that believes it."""
+    trusting = authority(folder)
+    ours = signed(folder, trusting, "localhost")
+    named = f"{{cert_file: {ours.certificate.name}, key_file: {ours.key.name}}}"
+    (folder / "web.yml").write_text(f"tls_server_config: {named}\n")
+    web = WebConfig(folder / "web.yml", environ={})
+    return web.server_context(), ssl.create_default_context(cafile=trusting.certificate)
+
+
+async def ended(reader: asyncio.StreamReader) -> bytes:
+    """What came before the end, however the end came."""
+    try:
+        return await reader.read()
+    except ConnectionError:
+        return b""
