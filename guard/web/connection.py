@@ -211,12 +211,12 @@ class Connection(asyncio.Protocol):
 
     async def _answered(self, head: Head) -> Answer:
         """Raises Refusal."""
-        found, missing = self._find(head)
-        name = UNKNOWN if found is None else found.route.name
+        found = self._find(head)
+        name = UNKNOWN if isinstance(found, Refusal) else found.route.name
         approach = Approach(self._remote, head.headers.get("authorization"), self._certificate)
         caller = await self._server.judge.judge(name, approach)
-        if found is None:
-            raise missing
+        if isinstance(found, Refusal):  # told to those only who may look
+            raise found
         body = await self._read_body(head, found.route.body_bytes_max)
         request = Request(
             method=head.method,
@@ -232,15 +232,15 @@ class Connection(asyncio.Protocol):
         )
         return await found.route.handler(request)
 
-    def _find(self, head: Head) -> tuple[Found | None, Refusal]:
+    def _find(self, head: Head) -> Found | Refusal:
         try:
-            return self._server.routes.find(head.method, head.path), Refusal(404, "")
+            return self._server.routes.find(head.method, head.path)
         except Refusal as refusal:
-            return None, refusal
+            return refusal
 
     def _name_of(self, head: Head) -> str:
-        found, _ = self._find(head)
-        return "none" if found is None else found.route.path
+        found = self._find(head)
+        return "none" if isinstance(found, Refusal) else found.route.path
 
     async def _read_body(self, head: Head, bytes_max: int) -> bytes:
         if head.body_bytes == 0:

@@ -8,18 +8,20 @@ import resource
 import socket
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
 
 from tests.exporter.builders import SURELY, sample
-from tests.exporter.program import started
+from tests.exporter.program import LISTENING, started
 from tests.guard.activation import activated
 
 # What a program without files must not pay for.
 TOO_DEAR = ("aiohttp", "bcrypt", "importlib.metadata", "jinja2", "jsonschema", "prometheus_client", "psutil", "yaml")
 IMPORTED = """
 import sys
+import urllib.request
 from exporter.__main__ import main
 try:
     main(["--help"])
@@ -49,6 +51,16 @@ def test_as_many_files_may_be_open_as_the_system_allows() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with started() as program:
         assert sample(program.get("/metrics/self"), "process_max_fds") == most
+
+
+def test_it_listens_at_each_address_that_is_given() -> None:
+    with started("--web.listen-address=127.0.0.1:0") as program:
+        assert program.process.stdout is not None
+        second = program.process.stdout.readline().removeprefix(LISTENING).strip()
+        assert second != program.url
+        for url in (program.url, second):
+            with urllib.request.urlopen(f"{url}/-/ready", timeout=SURELY) as answer:
+                assert answer.status == 200
 
 
 def test_the_flags_of_the_pages_are_obeyed() -> None:

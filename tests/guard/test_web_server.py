@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import socket
+import ssl
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ from guard.listen import CannotListen, parse_address
 from guard.web.server import serving
 from guard.webconfig import WebConfig
 from tests.guard.certificates import authority, signed
+from tests.guard.test_webconfig import certificate_of, put
 from tests.guard.webserver import BIG, BODY_BYTES_MAX, get, opened, promptly, statuses
 
 LOOPS = pytest.mark.parametrize("loop", [listen.run, asyncio.run], ids=["uvloop", "asyncio"])
@@ -185,6 +187,24 @@ def test_over_tls_it_is_the_same(tmp_path: Path, loop: Loop) -> None:
             assert len(server.server) == 1
             async with session.post("/body", data=b"x" * 11) as answer:
                 assert answer.status == 413
+
+    promptly(scenario, loop)
+
+
+@LOOPS
+def test_a_new_certificate_is_shown_to_the_next_connection(tmp_path: Path, loop: Loop) -> None:
+    trusting = authority(tmp_path)
+    first, second = (signed(tmp_path, trusting, name) for name in ("first", "second"))
+    put(first, tmp_path)
+    (tmp_path / "web.yml").write_text("tls_server_config: {cert_file: server.pem, key_file: server.key}\n")
+    trusted = ssl.create_default_context(cafile=trusting.certificate)
+
+    async def scenario() -> None:
+        web = WebConfig(tmp_path / "web.yml", environ={})
+        async with opened(tls=web.server_context()) as server:
+            assert await certificate_of(server.port, trusted) == "first"
+            put(second, tmp_path)
+            assert await certificate_of(server.port, trusted) == "second"
 
     promptly(scenario, loop)
 
