@@ -59,6 +59,9 @@ class Shape:
         utf8: bool = False,
     ) -> None:
         _check_names(name, type, labels, utf8=utf8)
+        self._fill(name, type, help, labels, utf8=utf8)
+
+    def _fill(self, name: str, type: Type, help: str, labels: tuple[str, ...], *, utf8: bool) -> None:  # noqa: A002
         self.name = name
         self.type = type
         self.help = help
@@ -70,6 +73,13 @@ class Shape:
         self.heads: dict[bool, bytes] = {}
         # For a family without labels: the number below which its value needs a closer look.
         self._least = inf if labels or utf8 else LEAST.get(type, inf)
+
+    def rewritten(self, scheme: Escaping) -> "Shape":
+        """As a scraper sees it that has asked for this scheme. Not checked, as a scheme may write what we do not."""
+        labels = tuple(escape_label(label, scheme) for label in self.labels)
+        found = Shape.__new__(Shape)
+        found._fill(escape_metric(self.name, scheme), self.type, self.help, labels, utf8=False)
+        return found
 
     def of(self, samples: Samples) -> "Family":
         return Family(self, samples)
@@ -173,9 +183,7 @@ def shape(name: str, kind: Type, description: str, labels: tuple[str, ...] = (),
 
 @lru_cache(maxsize=4096)
 def rewritten(shape: Shape, scheme: Escaping) -> Shape:
-    """The shape as a scraper sees it that has asked for this scheme."""
-    labels = tuple(escape_label(label, scheme) for label in shape.labels)
-    return Shape(escape_metric(shape.name, scheme), shape.type, shape.help, labels, utf8=True)
+    return shape.rewritten(scheme)
 
 
 def base_name(name: str, kind: Type) -> str:
@@ -206,8 +214,11 @@ def _check_names(name: str, kind: Type, labels: tuple[str, ...], *, utf8: bool) 
         if not (is_legal(label) if utf8 else LABEL_NAME.fullmatch(label)) or label.startswith("__"):
             raise InvalidFamily(f"{name}: {label!r} is not a label name")
     for scheme in Escaping:
-        if len({escape_label(label, scheme) for label in labels}) != len(labels):
+        written = {escape_label(label, scheme) for label in labels}
+        if len(written) != len(labels):
             raise InvalidFamily(f"{name}: a label name is given twice")
+        if any(label.startswith("__") for label in written):
+            raise InvalidFamily(f"{name}: a label name becomes a reserved one by the scheme {scheme}")
     if OWN_LABEL.get(kind) in labels:
         raise InvalidFamily(f"{name}: a {kind} has the label {OWN_LABEL[kind]} by itself")
     if kind == "stateset" and (labels[-1:] != (name,) or ":" in name):
