@@ -11,6 +11,9 @@ one is a file here, a line in `COLLECTORS` and a line in docs/metrics-exporter.m
     netdevices    files of network devices, which come and go
     netlink       lists that the kernel sends over a socket
     rpc           the lines of numbers of the NFS client and server
+    options       what can be set about a collector
+    dbus          questions over D-Bus, whose messages are in dbusmessage
+    textformat    reads what others have written in the text format
     elsewhere     the collectors of other systems than Linux
     arp … xfs     the collectors, named as in node_exporter, with node_exporter's metrics
     files           where the kernel's files are, and how they are read
@@ -73,6 +76,7 @@ from exporter.collectors.selinux import Selinux
 from exporter.collectors.sockstat import Sockstat
 from exporter.collectors.softnet import Softnet
 from exporter.collectors.stat import Stat
+from exporter.collectors.systemd import Systemd
 from exporter.collectors.tcpstat import Tcpstat
 from exporter.collectors.textfile import Textfile
 from exporter.collectors.thermal_zone import ThermalZone
@@ -150,6 +154,7 @@ COLLECTORS: tuple[type[BuiltIn], ...] = (
     Sockstat,
     Softnet,
     Stat,
+    Systemd,
     Tcpstat,
     Textfile,
     ThermalZone,

@@ -6,7 +6,7 @@ files or where the texts come from.
 
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 
 import msgspec
@@ -117,17 +117,24 @@ def parse(kind: Kind, text: str) -> re.Pattern[str] | str | float | bool | None:
 class Filter:
     """node_exporter's pair of patterns: what matches `exclude` is left out, and only what matches `include` is kept."""
 
-    def __init__(self, *, include: re.Pattern[str] | None, exclude: re.Pattern[str] | None) -> None:
+    def __init__(
+        self,
+        *,
+        include: re.Pattern[str] | None,
+        exclude: re.Pattern[str] | None,
+        matching: Callable[[re.Pattern[str], str], object] = re.Pattern.search,
+    ) -> None:
         self._include = include
         self._exclude = exclude
+        self._matching = matching
         self._known: dict[str, bool] = {}
 
     def keeps(self, name: str) -> bool:
         """Remembered, as the same few names come back at every scrape; bounded, as names come and go."""
         known = self._known.get(name)
         if known is None:
-            excluded = self._exclude is not None and self._exclude.search(name) is not None
-            included = self._include is None or self._include.search(name) is not None
+            excluded = self._exclude is not None and self._matching(self._exclude, name) is not None
+            included = self._include is None or self._matching(self._include, name) is not None
             known = included and not excluded
             if len(self._known) >= FILTER_NAMES_MAX:
                 self._known.clear()

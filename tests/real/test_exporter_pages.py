@@ -60,7 +60,7 @@ def test_the_unit_for_debian_has_the_defaults_of_debians_package(needs: Callable
     ours = {flag_of(kind.name, option): option.default for kind in COLLECTORS for option in kind.options}
     others = {name: theirs[name] for name, default in ours.items() if theirs.get(name, default) != default}
     (unit,) = fenced(text_of("node-exporter.md"), "ini")
-    flags = dict(re.findall(r"(--collector\.[\w.-]+)=(\S+)", unit.replace("$$", "$")))
+    flags = dict(re.findall(r"(--collector\.[\w.-]+)=(\S+)", unit.replace("$$", "$").replace("\\\\", "\\")))
     assert {name: default for name, default in others.items() if name not in NEWER_DEFAULTS} == flags
 
 
