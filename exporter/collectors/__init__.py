@@ -12,6 +12,7 @@ one is a file here, a line in `COLLECTORS` and a line in docs/metrics-exporter.m
     netlink       lists that the kernel sends over a socket
     rpc           the lines of numbers of the NFS client and server
     options       what can be set about a collector
+    processfiles  what the kernel says of one process
     dbus          questions over D-Bus, whose messages are in dbusmessage
     textformat    reads what others have written in the text format
     elsewhere     the collectors of other systems than Linux
@@ -69,6 +70,7 @@ from exporter.collectors.options import parse as parse
 from exporter.collectors.os import Os
 from exporter.collectors.powersupplyclass import PowerSupplyClass
 from exporter.collectors.pressure import Pressure
+from exporter.collectors.process_groups import ProcessGroups
 from exporter.collectors.processes import Processes
 from exporter.collectors.rapl import Rapl
 from exporter.collectors.schedstat import Schedstat
@@ -147,6 +149,7 @@ COLLECTORS: tuple[type[BuiltIn], ...] = (
     Os,
     PowerSupplyClass,
     Pressure,
+    ProcessGroups,
     Processes,
     Rapl,
     Schedstat,
