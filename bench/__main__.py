@@ -1,7 +1,11 @@
-"""Runs every benchmark and writes docs/performance.md."""
+"""Runs the benchmarks and writes docs/performance.md.
+
+python -m bench [bench.scrape …]
+"""
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import subprocess
@@ -11,38 +15,54 @@ from pathlib import Path
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 PARTS = {
-    "Alerts accepted, each on disk before its answer": ("bench.intake", "markdown"),
-    "One body of 20,000 alerts": ("bench.body", "markdown"),
-    "From a webhook to the message": ("bench.latency", "markdown"),
-    "Deciding, pure": ("bench.decide", "markdown"),
-    "Memory": ("bench.memory", "markdown"),
-    "kill -9, and ready again": ("bench.restart", "markdown"),
-    "More webhooks than can be decided": ("bench.overload", "markdown"),
-    "An hour of a storm while every channel is down": ("bench.outage", "markdown"),
-    "10,000 messages are owed when a channel comes back": ("bench.drain", "markdown"),
-    "Who is on call in a year": ("bench.schedule", "markdown"),
-    "A scrape of the exporter": ("bench.scrape", "markdown"),
+    "Alerts accepted, each on disk before its answer": "bench.intake",
+    "One body of 20,000 alerts": "bench.body",
+    "From a webhook to the message": "bench.latency",
+    "Deciding, pure": "bench.decide",
+    "Memory": "bench.memory",
+    "kill -9, and ready again": "bench.restart",
+    "More webhooks than can be decided": "bench.overload",
+    "An hour of a storm while every channel is down": "bench.outage",
+    "10,000 messages are owed when a channel comes back": "bench.drain",
+    "Who is on call in a year": "bench.schedule",
+    "A scrape of the exporter": "bench.scrape",
 }
 # What stays when the figures are measured again.
 NOTES_MARK = "## Where the time goes"
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "modules", nargs="*", metavar="MODULE", help="only these, such as bench.scrape; the others stay"
+    )
+    asked = parser.parse_args().modules
+    if unknown := set(asked) - set(PARTS.values()):
+        parser.error(f"found {', '.join(sorted(unknown))}, expected some of: {', '.join(PARTS.values())}")
+    page = PAGE.read_text() if PAGE.exists() else ""
     sections = []
-    for title, (module, form) in PARTS.items():
+    for title, module in PARTS.items():
+        before = section(page, title)
+        if before is not None and asked and module not in asked:
+            sections.append(before)
+            continue
         print(f"{title} ({module}) …", flush=True)
         done = subprocess.run([sys.executable, "-m", module], capture_output=True, text=True, check=False)
         if done.returncode:
             print(done.stderr, file=sys.stderr)
             return 1
         table = done.stdout.strip()
-        if form == "text":
-            table = f"```text\n{table}\n```"
-        sections.append(f"## {title}\n\n{table}\n\n`python -m {module}`\n")
         print(table, flush=True)
-    notes = PAGE.read_text().partition(NOTES_MARK)[2] if PAGE.exists() else "\n"
+        sections.append(f"## {title}\n\n{table}\n\n`python -m {module}`, {datetime.now(UTC):%Y-%m-%d}\n")
+    notes = page.partition(NOTES_MARK)[2] or "\n"
     PAGE.write_text(f"{_head()}\n{chr(10).join(sections)}\n{NOTES_MARK}{notes}")
     return 0
+
+
+def section(page: str, title: str) -> str | None:
+    """What the page says under a title, the title included; None where it says nothing."""
+    _, mark, rest = page.partition(f"## {title}\n")
+    return mark + rest.partition("\n## ")[0] if mark else None
 
 
 def _head() -> str:
@@ -50,7 +70,7 @@ def _head() -> str:
         "# Performance\n\n"
         "Measured with `make bench`: each program starts its peer, does the same work with both in turns, and prints "
         "the least, the middle and the most. Figures drift between machines; the ratios hold.\n\n"
-        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, Python {platform.python_version()}, "
+        f"{os.cpu_count()} cores, Python {platform.python_version()}, "
         f"{platform.system()} {platform.machine()}.\n"
     )
 
