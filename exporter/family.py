@@ -44,10 +44,11 @@ class Shape:
 
     `name` is that of the samples: a counter's ends in `_total`, an info's in `_info`. The last label of a stateset has
     the name of the family, and the state as its value. Names beyond ASCII are for what others chose, and are said to
-    be so (`utf8`), as most of ours would be mistakes. `layout` and `heads` are what writing it has found out.
+    be so (`utf8`), as most of ours would be mistakes. `layout` and `heads` are what writing it has found out, `last` is
+    its last family.
     """
 
-    __slots__ = ("_least", "base_name", "claims", "heads", "help", "labels", "layout", "name", "type", "utf8")
+    __slots__ = ("_least", "base_name", "claims", "heads", "help", "labels", "last", "layout", "name", "type", "utf8")
 
     def __init__(
         self,
@@ -70,6 +71,7 @@ class Shape:
         self.base_name = base_name(name, type)
         self.claims = claims(name, type)
         self.layout: Layout | None = None
+        self.last: Family | None = None
         self.heads: dict[bool, bytes] = {}
         # For a family without labels: the number below which its value needs a closer look.
         self._least = inf if labels or utf8 else LEAST.get(type, inf)
@@ -82,7 +84,13 @@ class Shape:
         return found
 
     def of(self, samples: Samples) -> "Family":
-        return Family(self, samples)
+        """Where the samples are those of the last family, that one again. A list that its owner changes is not that."""
+        last = self.last
+        if last is not None and last.samples is not samples and last.samples == samples:
+            return last
+        family = Family(self, samples)
+        self.last = family if len(samples) <= SERIES_MAX else None
+        return family
 
     def single(self, value: Value) -> "Family":
         """The family without labels that has this value."""

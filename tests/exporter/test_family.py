@@ -145,3 +145,22 @@ def test_an_exemplar_has_few_characters_and_no_label_twice() -> None:
         Exemplar((("trace id", "1"),), 1.0)
     with pytest.raises(InvalidFamily, match="seconds since 1970"):
         Exemplar((("a", "1"),), 1.0, at=nan)
+
+
+def test_samples_that_have_not_changed_are_not_looked_at_again() -> None:
+    disks = Shape("node_disk_io_now", "gauge", "A test.", ("device",))
+    first = disks.of([(("sda",), 1), (("sdb",), 2)])
+    assert disks.of([(("sda",), 1), (("sdb",), 2)]) is first
+    changed = disks.of([(("sda",), 1), (("sdb",), 3)])
+    assert list(changed.samples) == [(("sda",), 1), (("sdb",), 3)]
+    assert list(first.samples) == [(("sda",), 1), (("sdb",), 2)]
+    with pytest.raises(InvalidFamily):
+        disks.of([(("sda",), 1), (("sda",), 1)])
+
+
+def test_a_list_that_its_owner_has_changed_is_looked_at_again() -> None:
+    disks = Shape("node_disk_io_now", "gauge", "A test.", ("device",))
+    samples = [(("sda",), 1)]
+    assert disks.of(samples).lines == b'node_disk_io_now{device="sda"} 1\n'
+    samples[0] = (("sda",), 2)
+    assert disks.of(samples).lines == b'node_disk_io_now{device="sda"} 2\n'
