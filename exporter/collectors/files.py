@@ -4,6 +4,7 @@ Only reading happens here. What a file means is the business of the collector th
 """
 
 import os
+import select
 from typing import NamedTuple
 
 READ_BYTES = 1 << 16
@@ -59,6 +60,7 @@ class Kept:
     def __init__(self, *, most: int = KEPT_MAX) -> None:
         self._most = most
         self._descriptors: dict[str, int] = {}
+        self._polled: dict[str, select.poll] = {}
 
     def read(self, path: str) -> bytes:
         """The whole file, however long."""
@@ -87,6 +89,22 @@ class Kept:
         except OSError:
             return None
 
+    def is_untouched(self, path: str) -> bool:
+        """Whether the kernel says that this list of mounts is what it was when it was last asked this.
+
+        Only procfs can say so; a file on a disk, which has a size, is never called untouched.
+        """
+        descriptor = self._descriptors.get(path)
+        if descriptor is None:
+            return False
+        polled = self._polled.get(path)
+        if polled is None:
+            if os.fstat(descriptor).st_size:
+                return False
+            polled = self._polled[path] = select.poll()
+            polled.register(descriptor, select.POLLPRI | select.POLLERR)
+        return not polled.poll(0)
+
     def __del__(self) -> None:
         """A collector that others take the place of, at a reload, takes its files along."""
         self.close()
@@ -95,6 +113,7 @@ class Kept:
         for descriptor in self._descriptors.values():
             os.close(descriptor)
         self._descriptors.clear()
+        self._polled.clear()
 
     def _first(self, path: str) -> bytes:
         descriptor = self._descriptors.get(path)
@@ -103,6 +122,7 @@ class Kept:
                 return os.pread(descriptor, READ_BYTES, 0)
             except OSError:
                 del self._descriptors[path]
+                self._polled.pop(path, None)
                 os.close(descriptor)
         if len(self._descriptors) >= self._most:
             return read(path)

@@ -86,25 +86,36 @@ class Filesystem:
         self._types = Filter(include=chosen.pattern("fs-types-include"), exclude=chosen.pattern("fs-types-exclude"))
         self._kept = Kept()
         self._asker = Asker(statvfs, timeout_seconds=chosen.seconds("mount-timeout"))
-        self._content = b""
+        self._where, self._content, self._told = "", b"", False
         self._mounts: Sequence[Mount] = ()
         self._places: Sequence[Place] = ()
-        self._errors: Sequence[str] = ()
-        self._known = Known(self._mounts, self._errors)
+        self._marks: Sequence[str | int] = ()
+        self._known = Known(self._mounts, self._marks)
 
     def collect(self, deadline: float) -> Iterable[Family]:
+        changed = self._look_again()
+        answers = self._asker.ask(self._places, deadline)
+        found = [answers.get(mount.place, NO_ANSWER) for mount in self._mounts]
+        marks = [answer if isinstance(answer, str) else answer.f_flag & os.ST_RDONLY for answer in found]
+        if changed or marks != self._marks:
+            self._known, self._marks = Known(self._mounts, marks), marks
+        return self._known.families([answer for answer in found if not isinstance(answer, str)])
+
+    def _look_again(self) -> bool:
+        """Whether other mounts are there than the last time."""
+        if self._told and self._kept.is_untouched(self._where):
+            return False
+        # Who fails from here on does not rely on the kernel to tell the same change a second time.
+        self._told = False
         where, content = self._mountinfo()
-        changed = content != self._content
+        changed = (where, content) != (self._where, self._content)
         if changed:
             self._mounts = self._wanted(parse(content, rootfs=self._rootfs, where=where))
             self._places = in_order(self._mounts)
-            self._content = content
-        answers = self._asker.ask(self._places, deadline)
-        found = [answers.get(mount.place, NO_ANSWER) for mount in self._mounts]
-        errors = [answer if isinstance(answer, str) else "" for answer in found]
-        if changed or errors != self._errors:
-            self._known, self._errors = Known(self._mounts, errors), errors
-        return self._known.families([answer for answer in found if not isinstance(answer, str)])
+            self._where, self._content = where, content
+        # The kernel does not tell when Btrfs goes by the name of another of its devices.
+        self._told = all(mount.fstype != "btrfs" for mount in self._mounts)
+        return changed
 
     def _mountinfo(self) -> tuple[str, bytes]:
         """The first process sees all mounts of the machine; a container may not look, and sees its own."""
@@ -129,15 +140,18 @@ class Filesystem:
 class Known:
     """What is known without asking anew: the labels of all, and the families that stay the same with them."""
 
-    def __init__(self, mounts: Sequence[Mount], errors: Sequence[str]) -> None:
+    def __init__(self, mounts: Sequence[Mount], marks: Sequence[str | int]) -> None:
+        """A mark is the error of a mount that has one, else whether the file system itself is read-only now."""
         labels = [
-            (mount.device, error, mount.fstype, mount.mountpoint) for mount, error in zip(mounts, errors, strict=True)
+            (mount.device, mark if isinstance(mark, str) else "", mount.fstype, mount.mountpoint)
+            for mount, mark in zip(mounts, marks, strict=True)
         ]
         self._labels = [each for each in labels if not each[1]]
         info = {(mount.device, mount.major, mount.minor, mount.mountpoint): 1 for mount in mounts}
+        read_only = [int(mount.read_only or mark == os.ST_RDONLY) for mount, mark in zip(mounts, marks, strict=True)]
         self._same = (
             DEVICE_ERROR.of([(each, int(bool(each[1]))) for each in labels]),
-            READONLY.of([(each, int(mount.read_only)) for each, mount in zip(labels, mounts, strict=True)]),
+            READONLY.of(list(zip(labels, read_only, strict=True))),
             MOUNT_INFO.of(tuple(info.items())),
         )
 

@@ -2,12 +2,14 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from exporter.collectors.files import Kept, read
+from tests.exporter.builders import SURELY
 
 
 @pytest.fixture
@@ -27,6 +29,21 @@ def test_a_file_is_read_from_its_beginning_each_time(kept: Kept, tmp_path: Path)
 def test_a_long_file_is_read_to_its_end(kept: Kept) -> None:
     assert kept.read("/proc/self/smaps").splitlines()[-1].startswith(b"VmFlags:")
     assert kept.read("/proc/cpuinfo").count(b"processor") == read("/proc/cpuinfo").count(b"processor")
+
+
+def test_a_list_of_mounts_is_untouched_until_something_is_mounted(kept: Kept) -> None:
+    path = "/proc/self/mountinfo"
+    assert not kept.is_untouched(path)
+    kept.read(path)
+    until = time.monotonic() + SURELY
+    while not kept.is_untouched(path):
+        assert time.monotonic() < until
+
+
+def test_a_file_on_a_disk_is_never_called_untouched(kept: Kept, tmp_path: Path) -> None:
+    (tmp_path / "mountinfo").write_text("1 0 8:1 / / rw - ext4 /dev/sda1 rw\n")
+    kept.read(f"{tmp_path}/mountinfo")
+    assert not kept.is_untouched(f"{tmp_path}/mountinfo")
 
 
 def test_what_is_not_there_is_an_error_or_nothing(kept: Kept, tmp_path: Path) -> None:

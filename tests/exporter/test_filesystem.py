@@ -69,6 +69,16 @@ def test_read_only_is_what_the_mount_or_its_filesystem_says() -> None:
     assert found["node_filesystem_readonly"] == {ROOT: 0, DATA: 1, TAPE: 1, RUN: 0}
 
 
+def test_a_file_system_that_made_itself_read_only_says_so_when_it_is_asked() -> None:
+    """As after an error on its disk, of which the list of mounts need not tell."""
+    statuses = [STATUS, os.statvfs_result((*STATUS[:8], os.ST_RDONLY, *STATUS[9:])), STATUS]
+    collector = Filesystem(FIXTURE_PATHS, statvfs=lambda path: statuses[0] if path == b"/" else STATUS)
+    for read_only in (0, 1, 0):
+        assert collected(collector)["node_filesystem_readonly"][ROOT] == read_only
+        del statuses[0]
+        statuses.append(STATUS)
+
+
 def test_the_kernels_escapes_are_taken_back_before_asking() -> None:
     mounts = Mounts()
     collected(Filesystem(FIXTURE_PATHS, statvfs=mounts.statvfs))

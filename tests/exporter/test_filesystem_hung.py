@@ -115,6 +115,16 @@ def test_a_real_file_system_whose_server_died_shows_the_kernels_error(mounted: R
     assert shown(collected(collector), "device_error", mounted.folder) == {}
 
 
+def test_what_is_mounted_made_read_only_and_unmounted_is_seen_at_the_next_scrape(mounted: Real) -> None:
+    collector = of(mounted.folder)
+    for flags, read_only in ((fuse.REMOUNT | os.ST_RDONLY, 1), (fuse.REMOUNT, 0)):
+        collected(collector)
+        assert not fuse.libc.mount(None, str(mounted.folder).encode(), None, flags, None)
+        assert shown(collected(collector), "readonly", mounted.folder) == {"": read_only}
+    fuse.libc.umount2(str(mounted.folder).encode(), fuse.DETACH)
+    assert shown(collected(collector), "readonly", mounted.folder) == {}
+
+
 def test_a_mount_point_that_has_vanished_says_so(tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     assert errors(collected(table_of(tmp_path, f"1 0 8:1 / {gone} rw - ext4 /dev/sda1 rw\n"))) == {
