@@ -15,6 +15,8 @@ from exporter.family import Family, Shape
 # What the exporter says about itself and about its collectors.
 RESERVED_PREFIXES = ("tocsin_exporter_", "process_", "node_scrape_collector_")
 ITSELF = "the exporter itself"
+# Collectors whose names anybody may choose: they have those that no other collector has.
+GUESTS = frozenset({"textfile"})
 
 DURATION = Shape(
     "node_scrape_collector_duration_seconds",
@@ -82,7 +84,7 @@ class Snapshot(msgspec.Struct, frozen=True, eq=False):
 class Names:
     """Sees to it that every name is taken once. The same families come at each scrape, so it remembers its verdict.
 
-    A family takes its name with every suffix of its type. First come, first served.
+    A family takes its name with every suffix of its type. First come, first served, and guests last.
     """
 
     def __init__(self, *, reserved: tuple[str, ...] = ()) -> None:
@@ -107,8 +109,8 @@ class Names:
     def _judge(self, offers: Mapping[str, Sequence[Family]]) -> dict[int, Quarantined]:
         owners: dict[str, str] = {}
         left_out: dict[int, Quarantined] = {}
-        everything = ((name, family.shape) for name, families in offers.items() for family in families)
-        for index, (name, shape) in enumerate(everything):
+        everything = enumerate((name, family.shape) for name, families in offers.items() for family in families)
+        for index, (name, shape) in sorted(everything, key=lambda entry: entry[1][0] in GUESTS):
             owner = next((owners[claim] for claim in shape.claims if claim in owners), None)
             if shape.name.startswith(self._reserved):
                 owner = ITSELF

@@ -14,7 +14,9 @@ from exporter.collectors.files import Malformed, Paths
 from exporter.collectors.options import Chosen
 from exporter.collectors.textfile import Textfile
 from exporter.collectors.textformat import read
+from exporter.collectors.time import Time
 from exporter.exposition import Format, render
+from exporter.outcome import Names
 from tests.exporter.builders import FIXTURES
 
 
@@ -181,6 +183,17 @@ def test_a_file_that_changes_is_seen_at_once_even_with_the_same_time_and_size(tm
     file.write_text("x 2\n")
     os.utime(file, (1, 1))
     assert page(found)[1:] == ["x 2"]
+
+
+def test_a_file_takes_no_name_of_a_collector_that_comes_after_it(tmp_path: Path) -> None:
+    (tmp_path / "a.prom").write_text("node_time_seconds 1\nmine 1\n")
+    guest = collector(tmp_path)
+    offers = {each.name: tuple(each.collect(0.0)) for each in (guest, Time(Paths(), now=lambda: 5.0))}
+    families, (clash,) = Names().without_clashes(offers)
+    assert (clash.collector, clash.family, clash.owner) == ("textfile", "node_time_seconds", "time")
+    shown = {family.name: family.samples for family in families}
+    assert shown["node_time_seconds"][0][1] == 5.0
+    assert shown["mine"][0][1] == 1
 
 
 def test_several_folders_and_patterns(tmp_path: Path) -> None:
