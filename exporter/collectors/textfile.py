@@ -34,11 +34,12 @@ SCRAPE_ERROR = Shape(
 
 
 class Content(msgspec.Struct, frozen=True):
-    """A file whose text is right."""
+    """A file and what its text says, or what is wrong with it; nothing is parsed twice, not even what is wrong."""
 
     path: str
     content: bytes
     text: Text
+    fault: str = ""
 
 
 class Textfile:
@@ -108,18 +109,17 @@ class Textfile:
         size = 0
         for path in files:
             try:
-                content, times[path] = read_file(path)
-                size += len(content)
-                if size > BYTES_MAX:
-                    raise Malformed("all files", found=f"{size} bytes", expected=f"at most {BYTES_MAX}")
-                before = self._known.get(path)
-                if before is None or before.content != content:
-                    before = Content(path, content, read(content, where=shown(path), samples_max=SAMPLES_MAX))
+                content, times[path] = read_file(path, most=min(FILE_BYTES_MAX, BYTES_MAX - size))
             except (OSError, ValueError) as error:
                 faults[path] = reason(error)
                 continue
-            known[path] = before
-            yield before
+            size += len(content)
+            before = self._known.get(path)
+            known[path] = each = before if before is not None and before.content == content else parsed(path, content)
+            if each.fault:
+                faults[path] = each.fault
+            else:
+                yield each
         self._known = known
 
     def _report(self, faults: dict[str, str]) -> None:
@@ -131,7 +131,14 @@ class Textfile:
         self._left_out = faults
 
 
-def read_file(path: str) -> tuple[bytes, int]:
+def parsed(path: str, content: bytes) -> Content:
+    try:
+        return Content(path, content, read(content, where=shown(path), samples_max=SAMPLES_MAX))
+    except Malformed as malformed:
+        return Content(path, content, Text((), 0), str(malformed))
+
+
+def read_file(path: str, *, most: int) -> tuple[bytes, int]:
     """What is in a regular file, and when it was written. Opening a pipe would wait for whoever writes into it."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     try:
@@ -139,13 +146,14 @@ def read_file(path: str) -> tuple[bytes, int]:
         if not stat.S_ISREG(status.st_mode):
             raise Malformed(shown(path), found=stat.filemode(status.st_mode), expected="a regular file")
         parts, size = [], 0
-        while part := os.read(descriptor, FILE_BYTES_MAX + 1 - size):
+        while status.st_size <= most and (part := os.read(descriptor, most + 1 - size)):
             parts.append(part)
             size += len(part)
     finally:
         os.close(descriptor)
-    if size > FILE_BYTES_MAX:
-        raise Malformed(shown(path), found=f"{status.st_size} bytes", expected=f"at most {FILE_BYTES_MAX}")
+    if max(size, status.st_size) > most:
+        found = f"{max(size, status.st_size)} bytes"
+        raise Malformed(shown(path), found=found, expected=f"at most {most}, with the files before it {BYTES_MAX}")
     return parts[0] if len(parts) == 1 else b"".join(parts), int(status.st_mtime)
 
 

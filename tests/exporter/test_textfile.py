@@ -224,6 +224,14 @@ def test_a_file_that_is_too_large_is_not_read_to_its_end(tmp_path: Path, caplog:
     assert "found '104857600 bytes', expected at most 8388608" in caplog.records[0].__dict__["error"]
 
 
+def test_bytes_are_limited_in_all_files_together(tmp_path: Path) -> None:
+    comment = b"#" * (textfile.FILE_BYTES_MAX - 100) + b"\n"
+    for number in range(6):
+        (tmp_path / f"{number}.prom").write_bytes(comment + f"x{number} 1\n".encode())
+    (tmp_path / "9.prom").write_text("small 1\n")
+    assert page(collector(tmp_path)) == ["node_textfile_scrape_error 1", *(f"x{n} 1" for n in range(4)), "small 1"]
+
+
 def test_samples_are_limited_in_all_files_together(tmp_path: Path) -> None:
     half = textfile.SAMPLES_MAX // 2
     for name in ("a", "b", "c"):
