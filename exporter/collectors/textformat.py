@@ -5,7 +5,7 @@ names it. Nothing here knows where the text comes from, or what of it can be sho
 """
 
 import re
-from math import inf
+from math import inf, isinf
 
 import msgspec
 
@@ -98,8 +98,6 @@ class Reader:
                 family.type = rest[0].strip().lower()
                 if family.type not in TYPES:
                     raise Wrong(f"one of the types {', '.join(TYPES)}")
-                if family.type in SUFFIXES and name.endswith(RESERVED_SUFFIXES):
-                    raise Wrong(f"a name of a {family.type} without the ending of a part")
             case _:
                 return
 
@@ -141,6 +139,8 @@ class Reader:
         return family, ""
 
     def _compose(self, family: Described, part: str, labels: dict[str, str], value: float) -> None:
+        if family.name.endswith(RESERVED_SUFFIXES):
+            raise Wrong(f"a name of a {family.type} without the ending of a part")
         step_label = STEP_LABEL[family.type or ""]
         step = labels.pop(step_label, None)
         has_step = part == ("_bucket" if family.type == "histogram" else "")
@@ -240,10 +240,11 @@ def number(word: str) -> float:
     """A number in Go's way of writing it; a whole one stays whole."""
     if word.isdecimal() and word.isascii() and len(word) <= DIGITS_MAX:
         return int(word)
-    # Python would also take 1_000 and digits of other scripts.
-    if "_" in word or not word.isascii():
-        raise Wrong(f"a number instead of {word!r}")
     try:
-        return float(word)
+        value = float(word)
     except ValueError:
         raise Wrong(f"a number instead of {word!r}") from None
+    # Python would also take 1_000, digits of other scripts, and what is too large for a number.
+    if "_" in word or not word.isascii() or (isinf(value) and "inf" not in word.lower()):
+        raise Wrong(f"a number instead of {word!r}")
+    return value

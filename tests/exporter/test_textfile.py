@@ -288,6 +288,7 @@ def test_a_file_that_is_replaced_all_the_time_is_one_or_the_other(tmp_path: Path
         (b"a\n", "line 1", "one number"),
         (b"a one\n", "line 1", "a number instead of 'one'"),
         (b"a 1_000\n", "line 1", "a number"),
+        (b"a 1e400\n", "line 1", "a number"),
         ("a ٣\n".encode(), "line 1", "a number"),
         (b"9a 1\n", "line 1", "a metric name"),
         (b'{"a.b"} 1\n', "line 1", "labels"),
