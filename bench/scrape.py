@@ -174,9 +174,12 @@ def scrape(peer: Peer, times: int) -> None:
 
 
 def ask(connection: http.client.HTTPConnection, program: Program) -> bytes:
-    connection.request("GET", program.path, headers=HEADERS)
-    answer = connection.getresponse()
-    body = answer.read()
+    try:
+        connection.request("GET", program.path, headers=HEADERS)
+        answer = connection.getresponse()
+        body = answer.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise RuntimeError(f"{program.name} did not answer: {error!r}") from None
     if answer.status != 200 or not body:
         raise RuntimeError(f"{program.name} answered {answer.status} with {len(body)} bytes")
     return body

@@ -128,10 +128,10 @@ def _let_many_files_be_open() -> None:
 
 
 def settle_memory() -> None:
-    """What is here after the start stays, and what a scrape makes is gone after it, without the collector of garbage.
+    """What is here after the start stays, and a scrape leaves nothing behind for the collector of garbage.
 
-    Left as it is, that one goes through everything every thirty scrapes, and holds up all doors while somebody
-    publishes a million series. Now it looks at what is young, and every few hours at all that came after the start.
+    Left as it is, that one would go through everything a hundred times while somebody publishes a million series, and
+    hold up all doors each time. Now it looks at what is young, and seldom at all that came after the start.
     """
     gc.freeze()
     gc.set_threshold(*GARBAGE_THRESHOLDS)

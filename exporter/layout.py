@@ -16,6 +16,7 @@ Key = tuple[str, ...]
 SERIES_MAX = 10_000
 # No single step holds up the other threads for longer than so many series take.
 PIECE_SERIES = 1_000
+SHARES = 64
 
 
 class Layout:
@@ -46,15 +47,21 @@ class Layout:
 
 def check_keys(name: str, labels: Sequence[str], keys: Sequence[Key]) -> None:
     width = len(labels)
-    seen: set[Key] = set()
-    for start in range(0, len(keys), PIECE_SERIES):
-        piece = keys[start : start + PIECE_SERIES]
-        seen.update(piece)
-        for values in piece:
-            if len(values) != width:
-                raise InvalidFamily(f"{name}: found {len(values)} label values, expected {width}")
-    if len(seen) != len(keys):
+    for values in keys:
+        if len(values) != width:
+            raise InvalidFamily(f"{name}: found {len(values)} label values, expected {width}")
+    if distinct(keys) != len(keys):
         raise InvalidFamily(f"{name}: two samples have the same labels")
+
+
+def distinct(keys: Sequence[Key]) -> int:
+    """How many different ones there are. A set of a million would hold up all threads whenever it grows."""
+    if len(keys) <= SERIES_MAX:
+        return len(set(keys))
+    shares: list[set[Key]] = [set() for _ in range(SHARES)]
+    for key in keys:
+        shares[hash(key) % SHARES].add(key)
+    return sum(map(len, shares))
 
 
 def series_pattern(name: str, labels: Iterable[str]) -> str:

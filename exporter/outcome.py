@@ -69,7 +69,7 @@ class Quarantined(msgspec.Struct, frozen=True):
     owner: str
 
 
-class Snapshot(msgspec.Struct, frozen=True, eq=False):
+class Snapshot(msgspec.Struct, frozen=True, eq=False, weakref=True):
     """One run as a scraper sees it: each collector's outcome, and the families that are fit to be shown.
 
     `pages` are what was made of it, so that scrapers that want the same share it. It ends with the last of them.

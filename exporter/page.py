@@ -7,21 +7,20 @@ meanwhile. A page is whole, or there is none; what a page holds is not kept afte
 """
 
 import asyncio
-import logging
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from isal import isal_zlib
 
 from exporter.exposition import page as parts_of_page
 from exporter.family import Family
+from exporter.layout import PIECE_SERIES
 from exporter.negotiation import Wishes
 from exporter.outcome import Names, Snapshot
 from exporter.pool import Pool
 from exporter.roles import Role
-
-log = logging.getLogger("tocsin.exporter")
 
 # A page of more series is written in a thread of its own.
 QUICK_SERIES_MAX = 5_000
@@ -30,6 +29,8 @@ GZIP_LEVEL = 1
 # zlib's number for the format of gzip; the head has no time in it, so the same page is the same bytes.
 GZIP_WINDOW = 31
 BLOCK_BYTES = 1 << 17
+# Among the pages of a snapshot: it has been seen to that its samples go slowly.
+LET_GO = None
 PLAIN = {"Vary": "Accept, Accept-Encoding"}
 COMPRESSED = {**PLAIN, "Content-Encoding": "gzip"}
 
@@ -56,7 +57,15 @@ class Pages:
         key = (names, wishes.form, wishes.escaping, wishes.gzip)
         body = shared.get(key)
         if body is None:
-            body = shared[key] = self._written(self._together(names, gathered), wishes)
+            families = self._together(names, gathered)
+            large = sum(len(family.samples) for family in families) > QUICK_SERIES_MAX
+            if large:
+                for snapshot in gathered.values():
+                    self._let_go_slowly(snapshot)
+                body = self._written_elsewhere(families, wishes)
+            else:
+                body = written_here(families, wishes)
+            shared[key] = body
         # Whoever goes away does not take the page from the others.
         return Page(await asyncio.shield(body), wishes.content_type, COMPRESSED if wishes.gzip else PLAIN)
 
@@ -69,14 +78,26 @@ class Pages:
             self._quarantined(clash.collector)
         return families
 
-    def _written(self, families: Sequence[Family], wishes: Wishes) -> asyncio.Future[bytes]:
+    def _written_elsewhere(self, families: Sequence[Family], wishes: Wishes) -> asyncio.Future[bytes]:
         loop = asyncio.get_running_loop()
         body: asyncio.Future[bytes] = loop.create_future()
-        if sum(len(family.samples) for family in families) <= QUICK_SERIES_MAX:
-            body.set_result(written(families, wishes))
-        else:
-            self._pool.submit(partial(_write_for, loop, body, families, wishes))
+        self._pool.submit(partial(_write_for, loop, body, families, wishes))
         return body
+
+    def _let_go_slowly(self, snapshot: Snapshot) -> None:
+        """Who drops a million samples at once holds up everybody. So the thread of the pages has them too, and drops
+        them some at a time when nobody else needs them any more.
+        """
+        if LET_GO not in snapshot.pages:
+            samples = [list(family.samples) for family in snapshot.families if len(family.samples) > PIECE_SERIES]
+            snapshot.pages[LET_GO] = True
+            weakref.finalize(snapshot, self._pool.submit, partial(_let_go, samples)).atexit = False
+
+
+def written_here(families: Sequence[Family], wishes: Wishes) -> asyncio.Future[bytes]:
+    body: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    body.set_result(written(families, wishes))
+    return body
 
 
 def written(families: Iterable[Family], wishes: Wishes) -> bytes:
@@ -112,6 +133,12 @@ def _write_for(
         loop.call_soon_threadsafe(settle)
     except RuntimeError:
         return
+
+
+def _let_go(samples: list[list[Any]]) -> None:
+    for each in samples:
+        while each:
+            del each[-PIECE_SERIES:]
 
 
 def _settle(body: asyncio.Future[bytes], found: bytes) -> None:

@@ -107,9 +107,9 @@ class Registry:
         run = Run(wanted, names=self._family_names, deadline=time.monotonic() + seconds)
         run.when_complete = partial(_tell, loop, partial(self._end, run, only))
         self._runs[only] = run
-        for collector in wanted:
-            if not self._is_elsewhere(collector.name, run):
-                run.to_enter.append(collector)
+        # Nobody is inside one when the run before has ended, which is nearly always.
+        elsewhere = self._inside and {each.name for each in wanted if self._is_elsewhere(each.name, run)}
+        run.to_enter.extend(each for each in wanted if each.name not in elsewhere)
         if run.to_enter:
             self._pool.submit(partial(self._work, run))
             self._look_again(run)
@@ -181,7 +181,8 @@ class Registry:
             before = self._reported.get(name)
             if outcome.reason is None:
                 self._last_success[name] = now
-                if self._reported.pop(name, None) is not None:
+                if before is not None:
+                    del self._reported[name]
                     log.info("collector recovered", extra={"collector": name, "failed_before": str(before)})
                 continue
             if outcome.reason is Reason.ABSENT:

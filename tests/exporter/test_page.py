@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import os
+import weakref
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse_text
@@ -175,6 +176,30 @@ def test_large_pages_leave_nothing_behind() -> None:
                 sizes.append(resident_bytes())
             # The text of a page is 2.5 MB: what is allocated for the first ones serves the later ones.
             assert sizes[-1] - sizes[2] < 5_000_000
+
+    promptly(scenario())
+
+
+class Number(float):
+    """A number of which can be seen whether anybody still has it."""
+
+
+def test_what_was_on_a_large_page_goes_when_nobody_needs_it() -> None:
+    async def scenario() -> None:
+        number = Number(1)
+        gone = weakref.ref(number)
+        said = Snapshot({}, [SERIES.of([*LARGE.samples, (("/",), number)])])
+        del number
+        shared = pages()
+        first = await shared.page([Role("app", said)], Wishes(PATIENT))
+        second = await shared.page([Role("app", said)], Wishes(PATIENT, gzip=True))
+        assert gzip.decompress(second.body) == first.body
+        assert gone() is not None
+        del said
+        async with asyncio.timeout(SURELY):
+            # The thread of the pages lets it go, and tells nobody.
+            while gone() is not None:  # noqa: ASYNC110
+                await asyncio.sleep(0)
 
     promptly(scenario())
 
