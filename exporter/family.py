@@ -123,31 +123,13 @@ class Family:
     """
 
     __slots__ = ("lines", "samples", "shape")
+    lines: bytes | None
 
     def __init__(self, shape: Shape, samples: Samples) -> None:
         self.shape = shape
         self.samples = samples
         # The same in every format; None for a family that is not so simple, or too large to be kept.
-        self.lines: bytes | None = None
-        if not samples:
-            self.lines = b""
-            return
-        if shape.type in COMPOUND or len(samples) > SERIES_MAX:
-            _check_samples(shape, samples)
-            return
-        keys, numbers = zip(*samples, strict=True)
-        try:
-            finite = isfinite(sum(numbers))
-        except (TypeError, OverflowError):
-            # A `Count` among the numbers, or what is none at all.
-            _check_samples(shape, samples)
-            return
-        if shape.type != "gauge" and not (shape.type == "counter" and finite and min(numbers) >= 0):
-            _check_values(shape, numbers)
-        layout = shape.layout
-        if layout is None or layout.keys != keys:
-            layout = shape.layout = Layout(shape.name, shape.labels, keys)
-        self.lines = layout.lines(numbers, finite=finite)
+        self.lines = _lines(shape, samples)
 
     @staticmethod
     def of(*, name: str, type: Type, help: str, samples: Samples, labels: tuple[str, ...] = ()) -> "Family":  # noqa: A002
@@ -208,6 +190,34 @@ def claims(name: str, kind: Type) -> tuple[str, ...]:
 def single(value: Value) -> Samples:
     """The samples of a family without labels."""
     return (((), value),)
+
+
+def _lines(shape: Shape, samples: Samples) -> bytes | None:
+    """The lines of a family of numbers, checked where they are not those of the scrape before."""
+    if not samples:
+        return b""
+    if shape.type in COMPOUND or len(samples) > SERIES_MAX:
+        _check_samples(shape, samples)
+        return None
+    keys, numbers = zip(*samples)  # noqa: B905 - each is a pair
+    layout = shape.layout
+    if layout is not None and layout.keys != keys:
+        layout = None
+    if layout is not None:
+        before, text = layout.last
+        if before == numbers:
+            return text
+    try:
+        finite = isfinite(sum(numbers))
+    except (TypeError, OverflowError):
+        # A `Count` among the numbers, or what is none at all.
+        _check_samples(shape, samples)
+        return None
+    if shape.type != "gauge" and not (finite and shape.type == "counter" and min(numbers) >= 0):
+        _check_values(shape, numbers)
+    if layout is None:
+        layout = shape.layout = Layout(shape.name, shape.labels, keys)
+    return layout.lines(numbers, finite=finite)
 
 
 def _check_names(name: str, kind: Type, labels: tuple[str, ...], *, utf8: bool) -> None:

@@ -22,26 +22,24 @@ SHARES = 64
 class Layout:
     """For one tuple of label values a series, in this order."""
 
-    __slots__ = ("_last", "_pattern", "keys")
+    __slots__ = ("_pattern", "keys", "last")
 
     def __init__(self, name: str, labels: Sequence[str], keys: tuple[Key, ...]) -> None:
         check_keys(name, labels, keys)
         pattern = series_pattern(name, labels)
         self.keys = keys
         self._pattern = "".join(f"{(pattern % tuple(map(escaped, values))).replace('%', '%%')} %r\n" for values in keys)
-        self._last: tuple[tuple[float, ...], bytes] = ((), b"")
+        # The numbers, and their lines. Several threads may ask, so it is replaced as a whole.
+        self.last: tuple[tuple[float, ...], bytes] = ((), b"")
 
     def lines(self, numbers: tuple[float, ...], *, finite: bool) -> bytes:
-        """One line a series. Several threads may ask: what is remembered is replaced as a whole."""
-        before, text = self._last
-        if numbers == before:
-            return text
+        """One line a series."""
         if finite and PLAIN_NUMBERS.issuperset(map(type, numbers)):
             text = encoded(self._pattern % numbers)
         else:
             # A line break stands only at the end of a line: within labels it is escaped.
             text = encoded(self._pattern.replace(" %r\n", " %s\n") % tuple(map(number, numbers)))
-        self._last = (numbers, text)
+        self.last = (numbers, text)
         return text
 
 
