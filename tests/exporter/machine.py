@@ -100,4 +100,5 @@ def paths(root: Path) -> Paths:
 
 def flags(root: Path) -> list[str]:
     """The same for the program, and for node_exporter."""
-    return [f"--path.procfs={root}/proc", f"--path.sysfs={root}/sys", f"--path.rootfs={root}"]
+    names = ("procfs", "sysfs", "rootfs", "udev.data")
+    return [f"--path.{name}={path}" for name, path in zip(names, paths(root), strict=True)]
