@@ -80,13 +80,13 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, 
 
 @pytest.fixture(scope="module")
 def files(machines: dict[str, tuple[Path, Paths]]) -> list[File]:
-    """What collectors read on any machine; of those whose paths differ only in numbers, the first and the last."""
-    kinds: dict[str, list[File]] = {}
+    """What collectors read on any machine; of those whose paths differ only in numbers, the last."""
+    kinds: dict[str, File] = {}
     for root, paths in machines.values():
         for path, who in readers(paths, str(root)).items():
             kind = re.sub(r"\d+", "0", path.removeprefix(str(root)))
-            kinds.setdefault(kind, []).append(File(Path(path), Path(path).read_bytes(), paths, who))
-    return [file for found in kinds.values() for file in {each.path: each for each in (found[0], found[-1])}.values()]
+            kinds[kind] = File(Path(path), Path(path).read_bytes(), paths, who)
+    return list(kinds.values())
 
 
 def is_valid(families: Iterable[Family]) -> None:

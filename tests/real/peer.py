@@ -25,6 +25,7 @@ from tests.exporter.builders import SURELY
 Labels = frozenset[tuple[str, str]]
 
 ENABLED = re.compile(r"--(?:\[no-\])?collector\.(\w+)\s+Enable\s+the\s+\w+\s+collector\s+\(default:\s+enabled\)")
+COLLECTOR = re.compile(r"--(?:\[no-\])?collector\.(\w+)\s")
 OPTION = re.compile(r"--(?:\[no-\])?(collector\.\w+\.[\w.-]+)")
 MISSING = re.compile(r"^\| `(\w+)` \| [^|]+ \|$", re.MULTILINE)
 # About the programs themselves, not about the machine.
@@ -45,10 +46,6 @@ class Family(NamedTuple):
 
     type: str
     series: dict[Labels, float]
-
-    @property
-    def label_names(self) -> frozenset[frozenset[str]]:
-        return frozenset(frozenset(name for name, _ in labels) for labels in self.series)
 
 
 Families = dict[str, Family]
@@ -84,6 +81,12 @@ def usage(path: str) -> str:
 def enabled_by_default(path: str) -> frozenset[str]:
     """The collectors that it runs when nobody says anything."""
     return frozenset(ENABLED.findall(usage(path)))
+
+
+def not_common(path: str) -> frozenset[str]:
+    """The collectors that run by default in one of the two only."""
+    ours = {kind.name for kind in COLLECTORS}
+    return (enabled_by_default(path) - ours) | (ours - frozenset(COLLECTOR.findall(usage(path))))
 
 
 def documented_as_missing() -> frozenset[str]:
@@ -178,7 +181,7 @@ def without_collectors(found: Families, collectors: Iterable[str]) -> Families:
 
 
 def told_apart(theirs: Families, ours: Families) -> list[str]:
-    """Where type, label names or the set of series of their families is another with us; one sentence each."""
+    """Where the type or the series of one of their families are others with us; one sentence each."""
     complaints = []
     for name, family in theirs.items():
         own = ours.get(name)
@@ -186,8 +189,6 @@ def told_apart(theirs: Families, ours: Families) -> list[str]:
             complaints.append(f"{name} is missing")
         elif own.type != family.type:
             complaints.append(f"{name} is a {own.type}, theirs a {family.type}")
-        elif own.label_names != family.label_names:
-            complaints.append(f"{name} has the labels {_shown(own.label_names)}, theirs {_shown(family.label_names)}")
         else:
             complaints.extend(f"{name} has no {_pairs(labels)}" for labels in family.series.keys() - own.series.keys())
             # A collector that is newer than theirs is no fault.
@@ -238,10 +239,6 @@ def missed_always(rounds: Sequence[Between], slack: Mapping[str, float]) -> dict
 def _same(one: float, other: float) -> bool:
     # node_exporter multiplies where we divide, which may differ in the last digit.
     return math.isclose(one, other, rel_tol=1e-12) or (math.isnan(one) and math.isnan(other))
-
-
-def _shown(names: Iterable[frozenset[str]]) -> str:
-    return " or ".join(sorted(",".join(sorted(each)) or "none" for each in names))
 
 
 def _pairs(labels: Labels) -> str:

@@ -25,6 +25,7 @@ from tests.real.peer import (
     fetch,
     linted,
     node_exporter,
+    not_common,
     of_collectors,
     other_values,
     our_filters,
@@ -42,7 +43,7 @@ OF_THE_KERNEL = ("node_time_seconds", "node_time_zone_", "node_timex_", "node_un
 OF_THE_DISK = ("node_filesystem_avail_bytes", "node_filesystem_files_free", "node_filesystem_free_bytes")
 # Where Debian's node_exporter says something else, and why that is so. Each must be seen on some machine.
 DIFFERENT = {
-    r"node_disk_info has the labels .*serial": "newer versions show a virtual disk's only serial number as well",
+    r"node_disk_info has (no )?\{device='vda',": "newer versions show a virtual disk's only serial number as well",
     r"node_cpu_(guest_)?seconds has no \{cpu='2',": "it made up a processor that is offline; newer versions do not",
     r"node_uname_info has (no )?\{": "the domain is read from --path.procfs, not asked of the kernel of this machine",
 }
@@ -74,7 +75,6 @@ def both_on(name: str, root: Path, path: str) -> Beside:
     lacking = enabled_by_default(path) - {kind.name for kind in COLLECTORS} - {"systemd"}
     flags = [
         *machine.flags(root),
-        f"--path.udev.data={root}/run/udev/data",
         # It would ask this machine's kernel instead of the file.
         "--no-collector.netdev.netlink",
         # It asks over D-Bus, not in files.
@@ -84,8 +84,8 @@ def both_on(name: str, root: Path, path: str) -> Beside:
         their_page = fetch(f"{address}/metrics")
         theirs_alone = documented_as_missing() | of_collectors(address, lacking).keys()
     our_page = asyncio.run(scraped(paths))
-    ours = without_collectors(without_newer_labels(families(our_page)), lacking)
-    theirs = without_collectors(families(their_page), lacking)
+    ours = without_collectors(without_newer_labels(families(our_page)), not_common(path))
+    theirs = without_collectors(families(their_page), not_common(path))
     return Beside(our_page, their_page, ours, theirs, frozenset(theirs_alone))
 
 
