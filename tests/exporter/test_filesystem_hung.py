@@ -1,6 +1,7 @@
 """File systems that do not answer: a real one, and more of them than anybody has threads for."""
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -18,10 +19,13 @@ from exporter.collectors.asking import NO_ANSWER, STALL_SECONDS, THREADS_MAX
 from exporter.collectors.files import Paths
 from exporter.collectors.filesystem import Filesystem
 from tests.exporter import fuse
-from tests.exporter.builders import SURELY
+from tests.exporter.builders import SURELY, sample
+from tests.exporter.program import started
 
 STATUS = os.statvfs_result((65536, 4096, 1000, 400, 300, 50, 20, 20, 0, 255))
 WITHIN = 4.0
+PATIENCE_SECONDS = 1.0
+PATIENCE = {"X-Prometheus-Scrape-Timeout-Seconds": str(PATIENCE_SECONDS)}
 Found = dict[str, dict[tuple[str, ...], float]]
 
 
@@ -233,3 +237,30 @@ def test_a_collector_that_is_replaced_takes_its_threads_along(tmp_path: Path) ->
         del collector
         worker.join(SURELY)
         assert not worker.is_alive()
+
+
+def test_the_whole_program_answers_in_time_and_adds_no_thread(mounted: Real) -> None:
+    flags = [
+        f"--collector.filesystem.mount-points-include=^(/|{mounted.folder})$",
+        "--collector.filesystem.mount-points-exclude=",
+        "--collector.filesystem.fs-types-exclude=",
+    ]
+    threads = []
+    with started(*flags) as program:
+        program.get("/metrics", **PATIENCE)
+        mounted.say("hold")
+        try:
+            for _ in range(20):
+                began = time.monotonic()
+                page = program.get("/metrics", **PATIENCE)
+                assert time.monotonic() - began < PATIENCE_SECONDS
+                assert f'device_error="{NO_ANSWER}",fstype="fuse.tocsin",mountpoint="{mounted.folder}"}} 1' in page
+                assert re.search(r'^node_filesystem_size_bytes\{[^}]*mountpoint="/"\}', page, re.MULTILINE)
+                assert sample(page, 'node_scrape_collector_success{collector="filesystem"}') == 1
+                threads.append(len(os.listdir(f"/proc/{program.process.pid}/task")))
+        finally:
+            # It is told once: it was asked once. The kernel lets nobody end who waits for an answer that is owed.
+            assert mounted.hears() == "held"
+            mounted.say("answer")
+    # The first of them may leave some behind, and no other.
+    assert threads[3:] == [threads[3]] * 17
