@@ -26,8 +26,6 @@ PATIENCE_SECONDS = 1.0
 TIMEOUT = {"X-Prometheus-Scrape-Timeout-Seconds": str(PATIENCE_SECONDS)}
 # The promise is one second; the other is for ending Python on a machine that is busy.
 END_SECONDS_MAX = 2.0
-# One for each collector at most, and those of the program itself.
-THREADS_MAX = len(machine.ON_FILES) + 6
 
 
 class Hung(NamedTuple):
@@ -87,6 +85,7 @@ def test_the_page_comes_in_time_and_has_what_all_the_others_say(hung: Hung) -> N
 
 def test_the_next_scrapes_do_not_wait_for_them_and_threads_stay_few(hung: Hung) -> None:
     hung.program.get("/metrics", **TIMEOUT)
+    before = threads(hung.program)
     began = time.monotonic()
     for _ in range(20):
         page = hung.program.get("/metrics", **TIMEOUT)
@@ -94,7 +93,8 @@ def test_the_next_scrapes_do_not_wait_for_them_and_threads_stay_few(hung: Hung) 
             assert sample(page, f'tocsin_exporter_collector_stuck{{collector="{name}"}}') == 1
     # Had each waited for those that hang, it would have been twenty times that.
     assert time.monotonic() - began < 10 * PATIENCE_SECONDS
-    assert threads(hung.program) <= THREADS_MAX
+    # Where the machine is busy, a healthy collector takes so long that one or two more are called to help.
+    assert threads(hung.program) <= before + 2
 
 
 def test_it_ends_at_once_when_it_is_told_to(hung: Hung) -> None:

@@ -1,8 +1,9 @@
-"""A machine that changes under the exporter's feet: thousands of mounts, clocks that step."""
+"""A machine that changes under the exporter's feet: thousands of mounts, interfaces that go, clocks that step."""
 
 from __future__ import annotations
 
 import asyncio
+import shutil
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,38 @@ def test_thousands_of_mounts_are_all_on_the_page(vm: Paths, tmp_path: Path) -> N
             assert page.count("\nnode_filesystem_readonly{") == MOUNTS
             assert set(success(page).values()) <= {0.0, 1.0}
             assert success(page)["filesystem"] == 1
+
+
+def test_an_interface_that_goes_takes_only_its_own_series_along(vm: Paths, tmp_path: Path) -> None:
+    devices, links = tmp_path / "sys/devices/pci0000:00/0000:00:05.0/virtio2/net", tmp_path / "sys/class/net"
+    dev = tmp_path / "proc/net/dev"
+
+    async def scenario() -> None:
+        async with running(*(build(kind, vm) for kind in machine.ON_FILES)) as exporter:
+            before = await valid_page(exporter)
+            table = dev.read_text()
+            shutil.move(devices / "eth0", tmp_path / "gone")
+            # Between the listing of the links and the reading of what is behind them.
+            between = await valid_page(exporter)
+            (links / "eth0").unlink()
+            dev.write_text("".join(line for line in table.splitlines(True) if "eth0" not in line))
+            after = await valid_page(exporter)
+            shutil.move(tmp_path / "gone", devices / "eth0")
+            (links / "eth0").symlink_to("../../devices/pci0000:00/0000:00:05.0/virtio2/net/eth0")
+            dev.write_text(table)
+            again = await valid_page(exporter)
+        assert success(before) == success(between) == success(after) == success(again)
+        others = [line for line in of_devices(before) if "eth0" not in line]
+        assert others
+        assert of_devices(after) == [line for line in others if "node_arp_" not in line]
+        assert set(of_devices(between)) >= set(others)
+        assert of_devices(again) == of_devices(before)
+
+    asyncio.run(scenario())
+
+
+def of_devices(page: str) -> list[str]:
+    return [line for line in page.splitlines() if line.startswith("node_network_")]
 
 
 def test_a_clock_that_steps_costs_no_sample(vm: Paths) -> None:

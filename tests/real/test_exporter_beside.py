@@ -63,10 +63,6 @@ class Beside(NamedTuple):
         return families(fetch(f"{self.theirs}/metrics"))
 
 
-# Collectors that node_exporter runs by default and that are being built.
-NOT_YET = "bcache zfs"
-
-
 @pytest.fixture(scope="module")
 def beside(needs: Callable[[str], str]) -> Iterator[Beside]:
     path = needs("prometheus-node-exporter")
@@ -84,8 +80,7 @@ def test_every_collector_that_runs_by_default_is_ours_too_or_documented_as_missi
     beside: Beside, lacking: frozenset[str]
 ) -> None:
     collectors = {name for name in documented_as_missing() if not name.startswith("node_")}
-    assert lacking - set(NOT_YET.split()) - collectors == set()
-    assert collectors <= lacking, "a row that nobody needs"
+    assert lacking == collectors
 
 
 def test_a_family_that_is_documented_as_missing_is_theirs_and_not_ours(beside: Beside) -> None:
