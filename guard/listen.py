@@ -86,10 +86,11 @@ async def open_doors(
     *,
     tls: ssl.SSLContext | None,
     sockets: Sequence[socket.socket] = (),
-    handshake_seconds: float = HANDSHAKE_SECONDS_MAX,
+    begin: bool = True,
 ) -> list[asyncio.Server]:
-    """At every address and socket, or at none of them. Raises CannotListen."""
-    how = {"backlog": BACKLOG, "ssl": tls, "ssl_handshake_timeout": None if tls is None else handshake_seconds}
+    """At every address and socket, or at none of them. Without `begin` nobody is let in yet. Raises CannotListen."""
+    seconds = None if tls is None else HANDSHAKE_SECONDS_MAX
+    how = {"backlog": BACKLOG, "ssl": tls, "ssl_handshake_timeout": seconds, "start_serving": begin}
     servers: list[asyncio.Server] = []
     try:
         for address in addresses:

@@ -5,6 +5,7 @@ plainly one request after another is refused and the connection closed, so that 
 other requests than we do. Its files, in the order in which a request meets them:
 
     server      the connections there are, how many there may be, and when each must have gone on
+    handshakes  TLS before a connection begins
     connection  one connection: bytes in, answers out, in the order of the requests
     head        the bytes before the body, and what they ask for
     body        the bytes behind, as they come

@@ -19,6 +19,7 @@ import msgspec
 from guard.judge import Judge
 from guard.listen import HANDSHAKE_SECONDS_MAX, KEEPALIVE_SECONDS, Address, base_urls, open_doors
 from guard.web.connection import Connection
+from guard.web.handshakes import HANDSHAKES_MAX, Handshakes
 from guard.web.messages import error_answer
 from guard.web.routes import Routes
 
@@ -40,6 +41,7 @@ class Limits(msgspec.Struct, frozen=True):
     """How many, and how long."""
 
     connections: int = CONNECTIONS_MAX
+    handshakes: int = HANDSHAKES_MAX
     handshake_seconds: float = HANDSHAKE_SECONDS_MAX
     head_seconds: float = HEAD_SECONDS_MAX
     body_seconds: float = BODY_SECONDS_MAX
@@ -76,6 +78,11 @@ class Server:
     def connection(self) -> asyncio.Protocol:
         """For a new one."""
         return Connection(self)
+
+    def handshakes(self, context: ssl.SSLContext) -> Handshakes:
+        """Before connections over TLS."""
+        seconds, most = self.limits.handshake_seconds, self.limits.handshakes
+        return Handshakes(self.connection, context=context, seconds=seconds, most=most, cut=self.cut)
 
     def made(self, connection: Connection) -> None:
         self._connections[connection] = None
@@ -144,12 +151,15 @@ async def serving(
     sockets: Sequence[socket.socket] = (),
 ) -> AsyncIterator[tuple[str, ...]]:
     """Serves at every address and socket, or at none of them; yields the base URLs that are really bound."""
-    opened = await open_doors(
-        server.connection, addresses, tls=tls, sockets=sockets, handshake_seconds=server.limits.handshake_seconds
-    )
+    opened = await open_doors(server.connection, addresses, tls=None, sockets=sockets, begin=tls is None)
+    handshakes = None if tls is None else server.handshakes(tls)
     try:
+        if handshakes is not None:
+            handshakes.listen(opened)
         yield base_urls(opened, tls=tls is not None)
     finally:
         for each in opened:
             each.close()
+        if handshakes is not None:
+            await handshakes.close()
         await server.close(grace_seconds)

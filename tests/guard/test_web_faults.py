@@ -206,6 +206,30 @@ def test_a_handshake_that_stalls_keeps_out_nobody_and_is_cut_off(tmp_path: Path,
             for each, each_writer in stalled + plain:
                 assert b"HTTP" not in await ended(each)
                 each_writer.close()
+            assert server.told.cut == {"slow": 20}
+
+    promptly(scenario, loop)
+
+
+@LOOPS
+def test_only_so_many_may_be_at_a_handshake(tmp_path: Path, loop: Loop) -> None:
+    tls, trusted = both_ends_of_tls(tmp_path)
+
+    async def scenario() -> None:
+        async with opened(tls=tls, limits=Limits(handshakes=5)) as server:
+            stalled = [await server.connect() for _ in range(20)]
+            await until(lambda: server.told.cut["crowded"] == 15)
+            for _, writer in stalled:
+                writer.close()
+            while True:
+                try:
+                    reader, writer = await asyncio.open_connection("localhost", server.port, ssl=trusted)
+                    break
+                except OSError:  # those who left are not forgotten yet
+                    continue
+            writer.write(get("/", CLOSE))
+            assert statuses(await reader.read()) == [200]
+            writer.close()
 
     promptly(scenario, loop)
 

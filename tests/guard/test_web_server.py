@@ -264,12 +264,15 @@ def test_a_sender_that_hangs_up_does_not_interrupt_a_door(loop: Loop) -> None:
     promptly(scenario, loop)
 
 
-def test_when_one_address_fails_none_stays_open() -> None:
+@LOOPS
+@pytest.mark.parametrize("secure", [False, True])
+def test_when_one_address_fails_none_stays_open(loop: Loop, secure: bool) -> None:
     async def scenario() -> None:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if secure else None
         async with opened() as first:
             addresses = [parse_address("127.0.0.1:0"), parse_address(f"127.0.0.1:{first.port}")]
             with pytest.raises(CannotListen, match="the port is taken"):
-                async with serving(first.server, addresses, grace_seconds=1):
+                async with serving(first.server, addresses, grace_seconds=1, tls=tls):
                     pass
 
-    promptly(scenario, listen.run)
+    promptly(scenario, loop)
