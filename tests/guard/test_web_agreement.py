@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from guard import listen
 from guard.framework import listening
 from guard.listen import parse_address
-from tests.guard.webserver import BODY_BYTES_MAX, SURELY, Open, get, opened, statuses
+from tests.guard.webserver import BODY_BYTES_MAX, SURELY, Open, get, opened, statuses, until
 
 CLOSE = "Connection: close"
 NAMES = st.sampled_from(["X-A", "accept", "Cookie", "Via", "TE", "Upgrade", "Referer"])
@@ -80,6 +80,35 @@ def test_wherever_a_stream_is_cut_the_answers_are_the_same(several: list[tuple[b
                 assert await answered(server, pieces) == whole
 
     listen.run(scenario())
+
+
+BROKEN = st.binary(max_size=200) | st.lists(
+    st.sampled_from(
+        [b"GET ", b"POST /body", b" HTTP/1.1", b"\r\n", b"\r", b"\n", b"Host: x", b"Content-Length: ", b"9", b"-1"]
+    )
+    | st.sampled_from(
+        [b"Transfer-Encoding: chunked", b"Expect: 100-continue", b"Connection: close", b"0", b"a;b", b":", b"\0"]
+    ),
+    max_size=20,
+).map(b"".join)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(BROKEN, min_size=10, max_size=10))
+def test_no_bytes_at_all_make_the_server_fail(several: list[bytes]) -> None:
+    wrong: list[dict[str, object]] = []
+
+    async def scenario() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: wrong.append(context))
+        async with asyncio.timeout(SURELY), opened() as server:
+            for data in several:
+                found = statuses(await answered(server, [data[: len(data) // 2], data[len(data) // 2 :]]))
+                assert [status for status in found if status >= 500 and status != 501] == []
+            assert statuses(await answered(server, [get("/", CLOSE)])) == [200]
+            await until(lambda: len(server.server) == 0)
+
+    listen.run(scenario())
+    assert wrong == []
 
 
 # --- the framework's judgement -----------------------------------------------------------------------------------
