@@ -31,6 +31,8 @@ log = logging.getLogger("tocsin.exporter")
 
 # How long a collector may keep others waiting for a thread before another thread goes on with them.
 PATIENCE_SECONDS = 0.005
+# Further families of one run whose names are taken are counted in the log, not named.
+CLASHES_LOGGED_MAX = 20
 
 
 class Inside:
@@ -195,9 +197,9 @@ class Registry:
         known = self.last.quarantined if self.last is not None else ()
         for clash in seen.quarantined:
             self._quarantined(clash.collector)
-            if clash not in known:
-                fields = {"collector": clash.collector, "family": clash.family, "owner": clash.owner}
-                log.warning("family quarantined, its name is taken", extra=fields)
+        if seen.quarantined != known:
+            before_all = frozenset(known)
+            _log_clashes([clash for clash in seen.quarantined if clash not in before_all])
         self._keep(seen, known)
 
     def _keep(self, seen: Snapshot, known: Iterable[Quarantined]) -> None:
@@ -205,6 +207,15 @@ class Registry:
         before = self.last.outcomes if self.last is not None else {}
         elsewhere = [clash for clash in known if clash.collector not in seen.outcomes]
         self.last = Snapshot({**before, **seen.outcomes}, quarantined=[*elsewhere, *seen.quarantined])
+
+
+def _log_clashes(clashes: Sequence[Quarantined]) -> None:
+    """A text file can hold a hundred thousand names that are taken: some of them say what is wrong."""
+    for clash in clashes[:CLASHES_LOGGED_MAX]:
+        fields = {"collector": clash.collector, "family": clash.family, "owner": clash.owner}
+        log.warning("family quarantined, its name is taken", extra=fields)
+    if len(clashes) > CLASHES_LOGGED_MAX:
+        log.warning("more families quarantined", extra={"families": len(clashes) - CLASHES_LOGGED_MAX})
 
 
 def attempt(collector: Collector, deadline: float) -> Answer:

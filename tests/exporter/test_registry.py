@@ -13,7 +13,7 @@ from exporter.family import Shape, Type
 from exporter.health import failing
 from exporter.metrics import Tally
 from exporter.outcome import Absent, Reason, Snapshot
-from exporter.registry import Registry
+from exporter.registry import CLASHES_LOGGED_MAX, Registry
 from tests.exporter.builders import PATIENT, SURELY, Hangs, Says, Wrong, gauge, names, promptly, registry_of
 
 SHORT = 0.05
@@ -270,6 +270,29 @@ def test_a_name_that_is_taken_is_quarantined_and_the_page_stays_valid() -> None:
         ("node_x", "first"),
         ("tocsin_exporter_build_info", "the exporter itself"),
     ]
+
+
+def test_many_names_that_are_taken_are_counted_each_and_not_all_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """A text file can hold a hundred thousand. What is known is compared at each scrape, on the event loop."""
+    many = 20_000
+    wrong = Wrong()
+    taken = [gauge(f"process_{number}") for number in range(many)]
+
+    async def scenario() -> list[float]:
+        registry = registry_of(Says("text", *taken), wrong=wrong)
+        lasted = []
+        for families in (taken, taken, taken[1:]):
+            registry.use([Says("text", *families)])
+            started = time.process_time()
+            assert len((await registry.scrape(PATIENT)).quarantined) == len(families)
+            lasted.append(time.process_time() - started)
+        return lasted
+
+    # Where each were compared with each, it would be a hundred times as long as the first.
+    assert max(promptly(scenario())) < 2
+    assert len(wrong.quarantined) == 3 * many - 1
+    assert len(caplog.records) == CLASHES_LOGGED_MAX + 1
+    assert caplog.records[-1].__dict__["families"] == many - CLASHES_LOGGED_MAX
 
 
 @pytest.mark.parametrize(
