@@ -61,6 +61,8 @@ def mounted() -> Iterator[Real]:
             assert process.stdin is not None
             process.stdin.close()
             process.wait()
+            # One that was killed has not unmounted.
+            fuse.libc.umount2(str(folder).encode(), fuse.DETACH)
             folder.rmdir()
 
 
