@@ -18,6 +18,7 @@ from exporter.collectors.files import Malformed, Paths, text
 from exporter.collectors.options import Chosen, Kind, Option
 from exporter.collectors.textformat import Described, Text, read
 from exporter.family import RESERVED_SUFFIXES, Family, Shape, Type, shape
+from exporter.points import InvalidFamily
 
 log = logging.getLogger("tocsin.exporter")
 
@@ -160,6 +161,7 @@ def read_file(path: str, *, most: int) -> tuple[bytes, int]:
 def families_of(contents: Sequence[Content], faults: dict[str, str]) -> tuple[Family, ...]:
     """One family for each name, with the samples of all files; `faults` is told whose file is left out."""
     merged: dict[str, Described] = {}
+    first: dict[str, str] = {}
     samples = 0
     for each in contents:
         count = each.text.samples
@@ -173,11 +175,18 @@ def families_of(contents: Sequence[Content], faults: dict[str, str]) -> tuple[Fa
         for family in each.text.families:
             before = merged.get(family.name)
             if before is None:
+                first[family.name] = each.path
                 description = f"From {shown(each.path)}." if family.help is None else family.help
                 merged[family.name] = Described(family.name, family.type, description, dict(family.values))
             else:
                 before.values.update(family.values)
-    return tuple(family_of(described) for described in merged.values())
+    families = []
+    for described in merged.values():
+        try:
+            families.append(family_of(described))
+        except InvalidFamily as invalid:
+            faults[first[described.name]] = str(invalid)
+    return tuple(families)
 
 
 def contradiction(family: Described, merged: dict[str, Described]) -> str:
@@ -203,7 +212,7 @@ def family_of(described: Described) -> Family:
     for labels, value in described.values.items():
         values = dict(labels)
         samples.append((tuple(values.get(name, "") for name in names), value))
-    return shape(described.name, kind_of(described), described.help or "", tuple(names)).of(samples)
+    return shape(described.name, kind_of(described), described.help or "", tuple(names), utf8=True).of(samples)
 
 
 def kind_of(described: Described) -> Type:

@@ -10,12 +10,15 @@ from math import inf, isinf
 import msgspec
 
 from exporter.collectors.files import Malformed
-from exporter.escaping import LABEL_NAME, METRIC_NAME
+from exporter.escaping import LABEL_NAME, METRIC_NAME, is_legal
 from exporter.family import RESERVED_SUFFIXES
 from exporter.points import Bucket, Histogram, InvalidFamily, Summary, Value
 
-# One label and what follows it. The parts exclude each other, so a long line costs its length once.
-LABEL = re.compile(r'[ \t]*+([^ \t="{},]*+)[ \t]*+=[ \t]*+"((?:[^"\\]++|\\.)*+)"[ \t]*+([,}])')
+# A name in quotes can have characters beyond ASCII. The parts exclude each other, so a long line costs its length once.
+QUOTED = r'"((?:[^"\\]++|\\.)*+)"'
+QUOTED_NAME = re.compile(QUOTED)
+# What stands between braces: a label and its value, or the name of the metric in quotes; and what follows it.
+ITEM = re.compile(rf'[ \t]*+(?:{QUOTED}|([^ \t="{{}},]*+))[ \t]*+(?:=[ \t]*+{QUOTED}[ \t]*+)?([,}}])')
 ESCAPE = re.compile(r"\\(.?)")
 ESCAPED = {"n": "\n", "\\": "\\", '"': '"'}
 TYPES = ("counter", "gauge", "histogram", "summary", "untyped")
@@ -85,38 +88,40 @@ class Reader:
             self._sample(line)
 
     def _comment(self, line: str) -> None:
-        match line[1:].split(maxsplit=2):
-            case ["HELP", name, *rest]:
-                family = self._family(name)
-                if family.help is not None:
-                    raise Wrong(f"one HELP of {name}")
-                family.help = unescaped(rest[0]) if rest else ""
-            case ["TYPE", name, *rest] if rest:
-                family = self._family(name)
-                if family.type is not None:
-                    raise Wrong(f"one TYPE of {name}, before its samples")
-                family.type = rest[0].strip().lower()
-                if family.type not in TYPES:
-                    raise Wrong(f"one of the types {', '.join(TYPES)}")
-            case _:
-                return
+        keyword, *more = line[1:].split(maxsplit=1)[:2] or [""]
+        if keyword not in ("HELP", "TYPE") or not more:
+            return
+        name, rest = name_and_rest(more[0])
+        family = self._family(name)
+        if keyword == "HELP":
+            if family.help is not None:
+                raise Wrong(f"one HELP of {name}")
+            family.help = unescaped(rest)
+        elif rest:
+            if family.type is not None:
+                raise Wrong(f"one TYPE of {name}, before its samples")
+            family.type = rest.lower()
+            if family.type not in TYPES:
+                raise Wrong(f"one of the types {', '.join(TYPES)}")
 
     def _sample(self, line: str) -> None:
         brace = line.find("{")
         labels: dict[str, str] = {}
         if brace >= 0:
-            name = line[:brace].rstrip()
-            end = read_labels(line, brace + 1, labels)
-            words = line[end:].split()
+            quoted, end = read_labels(line, brace + 1, labels)
+            bare, words = line[:brace].rstrip(), line[end:].split()
         else:
-            name, *words = line.split()
+            quoted = ""
+            bare, *words = line.split()
         if len(words) != 1:
             raise Wrong("a name, labels in braces, and one number; no time stamp")
         self.samples += 1
         if self.samples > self._samples_max:
             raise Wrong(f"at most {self._samples_max} samples")
         value = number(words[0])
-        family, part = self._owner(name)
+        if bare if quoted else not METRIC_NAME.fullmatch(bare):
+            raise Wrong("a metric name, in quotes and between the braces if it is not of ASCII's letters and digits")
+        family, part = self._owner(quoted or bare)
         if family.type in SUFFIXES:
             self._compose(family, part, labels, value)
         else:
@@ -162,8 +167,6 @@ class Reader:
     def _family(self, name: str) -> Described:
         family = self.families.get(name)
         if family is None:
-            if not METRIC_NAME.fullmatch(name):
-                raise Wrong("a metric name")
             family = self.families[name] = Described(name)
         return family
 
@@ -202,25 +205,48 @@ def summary(parts: Parts) -> Summary:
     return Summary(parts.count, parts.sum, tuple(sorted(parts.steps.items())))
 
 
-def read_labels(line: str, position: int, labels: dict[str, str]) -> int:
-    """Fills `labels` from what follows the opening brace; the position after the closing one."""
+def read_labels(line: str, position: int, labels: dict[str, str]) -> tuple[str, int]:
+    """Fills `labels` from what follows the opening brace; the metric's name, if it is in there, and where it ends."""
+    metric = ""
     while True:
-        match = LABEL.match(line, position)
+        match = ITEM.match(line, position)
         if match is None:
-            # No labels at all, or a comma after the last one.
-            rest = line[position:].lstrip()
-            if rest.startswith("}"):
-                return len(line) - len(rest) + 1
             raise Wrong('labels such as {name="value"}')
-        name, value, after = match.groups()
-        if not LABEL_NAME.fullmatch(name) or name.startswith("__"):
-            raise Wrong(f"a label name instead of {name!r}")
-        if name in labels:
-            raise Wrong(f"the label {name} once")
-        labels[name] = unescaped(value) if "\\" in value else value
+        quoted, bare, value, after = match.groups()
         position = match.end()
+        if value is None:
+            # No labels at all, or a comma after the last one; or the name of the metric, which comes first.
+            if quoted is not None and not metric and not labels:
+                metric = quoted_name(quoted)
+            elif bare or quoted is not None or after != "}":
+                raise Wrong('labels such as {name="value"}')
+        else:
+            name = bare if quoted is None else quoted_name(quoted)
+            if name.startswith("__") or (quoted is None and not LABEL_NAME.fullmatch(name)):
+                raise Wrong(f"a label name instead of {name!r}")
+            if name in labels:
+                raise Wrong(f"the label {name} once")
+            labels[name] = unescaped(value) if "\\" in value else value
         if after == "}":
-            return position
+            return metric, position
+
+
+def name_and_rest(text: str) -> tuple[str, str]:
+    """The metric's name at the beginning, perhaps in quotes, and what comes after it."""
+    match = QUOTED_NAME.match(text)
+    if match is not None:
+        return quoted_name(match[1]), text[match.end() :].lstrip()
+    name = text.replace("\t", " ").partition(" ")[0]
+    if not METRIC_NAME.fullmatch(name):
+        raise Wrong("a metric name")
+    return name, text[len(name) :].lstrip()
+
+
+def quoted_name(text: str) -> str:
+    name = unescaped(text)
+    if not is_legal(name):
+        raise Wrong("a name of printable characters")
+    return name
 
 
 def labels_of(labels: dict[str, str]) -> Labels:

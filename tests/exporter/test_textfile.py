@@ -279,6 +279,27 @@ def test_a_file_that_is_replaced_all_the_time_is_one_or_the_other(tmp_path: Path
         thread.join()
 
 
+def test_names_beyond_ascii_are_in_quotes(tmp_path: Path) -> None:
+    (tmp_path / "a.prom").write_text(
+        '# HELP "size of things" How large.\n# TYPE "size of things" gauge\n{"size of things"} 1\n'
+        '{ "size of things" , "unit.name"="é",a="1", } 2\n# TYPE h histogram\nh_bucket{"le"="+Inf"} 1\n'
+        '{"h_sum"} 2\nh_count 1\nplain{"b c"="1"} 3\n'
+    )
+    found = collector(tmp_path)
+    assert page(found)[0] == "node_textfile_scrape_error 0"
+    sizes, histogram, plain = list(found.collect(0.0))[2:]
+    assert (sizes.name, sizes.type, sizes.help) == ("size of things", "gauge", "How large.")
+    assert (sizes.labels, sizes.samples) == (("a", "unit.name"), [(("", ""), 1), (("1", "é"), 2)])
+    assert (histogram.type, plain.labels) == ("histogram", ("b c",))
+
+
+def test_names_that_no_page_can_carry_cost_only_their_family(tmp_path: Path) -> None:
+    (tmp_path / "a.prom").write_text("# TYPE _total counter\n_total 1\nfine 1\n")
+    (tmp_path / "b.prom").write_text('clash{"a.b"="1",a_b="2"} 1\n')
+    (tmp_path / "c.prom").write_text("good 1\n")
+    assert page(collector(tmp_path)) == ["node_textfile_scrape_error 1", "fine 1", "good 1"]
+
+
 @pytest.mark.parametrize(
     ("content", "where", "expected"),
     [
@@ -291,7 +312,17 @@ def test_a_file_that_is_replaced_all_the_time_is_one_or_the_other(tmp_path: Path
         (b"a 1e400\n", "line 1", "a number"),
         ("a ٣\n".encode(), "line 1", "a number"),
         (b"9a 1\n", "line 1", "a metric name"),
-        (b'{"a.b"} 1\n', "line 1", "labels"),
+        (b"{} 1\n", "line 1", "a metric name"),
+        (b'a{"b"} 1\n', "line 1", "a metric name"),
+        (b"a.b{} 1\n", "line 1", "a metric name"),
+        (b"a.b 1\n", "line 1", "a metric name"),
+        (b'{"a\\nb"} 1\n', "line 1", "printable"),
+        (b'{""} 1\n', "line 1", "printable"),
+        (b'{"a","b"} 1\n', "line 1", "labels"),
+        (b'{x="1","a"} 1\n', "line 1", "labels"),
+        (b'a{"__x"="1"} 1\n', "line 1", "a label name"),
+        (b'a{b="1",,} 1\n', "line 1", "labels"),
+        (b'# TYPE "a gauge\n', "line 1", "a metric name"),
         (b'a{b="1" 1\n', "line 1", "labels"),
         (b"a{b=1} 1\n", "line 1", "labels"),
         (b'a{b="1"\n', "line 1", "labels"),
