@@ -148,7 +148,8 @@ class Systemd:
         shown = {unit.name: unit for unit in units if unit.loaded == "loaded" and self._wanted.keeps(unit.name)}
         if len(shown) > UNITS_MAX:
             raise Garbled(f"systemd: found {len(shown)} units, expected at most {UNITS_MAX}")
-        return list(shown.values())
+        # systemd has no order; a page has the same at each scrape.
+        return [shown[name] for name in sorted(shown)]
 
     def _questions(self, units: Sequence[Unit]) -> Iterable[Question]:
         for unit in units:

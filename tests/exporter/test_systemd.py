@@ -170,6 +170,12 @@ def test_a_list_with_the_same_unit_twice_shows_it_once(place: Path) -> None:
     assert len(found["node_systemd_unit_state"]) == 5 * 8
 
 
+def test_units_are_in_the_same_order_whatever_systemd_says_first(place: Path) -> None:
+    forth = collected(place, peer(partial(answer, units=UNITS)))
+    back = collected(place, peer(partial(answer, units=UNITS[::-1])))
+    assert [list(samples) for samples in forth.values()] == [list(samples) for samples in back.values()]
+
+
 def test_answers_in_another_order_and_signals_between_them(place: Path) -> None:
     signal = message(4, 9, [(1, ("o", "/")), (2, ("s", "a.b")), (3, ("s", "C"))], Written("<"))
     strange = message(2, 9, [(5, ("u", 4_000_000_000))], Written("<"))
