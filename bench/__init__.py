@@ -11,6 +11,7 @@ outage.py    every channel is down while an hour of a storm comes
 drain.py     10,000 messages are owed when a channel comes back
 schedule.py  who is on call in a year, for 500 people
 scrape.py    what a scrape costs, against node_exporter with the same collectors
+million.py   a page of a million series, and how long others wait meanwhile
 load.py      the load of requests
 servers.py   starting and ending what is measured, and asking it
 """

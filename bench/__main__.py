@@ -26,6 +26,7 @@ PARTS = {
     "10,000 messages are owed when a channel comes back": "bench.drain",
     "Who is on call in a year": "bench.schedule",
     "A scrape of the exporter": "bench.scrape",
+    "A page of a million series": "bench.million",
 }
 # What stays when the figures are measured again.
 NOTES_MARK = "## Where the time goes"
