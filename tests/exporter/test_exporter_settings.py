@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,12 +46,11 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
 
 
 def test_the_example_says_every_setting_and_its_default() -> None:
-    settings = configfile.read(EXAMPLE, KIND, environ={})
-    said = msgspec.to_builtins(settings)
-    assert said == msgspec.to_builtins(Settings()) | {"collectors": said["collectors"]}
-    assert {name: chosen.pop("enabled") for name, chosen in said["collectors"].items()} == {
-        collector.name: collector.enabled for collector in COLLECTORS
-    }
+    said = yaml.safe_load(EXAMPLE.read_text())
+    defaults = msgspec.to_builtins(Settings())
+    for collector in COLLECTORS:
+        defaults["collectors"][collector.name]["enabled"] = collector.enabled
+    assert said == defaults
     assert load_plan([f"--config.file={EXAMPLE}"], {}) == load_plan([], {})
 
 
