@@ -16,6 +16,8 @@ from guard.judge import Refusal
 
 HEAD_BYTES_MAX = 16_384
 HEADERS_MAX = 100
+# As many as the largest length that the parser can hold has; more are zeros in front.
+LENGTH_DIGITS_MAX = 20
 
 END = b"\r\n\r\n"
 # With which a head can begin, however little of it is there: what is no HTTP is told apart at its first byte.
@@ -127,7 +129,10 @@ def _body_bytes(headers: dict[str, str], *, old: bool) -> int | None:
     """The parser has seen to it that a length is a number, and that not both are there."""
     encoding = headers.get("transfer-encoding")
     if encoding is None:
-        return int(headers.get("content-length", "0"))
+        length = headers.get("content-length", "0")
+        if len(length) > LENGTH_DIGITS_MAX:
+            raise Refusal(400, NOT_HTTP)
+        return int(length)
     if old or encoding.lower() != "chunked":
         raise Refusal(HTTPStatus.NOT_IMPLEMENTED, "of transfer encodings only chunked is known, from HTTP/1.1 on")
     return None

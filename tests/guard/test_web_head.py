@@ -100,6 +100,8 @@ def test_a_target_is_a_path_or_a_whole_address(target: str, path: str, query: st
         head("POST / HTTP/1.1", "Content-Length: 0x1"),
         head("POST / HTTP/1.1", "Content-Length:"),
         head("POST / HTTP/1.1", "Content-Length: 99999999999999999999999"),
+        head("POST / HTTP/1.1", f"Content-Length: {'0' * 20}1"),
+        head("POST / HTTP/1.1", f"Content-Length: {'0' * 5_000}1"),  # more digits than Python makes a number of
         head("POST / HTTP/1.1", "Content-Length : 1"),
         head("GET / HTTP/1.1", "A: b", " folded"),
         head("GET / HTTP/1.1", "A: b", "\tfolded"),
