@@ -35,6 +35,7 @@ PIECE_BYTES = 262_144
 _GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"
 _KEEP = b"Connection: keep-alive\r\n"
 _CLOSE = b"Connection: close\r\n"
+NO_BODY = "the body does not come to its end"
 INTERNAL = "internal error; the log of this process says more"
 
 
@@ -246,14 +247,16 @@ class Connection(asyncio.Protocol):
         if head.body_bytes == 0:
             return b""
         self._body = body_of(head.body_bytes, bytes_max=bytes_max)
-        if self._is_gone() or (self._half_closed and not self._unread):
-            raise Refusal(400, "the body does not come")
+        if self._is_gone():
+            raise Refusal(400, NO_BODY)
         if head.expects and not self._unread:
             self._transport.write(_GO_ON)
         self._enter(Phase.BODY, self._server.limits.body_seconds)
         self._body_whole = self._loop.create_future()
         unread, self._unread = self._unread, b""
         self._take(unread)
+        if self._half_closed and not self._body.whole:
+            self._fail_body(Refusal(400, NO_BODY))
         self._resume_reading()
         await self._body_whole
         return self._body.content()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import ssl
@@ -132,6 +133,27 @@ def test_all_requests_together_are_limited_and_load_balancers_are_not(tmp_path: 
             assert sample(page, 'tocsin_exporter_requests_refused_total{reason="requests"}') == 1
 
     promptly(scenario())
+
+
+def test_a_body_that_cannot_come_any_more_is_not_waited_for(tmp_path: Path) -> None:
+    """Its sender hung up while the password was being verified."""
+
+    async def scenario() -> bytes:
+        (tmp_path / "web.yml").write_text(f"basic_auth_users: {{ana: '{HASH}'}}\nroles: {{ana: admin}}\n")
+        access = Access(WebConfig(tmp_path / "web.yml", environ={}))
+        async with running(access=access) as exporter:
+            host, _, port = exporter.url.rpartition("/")[2].partition(":")
+            reader, writer = await asyncio.open_connection(host, int(port))
+            login = base64.b64encode(b"ana:right").decode()
+            head = ("POST /-/reload HTTP/1.1", "Host: x", f"Authorization: Basic {login}", "Content-Length: 3", "", "a")
+            writer.write("\r\n".join(head).encode())
+            writer.write_eof()
+            answer = await reader.read()
+            writer.close()
+            return answer
+
+    answer = promptly(scenario())
+    assert not answer or answer.startswith(b"HTTP/1.1 400 ")
 
 
 @pytest.mark.parametrize(
