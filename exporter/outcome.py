@@ -89,19 +89,18 @@ class Names:
 
     def __init__(self, *, reserved: tuple[str, ...] = ()) -> None:
         self._reserved = reserved
-        self._offered: list[tuple[str, int]] = []
-        self._shapes: list[Shape] = []
-        self._left_out: dict[int, Quarantined] = {}
+        # Who offered how many, their shapes, and the verdict. Several threads may ask, so it is replaced as a whole.
+        self._last: tuple[list[tuple[str, int]], list[Shape], dict[int, Quarantined]] = ([], [], {})
 
     def without_clashes(self, offers: Mapping[str, Sequence[Family]]) -> tuple[list[Family], list[Quarantined]]:
         """Families by who offers them, in the order in which they are served."""
         families = [family for offered in offers.values() for family in offered]
         shapes = [family.shape for family in families]
         offered = [(name, len(each)) for name, each in offers.items()]
-        left_out = self._left_out
-        if shapes != self._shapes or offered != self._offered:
+        offered_before, shapes_before, left_out = self._last
+        if offered != offered_before or shapes != shapes_before:
             left_out = self._judge(offers)
-            self._offered, self._shapes, self._left_out = offered, shapes, left_out
+            self._last = (offered, shapes, left_out)
         if left_out:
             families = [family for index, family in enumerate(families) if index not in left_out]
         return families, list(left_out.values())

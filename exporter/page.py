@@ -7,8 +7,9 @@ meanwhile. A page is whole, or there is none; what a page holds is not kept afte
 """
 
 import asyncio
+import contextlib
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from exporter.exposition import page as parts_of_page
 from exporter.family import Family
 from exporter.layout import PIECE_SERIES
 from exporter.negotiation import Wishes
-from exporter.outcome import Names, Snapshot
+from exporter.outcome import Names, Quarantined, Snapshot
 from exporter.pool import Pool
 from exporter.roles import Role
 
@@ -35,6 +36,10 @@ PLAIN = {"Vary": "Accept, Accept-Encoding"}
 COMPRESSED = {**PLAIN, "Content-Encoding": "gzip"}
 
 
+# Puts together what several roles say; and whose names are taken.
+Together = Callable[[], tuple[Sequence[Family], Sequence[Quarantined]]]
+
+
 class Page(NamedTuple):
     body: bytes
     content_type: str
@@ -46,7 +51,7 @@ class Pages:
 
     def __init__(self, *, quarantined: Callable[[str], None]) -> None:
         self._quarantined = quarantined
-        self._names: dict[tuple[str, ...], Names] = {}
+        self._judges: dict[tuple[str, ...], Names] = {}
         self._pool = Pool("tocsin-page")
 
     async def page(self, roles: Sequence[Role], wishes: Wishes) -> Page:
@@ -57,32 +62,49 @@ class Pages:
         key = (names, wishes.form, wishes.escaping, wishes.gzip)
         body = shared.get(key)
         if body is None:
-            families = self._together(names, gathered)
-            large = sum(len(family.samples) for family in families) > QUICK_SERIES_MAX
-            if large:
+            together = partial(_together, self._judges.setdefault(names, Names()), gathered)
+            if sum(len(family.samples) for each in gathered.values() for family in each.families) > QUICK_SERIES_MAX:
                 for snapshot in gathered.values():
                     self._let_go_slowly(snapshot)
-                body = self._written_elsewhere(families, wishes)
+                body = self._written_elsewhere(together, wishes)
             else:
-                body = written_here(families, wishes)
+                body = self._written_here(together, wishes)
             shared[key] = body
         # Whoever goes away does not take the page from the others.
         return Page(await asyncio.shield(body), wishes.content_type, COMPRESSED if wishes.gzip else PLAIN)
 
-    def _together(self, names: tuple[str, ...], gathered: dict[str, Snapshot]) -> Sequence[Family]:
-        if len(names) == 1:
-            return gathered[names[0]].families
-        judge = self._names.setdefault(names, Names())
-        families, clashes = judge.without_clashes({name: each.families for name, each in gathered.items()})
-        for clash in clashes:
-            self._quarantined(clash.collector)
-        return families
+    def _written_here(self, together: Together, wishes: Wishes) -> asyncio.Future[bytes]:
+        body: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        families, clashes = together()
+        self._count(clashes)
+        body.set_result(written(families, wishes))
+        return body
 
-    def _written_elsewhere(self, families: Sequence[Family], wishes: Wishes) -> asyncio.Future[bytes]:
+    def _written_elsewhere(self, together: Together, wishes: Wishes) -> asyncio.Future[bytes]:
         loop = asyncio.get_running_loop()
         body: asyncio.Future[bytes] = loop.create_future()
-        self._pool.submit(partial(_write_for, loop, body, families, wishes))
+
+        def write() -> None:
+            """In a thread of the pool. The loop may be gone: then the process is ending and nobody waits."""
+            try:
+                families, clashes = together()
+                settle = partial(self._settle, body, clashes, written(families, wishes))
+            except BaseException as error:  # noqa: BLE001 - it belongs to those who wait
+                settle = partial(_fail, body, error)
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(settle)
+
+        self._pool.submit(write)
         return body
+
+    def _settle(self, body: asyncio.Future[bytes], clashes: Iterable[Quarantined], found: bytes) -> None:
+        self._count(clashes)
+        if not body.done():
+            body.set_result(found)
+
+    def _count(self, clashes: Iterable[Quarantined]) -> None:
+        for clash in clashes:
+            self._quarantined(clash.collector)
 
     def _let_go_slowly(self, snapshot: Snapshot) -> None:
         """Who drops a million samples at once holds up everybody. So the thread of the pages has them too, and drops
@@ -91,13 +113,14 @@ class Pages:
         if LET_GO not in snapshot.pages:
             samples = [list(family.samples) for family in snapshot.families if len(family.samples) > PIECE_SERIES]
             snapshot.pages[LET_GO] = True
-            weakref.finalize(snapshot, self._pool.submit, partial(_let_go, samples)).atexit = False
+            held: list[list[Any]] = [list(snapshot.families), *samples]
+            weakref.finalize(snapshot, self._pool.submit, partial(_let_go, held)).atexit = False
 
 
-def written_here(families: Sequence[Family], wishes: Wishes) -> asyncio.Future[bytes]:
-    body: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-    body.set_result(written(families, wishes))
-    return body
+def _together(judge: Names, gathered: Mapping[str, Snapshot]) -> tuple[Sequence[Family], Sequence[Quarantined]]:
+    """What several roles say. One alone has seen to its names itself."""
+    offers = {name: each.families for name, each in gathered.items()}
+    return judge.without_clashes(offers) if len(offers) > 1 else (next(iter(offers.values())), ())
 
 
 def written(families: Iterable[Family], wishes: Wishes) -> bytes:
@@ -121,29 +144,10 @@ def _blocks(parts: Iterable[bytes]) -> Iterator[bytes]:
     yield b"".join(block)
 
 
-def _write_for(
-    loop: asyncio.AbstractEventLoop, body: asyncio.Future[bytes], families: Sequence[Family], wishes: Wishes
-) -> None:
-    """In a thread of the pool. The loop may be gone: then the process is ending and nobody waits."""
-    try:
-        settle = partial(_settle, body, written(families, wishes))
-    except BaseException as error:  # noqa: BLE001 - it belongs to those who wait
-        settle = partial(_fail, body, error)
-    try:
-        loop.call_soon_threadsafe(settle)
-    except RuntimeError:
-        return
-
-
-def _let_go(samples: list[list[Any]]) -> None:
-    for each in samples:
+def _let_go(held: list[list[Any]]) -> None:
+    for each in held:
         while each:
             del each[-PIECE_SERIES:]
-
-
-def _settle(body: asyncio.Future[bytes], found: bytes) -> None:
-    if not body.done():
-        body.set_result(found)
 
 
 def _fail(body: asyncio.Future[bytes], error: BaseException) -> None:

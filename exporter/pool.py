@@ -52,3 +52,5 @@ class Pool:
     def _work(self) -> None:
         while (task := self._tasks.get()) is not None:
             task()
+            # What it holds is not kept until the next one comes.
+            del task

@@ -24,6 +24,7 @@ class Run:
         self.waiting = 0
         self.to_enter: deque[Collector] = deque()
         self.snapshot: Snapshot | None = None
+        self._complete: Snapshot | None = None
         # Called from a thread, when the last answer has come.
         self.when_complete: Callable[[], None] = _nobody
         # What the event loop will do about this run, unless it has ended by then.
@@ -51,6 +52,8 @@ class Run:
             return
         self._answers[name] = answer
         if len(self._answers) == len(self._order):
+            # Here and not in the event loop, as there may be a hundred thousand names to compare.
+            self._complete = self.seen_now()
             self.when_complete()
 
     def seen_now(self) -> Snapshot:
@@ -72,7 +75,7 @@ class Run:
             alarm.cancel()
 
     def end(self) -> Snapshot:
-        self.snapshot = self.seen_now()
+        self.snapshot = self._complete or self.seen_now()
         self.ended = True
         self.joinable = False
         if self.alarm is not None:
@@ -83,7 +86,7 @@ class Run:
 
     def forget(self) -> None:
         """Nobody asks any more. A collector that hangs inside must not keep in memory what the others have said."""
-        self.snapshot = None
+        self.snapshot = self._complete = None
         self._answers.clear()
         self.when_complete = _nobody
 

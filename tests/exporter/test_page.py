@@ -96,6 +96,21 @@ def test_a_large_page_is_written_once_for_all_who_wait_even_if_the_first_one_goe
     promptly(scenario())
 
 
+def test_a_large_page_of_two_roles_has_each_name_once_too() -> None:
+    async def scenario() -> None:
+        quarantined: list[str] = []
+        roles = [
+            Role("system", Snapshot({}, [LARGE])),
+            Role("app", Snapshot({}, [gauge("shop_requests"), gauge("shop")])),
+        ]
+        page = await pages(quarantined).page(roles, Wishes(PATIENT))
+        assert page.body.count(b"# TYPE ") == 2
+        assert page.body.endswith(b"\nshop 1.0\n")
+        assert quarantined == ["app"]
+
+    promptly(scenario())
+
+
 def test_what_fails_while_a_large_page_is_written_comes_to_whoever_waits() -> None:
     async def scenario() -> None:
         strange = SERIES.of(LARGE.samples)
