@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from exporter.collectors.files import text
+from exporter.collectors.netdev import HEADER
 
 # What a label must not break at: quotes, backslashes, escapes, control characters, what is no UTF-8, and what looks
 # like another sample or another line.
@@ -45,6 +46,14 @@ class Carrier(NamedTuple):
             case "mountinfo":
                 file.write_bytes(mountinfo([name]))
                 return "/m" + text(name)
+            case "dev":
+                # The kernel takes anything for the name of an interface but NUL, blanks, slashes and colons.
+                name = re.sub(rb"[\x00\s/:\x1c-\x1f]", b"_", name)[:200] or b"_"
+                file.write_bytes(HEADER + name + b": 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n")
+                return text(name)
+            case "b259:0":
+                name = one_line(name)
+                file.write_bytes(b"E:ID_MODEL=" + name + b"\n")
             case "worst.prom":
                 # What is no UTF-8 is no metrics file; the others write it as the kernel's files do.
                 name = text(name).encode()
@@ -76,6 +85,9 @@ def mountinfo(names: Iterable[bytes]) -> bytes:
 
 
 CARRIERS = (
+    Carrier("netdev", "proc/net/dev", "node_network_receive_bytes_total", "device"),
+    Carrier("diskstats", "run/udev/data/b259:0", "node_disk_info", "model"),
+    Carrier("nvme", "sys/devices/pci0000:40/0000:41:00.0/nvme/nvme0/model", "node_nvme_info", "model"),
     Carrier("filesystem", "proc/1/mountinfo", "node_filesystem_readonly", "mountpoint"),
     Carrier("textfile", f"{TEXTFILES}/worst.prom", "worst", "of"),
     Carrier("os", "etc/os-release", "node_os_info", "pretty_name"),

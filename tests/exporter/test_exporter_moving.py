@@ -18,7 +18,7 @@ from tests.exporter.builders import Running, running, sample
 from tests.exporter.program import started
 
 OPENMETRICS = {"Accept": "application/openmetrics-text;version=1.0.0"}
-MOUNTS = 3000
+MOUNTS = 2000
 
 
 @pytest.fixture

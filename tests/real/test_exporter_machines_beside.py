@@ -119,6 +119,16 @@ def test_nothing_is_excused_that_agrees(machines: dict[str, Beside]) -> None:
     assert [pattern for pattern in excuses if not any(re.match(pattern, each) for each in complaints)] == []
 
 
+def test_each_collector_finds_something_on_some_machine(machines: dict[str, Beside]) -> None:
+    """Where both find nothing they agree easily."""
+    success: dict[str, float] = {}
+    for beside in machines.values():
+        for labels, value in beside.ours["node_scrape_collector_success"].series.items():
+            name = dict(labels)["collector"]
+            success[name] = max(value, success.get(name, 0.0))
+    assert [name for name, value in success.items() if not value] == []
+
+
 @pytest.mark.parametrize("name", machine.NAMES)
 def test_promtool_complains_of_nothing_but_what_is_node_exporters(
     machines: dict[str, Beside], name: str, needs: Callable[[str], str]
