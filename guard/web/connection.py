@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, cast
 
 from guard.access import Approach
 from guard.judge import UNKNOWN, Refusal
+from guard.limits import network_of
 from guard.web.body import Body, body_of
 from guard.web.head import Head, find_head, read_head
 from guard.web.messages import Answer, Request, error_answer, head_of
@@ -36,6 +37,7 @@ _GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"
 _KEEP = b"Connection: keep-alive\r\n"
 _CLOSE = b"Connection: close\r\n"
 NO_BODY = "the body does not come to its end"
+CROWDED = "there are too many connections"
 INTERNAL = "internal error; the log of this process says more"
 
 
@@ -129,6 +131,15 @@ class Connection(asyncio.Protocol):
         return self.phase is Phase.HEAD
 
     @property
+    def holds_a_place(self) -> bool:
+        """It is the other end that we wait for, in the middle of a request."""
+        return self.phase in (Phase.BODY, Phase.ANSWERING)
+
+    @property
+    def network(self) -> str:
+        return network_of(self._remote)
+
+    @property
     def held_bytes(self) -> int:
         """What this process keeps for the other end, beside an answer that others share."""
         return len(self._unread) + self._transport.get_write_buffer_size()
@@ -155,7 +166,12 @@ class Connection(asyncio.Protocol):
     def spare(self, answer: Answer | None = None) -> None:
         """There are too many connections, and this is the one that misses least."""
         self._server.cut("crowded")
-        if answer is not None:
+        if self.phase is Phase.BODY:
+            self._fail_body(Refusal(503, CROWDED, {"Retry-After": "1"}))
+        elif self.phase is Phase.ANSWERING:
+            self._enter(Phase.LEAVING, self._server.limits.leave_seconds)
+            self._transport.abort()
+        elif answer is not None:
             self._send(answer, closes=True)
         else:
             self._close()

@@ -11,6 +11,7 @@ import asyncio
 import socket
 import ssl
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
@@ -18,7 +19,7 @@ import msgspec
 
 from guard.judge import Judge
 from guard.listen import HANDSHAKE_SECONDS_MAX, KEEPALIVE_SECONDS, Address, base_urls, open_doors
-from guard.web.connection import Connection
+from guard.web.connection import CROWDED, Connection
 from guard.web.handshakes import HANDSHAKES_MAX, Handshakes
 from guard.web.messages import error_answer
 from guard.web.routes import Routes
@@ -88,11 +89,21 @@ class Server:
         self._connections[connection] = None
         if len(self._connections) <= self.limits.connections:
             return
-        spared = [each for each in self._connections if each.can_be_spared and each is not connection]
-        if spared:
-            min(spared, key=lambda each: each.since).spare()
+        spared = self._who_misses_least(connection)
+        if spared is not None:
+            spared.spare()
         else:
-            connection.spare(error_answer(503, "there are too many connections", {"Retry-After": "1"}))
+            connection.spare(error_answer(503, CROWDED, {"Retry-After": "1"}))
+
+    def _who_misses_least(self, new: Connection) -> Connection | None:
+        idle = [each for each in self._connections if each.can_be_spared and each is not new]
+        if not idle:
+            # Nobody from an address that has more of them keeps out one from an address that has fewer.
+            held = Counter(each.network for each in self._connections)
+            greediest = max(held, key=held.__getitem__)
+            if held[greediest] > held[new.network]:
+                idle = [each for each in self._connections if each.holds_a_place and each.network == greediest]
+        return min(idle, key=lambda each: each.since, default=None)
 
     def left(self, connection: Connection) -> None:
         self._connections.pop(connection, None)

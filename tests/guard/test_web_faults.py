@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,35 @@ def test_when_all_are_at_work_a_new_one_is_told_to_come_back() -> None:
                 writer.close()
 
     promptly(scenario, listen.run)
+
+
+@LOOPS
+@pytest.mark.parametrize(
+    "asked", [BEGUN, get("/big")], ids=["a body that does not come", "an answer that nobody reads"]
+)
+def test_one_address_that_is_waited_for_keeps_out_no_other(loop: Loop, asked: bytes) -> None:
+    def greedy(port: int) -> socket.socket:
+        ours = socket.socket()
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        ours.bind(("127.0.0.2", 0))
+        ours.connect(("127.0.0.1", port))
+        ours.sendall(asked)
+        return ours
+
+    async def scenario() -> None:
+        async with opened(limits=Limits(connections=5)) as server:
+            with ExitStack() as all_of_them:
+                for _ in range(5):
+                    all_of_them.enter_context(greedy(server.port))
+                await until(lambda: [each.holds_a_place for each in server.server.connections] == [True] * 5)
+                refused = all_of_them.enter_context(greedy(server.port))
+                await until(lambda: server.told.cut["crowded"] == 1)
+                assert statuses(refused.recv(4_096)) == [503]
+                for _ in range(2):
+                    assert statuses(await server.exchange(get("/", CLOSE))) == [200]
+                assert server.told.cut["crowded"] >= 2
+
+    promptly(scenario, loop)
 
 
 @LOOPS
