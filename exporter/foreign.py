@@ -49,8 +49,12 @@ ALIASES = {"--collector.powersupply.ignored-supplies": "--collector.powersupplyc
 
 
 def parsed(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
-    """The namespace; a flag that is none ends the process with status 2, and with what to use instead."""
-    arguments, unknown = parser.parse_known_args([_here(word) for word in (sys.argv[1:] if argv is None else argv)])
+    """The namespace; a flag that is none ends the process with status 2, and with what to use instead.
+
+    To switch off a collector that only node_exporter has is no mistake: it does not run here either.
+    """
+    said = [_here(word) for word in (sys.argv[1:] if argv is None else argv)]
+    arguments, unknown = parser.parse_known_args([word for word in said if not _is_off_anyway(word)])
     if unknown:
         parser.error(explained(unknown, re.findall(r"--[a-z][\w.-]*", parser.format_help())))
     return arguments
@@ -59,6 +63,15 @@ def parsed(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argpa
 def _here(word: str) -> str:
     name, equals, value = word.partition("=")
     return f"{ALIASES.get(name, name)}{equals}{value}"
+
+
+def _is_off_anyway(word: str) -> bool:
+    collector = word.removeprefix("--no-collector.")
+    return word != collector and collector in COLLECTORS_THERE.split() and collector not in _ours()
+
+
+def _ours() -> set[str]:
+    return {each.name for each in COLLECTORS}
 
 
 def explained(unknown: Sequence[str], known: Sequence[str]) -> str:
@@ -73,17 +86,16 @@ def explained(unknown: Sequence[str], known: Sequence[str]) -> str:
 def _instead(name: str) -> str:
     if name in INSTEAD:
         return INSTEAD[name]
-    switched_off = name.startswith("--no-")
+    negated = "no-" if name.startswith("--no-") else ""
     _, _, words = name.partition("collector.")
     collector, _, option = words.partition(".")
-    if not words or f"--{'no-' * switched_off}collector.{words}" != name:
+    if not words or f"--{negated}collector.{words}" != name:
         return ""
-    if collector in {each.name for each in COLLECTORS}:
+    if collector in _ours():
         return f"the collector {collector} has no option {option}" if option else ""
     if collector not in COLLECTORS_THERE.split():
         return ""
-    why = "there is no such collector here; docs/node-exporter.md says why"
-    return f"leave it out: {why}" if switched_off else why
+    return "there is no such collector here; docs/node-exporter.md says why"
 
 
 def _nothing_here(name: str, known: Sequence[str]) -> str:

@@ -30,7 +30,7 @@ def test_no_flag_that_exists_is_said_not_to() -> None:
     [
         (["--collector.netdev.netlink"], "leave it out: the numbers come from"),
         (["--collector.drbd"], "there is no such collector here"),
-        (["--no-collector.drbd"], "leave it out: there is no such collector here"),
+        (["--no-collector.cpu.cores"], "the collector cpu has no option cores"),
         (["--collector.ntp.server", "127.0.0.1"], "there is no such collector here"),
         (["--collector.cpu.cores=2"], "the collector cpu has no option cores"),
         (["--collector.cpuu"], "there is no such flag (did you mean --collector.cpu?)"),
@@ -42,6 +42,15 @@ def test_no_flag_that_exists_is_said_not_to() -> None:
 def test_what_is_none_here_is_told_what_to_write_instead(words: list[str], said: str) -> None:
     (flag,) = [word.partition("=")[0] for word in words if word.startswith("-")]
     assert explained(words, KNOWN).startswith(f"found {flag}: {said}")
+
+
+def test_what_only_node_exporter_has_may_be_switched_off_and_nothing_else() -> None:
+    """As manifests do that were written for it."""
+    parser = command_line({}, {})
+    arguments = parsed(parser, ["--no-collector.wifi", "--no-collector.cpu", "--no-collector.drbd"])
+    assert (arguments.collector_cpu, arguments.collector_stat) == (False, True)
+    with pytest.raises(SystemExit):
+        parsed(parser, ["--no-collector.wify"])
 
 
 def test_words_that_are_no_flags_are_refused() -> None:
