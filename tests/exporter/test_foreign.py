@@ -48,7 +48,7 @@ def test_what_only_node_exporter_has_may_be_switched_off_and_nothing_else() -> N
     """As manifests do that were written for it."""
     parser = command_line({}, {})
     arguments = parsed(parser, ["--no-collector.wifi", "--no-collector.cpu", "--no-collector.drbd"])
-    assert (arguments.collector_cpu, arguments.collector_stat) == (False, True)
+    assert (arguments.collector_cpu, arguments.collector_stat) == (False, None)
     with pytest.raises(SystemExit):
         parsed(parser, ["--no-collector.wify"])
 
