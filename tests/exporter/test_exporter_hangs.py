@@ -10,17 +10,14 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from exporter.collectors import build
-from exporter.collectors.files import Paths
 from tests.exporter import machine
 from tests.exporter.builders import sample
 from tests.exporter.program import Program, started
-from tests.exporter.watching import asked, readers
+from tests.exporter.watching import own_files, samples_by_collector
 
 PATIENCE_SECONDS = 1.0
 TIMEOUT = {"X-Prometheus-Scrape-Timeout-Seconds": str(PATIENCE_SECONDS)}
@@ -34,21 +31,6 @@ class Hung(NamedTuple):
     program: Program
     names: set[str]
     sound: dict[str, int]
-
-
-def own_files(paths: Paths, root: Path) -> dict[str, str]:
-    """For each collector that is on by default a file that no other reads."""
-    alone = {who[0].name: file for file, who in readers(paths, str(root)).items() if len(who) == 1 and who[0].enabled}
-    return dict(sorted(alone.items()))
-
-
-def samples_by_collector(paths: Paths) -> dict[str, int]:
-    answers = {kind.name: asked(build(kind, paths)) for kind in machine.ON_FILES}
-    return {
-        name: sum(len(family.samples) for family in said.families)
-        for name, said in answers.items()
-        if said.error is None
-    }
 
 
 @pytest.fixture(scope="module", params=[0, 1], ids=["one half", "the other half"])

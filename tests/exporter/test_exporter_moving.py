@@ -1,4 +1,4 @@
-"""A machine that changes under the exporter's feet: thousands of mounts, interfaces that go, clocks that step."""
+"""A machine that changes under the exporter: mounts by the thousand, garbage, interfaces that go, clocks that step."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from exporter.collectors.time import Time
 from tests.exporter import machine
 from tests.exporter.builders import Running, running, sample
 from tests.exporter.program import started
+from tests.exporter.watching import own_files, samples_by_collector
 
 OPENMETRICS = {"Accept": "application/openmetrics-text;version=1.0.0"}
 MOUNTS = 2000
@@ -55,6 +56,26 @@ def test_thousands_of_mounts_are_all_on_the_page(vm: Paths, tmp_path: Path) -> N
             assert page.count("\nnode_filesystem_readonly{") == MOUNTS
             assert set(success(page).values()) <= {0.0, 1.0}
             assert success(page)["filesystem"] == 1
+
+
+@pytest.mark.parametrize("half", [0, 1])
+def test_garbage_for_half_of_the_collectors_costs_the_other_half_no_sample(tmp_path: Path, half: int) -> None:
+    paths = machine.unpack("server", tmp_path)
+    sound = samples_by_collector(paths)
+    spoilt = dict(list(own_files(paths, tmp_path).items())[half::2])
+    for file in spoilt.values():
+        Path(file).write_bytes(b'\xff{garbage}="1" \\ -1 nan\n')
+
+    async def scenario() -> str:
+        async with running(*(build(kind, paths) for kind in machine.ON_FILES)) as exporter:
+            return await valid_page(exporter)
+
+    page = asyncio.run(scenario())
+    others = {name: count for name, count in sound.items() if name not in spoilt}
+    assert len(others) > 10
+    assert {name: success(page)[name] for name in others} == dict.fromkeys(others, 1.0)
+    about = ("#", "node_scrape_collector_")
+    assert len([line for line in page.split("\n") if line and not line.startswith(about)]) >= sum(others.values())
 
 
 def test_an_interface_that_goes_takes_only_its_own_series_along(vm: Paths, tmp_path: Path) -> None:

@@ -6,12 +6,14 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 from exporter.collectors import COLLECTORS, BuiltIn, Collector, build
 from exporter.collectors.files import Paths
 from exporter.family import Family
 from exporter.outcome import Absent
+from tests.exporter.machine import ON_FILES
 
 # An audit hook is there for ever, so it is one for all, and hears only while somebody watches.
 _watching: list[set[str]] = []
@@ -69,3 +71,18 @@ def readers(paths: Paths, root: str) -> dict[str, list[type[BuiltIn]]]:
             if file.startswith(f"{root}/") and os.path.isfile(file):
                 found.setdefault(file, []).append(kind)
     return found
+
+
+def own_files(paths: Paths, root: Path) -> dict[str, str]:
+    """For each collector that is on by default a file that no other reads."""
+    alone = {who[0].name: file for file, who in readers(paths, str(root)).items() if len(who) == 1 and who[0].enabled}
+    return dict(sorted(alone.items()))
+
+
+def samples_by_collector(paths: Paths) -> dict[str, int]:
+    answers = {kind.name: asked(build(kind, paths)) for kind in ON_FILES}
+    return {
+        name: sum(len(family.samples) for family in said.families)
+        for name, said in answers.items()
+        if said.error is None
+    }
