@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import socket
@@ -26,6 +27,7 @@ Labels = frozenset[tuple[str, str]]
 
 ENABLED = re.compile(r"--(?:\[no-\])?collector\.(\w+)\s+Enable\s+the\s+\w+\s+collector\s+\(default:\s+enabled\)")
 COLLECTOR = re.compile(r"--(?:\[no-\])?collector\.(\w+)\s")
+DEFAULT = re.compile(r'--(collector\.\w+\.[\w.-]+)=("[^\n]*")')
 OPTION = re.compile(r"--(?:\[no-\])?(collector\.\w+\.[\w.-]+)")
 MISSING = re.compile(r"^\| `(\w+)` \| [^|]+ \|$", re.MULTILINE)
 # About the programs themselves, not about the machine.
@@ -105,6 +107,13 @@ def our_filters(path: str) -> list[str]:
         if option.kind is Kind.PATTERN
     }
     return [f"--{flag}={value}" for flag, value in flags.items() if flag in known]
+
+
+def their_filters(path: str) -> list[str]:
+    """Its default filters as our flags; each option's default stands in its usage as in the language Go."""
+    defaults = dict(DEFAULT.findall(usage(path)))
+    flags = (f"collector.{kind.name}.{each.name}" for kind in COLLECTORS for each in kind.options)
+    return [f"--{flag}={json.loads(defaults[flag])}" for flag in flags if flag in defaults]
 
 
 def fetch(url: str) -> str:

@@ -28,6 +28,7 @@ from tests.real.peer import (
     not_common,
     of_collectors,
     our_filters,
+    their_filters,
     told_apart,
     without_collectors,
     without_newer_labels,
@@ -98,6 +99,17 @@ def test_families_types_labels_and_series_are_node_exporters(beside: Beside, lac
     # What came or went meanwhile is on one of their two pages only.
     complaints = {*told_apart(before, ours)} & {*told_apart(after, ours)}
     assert sorted(complaints - {f"{name} is missing" for name in theirs_alone}) == []
+
+
+def test_with_its_defaults_as_our_flags_the_series_are_those_of_the_program_without_any(beside: Beside) -> None:
+    """The other way round: Debian's package has filters of its own, and our flags of that name do the same."""
+    flags = their_filters(beside.path)
+    assert "--collector.netdev.device-exclude=^lo$" in flags
+    with node_exporter(beside.path) as theirs, started(*flags) as ours:
+        pages = Beside(ours, theirs, beside.path).pages()
+    before, ours_then, after = (without_collectors(each, not_common(beside.path)) for each in pages)
+    complaints = {*told_apart(before, ours_then)} & {*told_apart(after, ours_then)}
+    assert sorted(complaints - {f"{name} is missing" for name in documented_as_missing()}) == []
 
 
 def test_every_counter_lies_between_node_exporters_before_and_after(beside: Beside) -> None:
