@@ -1,7 +1,8 @@
 """`cpu`: the time that each processor spent in each mode, and what sysfs knows about each processor.
 
 The kernel's counters sometimes run backwards a little (iowait above all), which Prometheus would take for
-a restart. So the collector never shows less than it has shown, except after a processor was really reset.
+a restart. So the collector never shows less than it has shown, except after a processor was really reset. One that is
+offline is not shown: counters that stand still would look like a processor that is never idle.
 
 Machines have hundreds of processors, and sysfs several files for each. Which of them are there to be read is
 therefore looked up only when processors come or go; what is read at each scrape stays open.
@@ -99,18 +100,20 @@ class Cpu:
         self._cpuinfo = Cpuinfo(f"{paths.procfs}/cpuinfo", flags=flags, bugs=bugs) if wants_info else None
         self._kept = Kept()
         self._shown: dict[str, Times] = {}
+        self._online: list[str] = []
         self._labels: list[Labels] = []
         self._layout: Layout | None = None
         self._described: list[Family] = []
 
     def collect(self, deadline: float) -> Iterable[Family]:  # noqa: ARG002
         content = self._kept.read(self._stat_path)
-        self._shown = never_backwards(self._shown, parse(content, self._stat_path))
+        found = parse(content, self._stat_path)
+        self._shown = never_backwards(self._shown, found)
         seen = tuple(self._kept.read_optional(f"{self._folder}/{name}") for name in ("present", "online", "isolated"))
         if self._layout is None or self._layout.seen != seen or None in seen[:2]:
             self._described = self._cpuinfo.families() if self._cpuinfo is not None else []
             self._layout = layout(self._folder, seen)
-        families = [*self._times(), *self._layout.steady, *self._described]
+        families = [*self._times(list(found)), *self._layout.steady, *self._described]
         if self._cpuinfo is not None and not self._layout.has_cpufreq:
             families += self._cpuinfo.frequencies()
         for shape, paths in ((CORE_THROTTLES, self._layout.cores), (PACKAGE_THROTTLES, self._layout.packages)):
@@ -118,11 +121,12 @@ class Cpu:
                 families.append(shape.of(counts))
         return families
 
-    def _times(self) -> Iterable[Family]:
-        # A processor that was shown once stays, so more of them are the only change there can be.
-        if len(self._labels) != len(self._shown) * COLUMNS:
-            self._labels = [(cpu, mode) for cpu in self._shown for mode in (*MODES, *GUEST_MODES)]
-        seconds = [tick / TICKS_PER_SECOND for tick in chain.from_iterable(self._shown.values())]
+    def _times(self, online: list[str]) -> Iterable[Family]:
+        if self._online != online:
+            self._labels = [(cpu, mode) for cpu in online for mode in (*MODES, *GUEST_MODES)]
+            self._online = online
+        shown = [self._shown[cpu] for cpu in online]
+        seconds = [tick / TICKS_PER_SECOND for tick in chain.from_iterable(shown)]
         samples = list(zip(self._labels, seconds, strict=True))
         yield SECONDS.of(list(compress(samples, cycle(IS_MODE))))
         if self._guest:
@@ -154,7 +158,7 @@ def parse(content: bytes, where: str = "stat") -> dict[str, Times]:
 
 
 def never_backwards(shown: Mapping[str, Times], found: Mapping[str, Times]) -> dict[str, Times]:
-    """What to show next. A processor that is offline now keeps its last values: its counters will return."""
+    """What to show next, and what to remember of a processor that is offline now: its counters may return."""
     result = dict(shown)
     for cpu, times in found.items():
         before = shown.get(cpu)

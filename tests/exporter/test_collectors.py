@@ -244,10 +244,22 @@ def test_a_processor_that_was_reset_begins_anew() -> None:
     assert after == {"0": times(idle=700, iowait=5)}
 
 
-def test_a_processor_that_is_offline_keeps_its_last_values() -> None:
-    before = {"0": times(idle=1, iowait=1), "1": times(idle=2, iowait=2)}
-    after = cpu.never_backwards(before, {"0": times(idle=3, iowait=1)})
-    assert after == {"0": times(idle=3, iowait=1), "1": times(idle=2, iowait=2)}
+def test_a_processor_that_is_offline_is_not_shown_and_comes_back_with_no_less(tmp_path: Path) -> None:
+    collector = Cpu(Paths(str(tmp_path), "/nonexistent", "/"))
+
+    def idle_times() -> dict[tuple[str, ...], float]:
+        found = collected(collector)
+        assert found["node_cpu_guest_seconds_total"].keys() == {
+            (cpu, mode) for cpu, _ in found["node_cpu_seconds_total"] for mode in ("user", "nice")
+        }
+        return {labels: value for labels, value in found["node_cpu_seconds_total"].items() if labels[1] == "idle"}
+
+    (tmp_path / "stat").write_bytes(b"cpu0 1 0 1 900\ncpu1 1 0 1 800\ncpu2 1 0 1 700\n")
+    assert idle_times() == {("0", "idle"): 9, ("1", "idle"): 8, ("2", "idle"): 7}
+    (tmp_path / "stat").write_bytes(b"cpu0 1 0 1 1000\ncpu2 1 0 1 800\n")
+    assert idle_times() == {("0", "idle"): 10, ("2", "idle"): 8}
+    (tmp_path / "stat").write_bytes(b"cpu0 1 0 1 1100\ncpu1 1 0 1 790\ncpu3 1 0 1 100\n")
+    assert idle_times() == {("0", "idle"): 11, ("1", "idle"): 8, ("3", "idle"): 1}
 
 
 def test_the_clock_source_in_use_and_those_that_could_be() -> None:
