@@ -13,6 +13,8 @@ from exporter.collectors.files import Malformed
 from exporter.collectors.processes import STAT_BYTES, THREADS, VANISHED, numbers, read_short, stat_fields
 
 STATUS_BYTES = IO_BYTES = LIMITS_BYTES = 4096
+# Somebody can be in 65,536 groups of users, whose numbers come before what we look for.
+LONG_STATUS_BYTES = 1 << 20
 # The fields of `stat` after the name.
 STATE, FLAGS, MINOR, MAJOR, USER, SYSTEM, START, VIRTUAL, RESIDENT = 0, 6, 7, 9, 11, 12, 19, 20, 21
 # The flag of threads of the kernel itself.
@@ -51,10 +53,10 @@ class Process(msgspec.Struct, frozen=True):
 
 
 def look(folder: str, before: Process | None) -> Process | None:
-    """The process as it is now; None for one that has gone, or is the kernel's own."""
+    """The process as it is now; None for one that has gone, is the kernel's own, or is hidden from us (hidepid)."""
     try:
         return _look(folder, before)
-    except VANISHED:
+    except (*VANISHED, PermissionError):
         return None
 
 
@@ -65,6 +67,8 @@ def _look(folder: str, before: Process | None) -> Process | None:
     if numbers_of_stat[0] & IS_KERNEL:
         return None
     status = read_short(f"{folder}/status", STATUS_BYTES)
+    if len(status) == STATUS_BYTES:
+        status = read_short(f"{folder}/status", LONG_STATUS_BYTES)
     if before is not None and (before.stat, before.status) == (stat, status) and before.threads == 1:
         return before
     minor, major, user, system, threads, start, virtual, resident = (
@@ -99,10 +103,13 @@ def _numbers(words: list[bytes], path: str, content: bytes) -> list[int]:
 
 
 def _status(content: bytes, path: str) -> tuple[int, int, int]:
-    """Context switches of both kinds, and what is swapped out; a process without memory has no such line."""
-    switches = content[content.rfind(b"\nvoluntary_ctxt_switches:") :].split()
-    swapped = content.find(b"\nVmSwap:")
-    words = switches[1:4:2] + (content[swapped:].split(maxsplit=2)[1:2] if swapped >= 0 else [b"0"])
+    """Context switches of both kinds, and what is swapped out; where a line is missing, there are none.
+
+    A process without memory has no swap; gVisor, which stands in for the kernel in containers, counts no switches.
+    """
+    switched, swapped = content.rfind(b"\nvoluntary_ctxt_switches:"), content.find(b"\nVmSwap:")
+    words = content[switched:].split()[1:4:2] if switched >= 0 else [b"0", b"0"]
+    words += content[swapped:].split(maxsplit=2)[1:2] if swapped >= 0 else [b"0"]
     if len(words) != 3:
         raise Malformed(path, found=content, expected="voluntary_ctxt_switches and nonvoluntary_ctxt_switches")
     voluntary, involuntary, kilobytes = _numbers(words, path, content)

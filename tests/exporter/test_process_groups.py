@@ -243,12 +243,40 @@ def test_a_process_that_ends_while_it_is_looked_at_is_not_there(machine: Machine
     assert look(machine.collector())["num_procs"] == {("a",): 1, ("other",): 0}
 
 
+def test_somebody_in_thousands_of_groups_of_users_has_his_switches(machine: Machine) -> None:
+    machine.process(1, switches=7)
+    status = machine.folder / "1" / "status"
+    groups = " ".join(map(str, range(100_000, 103_000)))
+    status.write_text(status.read_text().replace("VmSwap", f"Groups:\t{groups}\nVmSwap"))
+    found = look(machine.collector())
+    assert found["context_switches_total"]["a", "voluntary"] == 7
+    assert found["memory_bytes"]["a", "swapped"] == 3072
+
+
+def test_gvisor_counts_no_switches_and_no_swap(machine: Machine) -> None:
+    machine.process(1)
+    (machine.folder / "1" / "status").write_text("Name:\ta\nState:\tS (sleeping)\nThreads:\t1\nSeccomp:\t0\n")
+    found = look(machine.collector())
+    assert found["context_switches_total"]["a", "voluntary"] == 0
+    assert found["memory_bytes"]["a", "swapped"] == 0
+
+
+def test_a_process_that_is_hidden_from_us_is_left_out_and_costs_no_other(machine: Machine) -> None:
+    """As with hidepid=1, where numbers can be listed and files cannot be opened. Not even root may read this one."""
+    machine.process(1)
+    machine.process(2, "b")
+    (machine.folder / "2" / "stat").unlink()
+    (machine.folder / "2" / "stat").symlink_to("/proc/sys/vm/compact_memory")
+    assert look(machine.collector())["num_procs"] == {("a",): 1, ("other",): 0}
+
+
 @pytest.mark.parametrize(
     ("file", "content"),
     [
         ("1/stat", "1 (a) S 1 2\n"),
-        ("1/status", "voluntary_ctxt_switches:\tmany\n"),
-        ("1/status", ""),
+        ("1/status", "Name:\ta\nvoluntary_ctxt_switches:\tmany\n"),
+        ("1/status", "Name:\ta\nvoluntary_ctxt_switches:\t1\nnonvoluntary_ctxt_switches:\tmany\n"),
+        ("1/status", "Name:\ta\nVmSwap:"),
         ("1/io", "rchar: 1\n"),
         ("1/io", "read_bytes: x\nwrite_bytes: 5\n"),
         ("1/limits", "nothing\n"),
