@@ -1,31 +1,22 @@
 """What the exporter knows of the machine: one file a collector, and the tuple that names them all.
 
 A collector reads, parses and yields families; it keeps no clock, catches no error of its own and never
-decides how long it may take. The registry runs it in a thread, times it and isolates its failures. Adding
-one is a file here, a line in `COLLECTORS` and a line in docs/metrics-exporter.md.
+decides how long it may take. The registry runs it in a thread, times it and isolates its failures.
 
     files         where the kernel's files are, and how they are read
     options       what can be set about a collector
+    steady        the families of a file that often stays the same
     asking        file systems are asked for their numbers in threads that can be left behind
+    cpuinfo       what /proc/cpuinfo says of processors
     netaddresses  addresses of network devices
     netdevices    files of network devices, which come and go
     netlink       lists that the kernel sends over a socket
-    rpc           the lines of numbers of the NFS client and server
-    options       what can be set about a collector
     processfiles  what the kernel says of one process
-    dbus          questions over D-Bus, whose messages are in dbusmessage
+    rpc           the lines of numbers of the NFS client and server
+    dbus          questions over D-Bus
+    dbusmessage   the bytes of such questions and their answers
     textformat    reads what others have written in the text format
     elsewhere     the collectors of other systems than Linux
-    arp … xfs     the collectors, named as in node_exporter, with node_exporter's metrics
-    files           where the kernel's files are, and how they are read
-    options         what can be set about a collector
-    asking          file systems are asked for their numbers in threads that can be left behind
-    cpuinfo         what /proc/cpuinfo says of processors
-    elsewhere       the collectors of other systems than Linux
-    netaddresses    addresses of network devices
-    netdevices      files of network devices, which come and go
-    netlink         lists that the kernel sends over a socket
-    arp … watchdog  the collectors, named as in node_exporter, with node_exporter's metrics
     arp … zfs     the collectors, named as in node_exporter, with node_exporter's metrics
 """
 

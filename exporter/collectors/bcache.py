@@ -3,11 +3,10 @@
 The kernel writes large numbers for people (`1.5k`, with 1024 as the step), so they are not exact.
 """
 
-import os
 import re
 from collections.abc import Iterable
 
-from exporter.collectors.files import Kept, Malformed, Paths, text
+from exporter.collectors.files import Kept, Malformed, Paths, entries, shown
 from exporter.collectors.options import Chosen, Kind, Option
 from exporter.family import Family, Shape, Type
 
@@ -97,17 +96,17 @@ class Bcache:
 
     def collect(self, deadline: float) -> Iterable[Family]:  # noqa: ARG002
         samples: Samples = {}
-        for entry in _entries(self._folder):
+        for entry in entries(self._folder):
             # Beside the caches is where new ones are made.
             if "-" in entry:
-                self._add(samples, f"{self._folder}/{entry}", text(os.fsencode(entry)))
+                self._add(samples, f"{self._folder}/{entry}", shown(entry))
         return [shape.of(found) for shape, found in samples.values()]
 
     def _add(self, samples: Samples, folder: str, uuid: str) -> None:
         self._add_files(samples, folder, OF_A_CACHE_SET, (uuid,))
-        for entry in _entries(folder):
+        for entry in entries(folder):
             device = f"{folder}/{entry}"
-            labels = (text(os.fsencode(entry)), uuid)
+            labels = (shown(entry), uuid)
             if re.match(r"bdev[0-9]", entry):
                 self._add_files(samples, device, OF_A_DISK, labels)
                 self._add_lines(samples, f"{device}/writeback_rate_debug", OF_WRITEBACK, labels)
@@ -138,13 +137,6 @@ class Bcache:
 
 def _put(samples: Samples, shape: Shape, labels: tuple[str, ...], value: float) -> None:
     samples.setdefault(shape.name, (shape, []))[1].append((labels, value))
-
-
-def _entries(folder: str) -> list[str]:
-    try:
-        return sorted(os.listdir(folder))
-    except FileNotFoundError:
-        return []
 
 
 def parse(content: bytes) -> dict[bytes, bytes]:

@@ -7,7 +7,7 @@ call can hang like the file system, and needs privileges.
 import os
 from collections.abc import Iterable
 
-from exporter.collectors.files import Kept, Paths, text, whole_number
+from exporter.collectors.files import Kept, Paths, entries, shown, text, whole_number
 from exporter.collectors.options import Option
 from exporter.family import Family, Shape
 
@@ -48,7 +48,7 @@ class Btrfs:
 
     def collect(self, deadline: float) -> Iterable[Family]:  # noqa: ARG002
         samples: Samples = {shape: [] for shape in SHAPES}
-        for entry in _entries(self._folder):
+        for entry in entries(self._folder):
             # Beside the file systems is what this kernel can do.
             if entry.count("-") == 4:
                 self._add(samples, entry)
@@ -56,17 +56,17 @@ class Btrfs:
 
     def _add(self, samples: Samples, entry: str) -> None:
         """All of one file system; one that is unmounted meanwhile has gone before its last file was read."""
-        folder, uuid = f"{self._folder}/{entry}", text(os.fsencode(entry))
+        folder, uuid = f"{self._folder}/{entry}", shown(entry)
         found: Samples = {shape: [] for shape in SHAPES}
         try:
             found[INFO].append(((text(self._kept.read_value(f"{folder}/label").strip()), uuid), 1))
             found[RESERVE].append(((uuid,), self._number(f"{folder}/allocation/global_rsv_size")))
-            devices = _entries(f"{folder}/devices")
+            devices = entries(f"{folder}/devices")
             for device in devices:
                 # What is missing has no size.
                 sectors = self._kept.read_optional(f"{folder}/devices/{device}/size") or b"0"
                 size = whole_number(sectors, f"{folder}/devices/{device}/size") * SECTOR_BYTES
-                found[DEVICE_SIZE].append(((text(os.fsencode(device)), uuid), size))
+                found[DEVICE_SIZE].append(((shown(device), uuid), size))
             for group in GROUPS:
                 self._add_group(found, f"{folder}/allocation/{group}", (group, uuid), len(devices))
         except FileNotFoundError:
@@ -79,7 +79,7 @@ class Btrfs:
     def _add_group(self, found: Samples, folder: str, labels: tuple[str, str], devices: int) -> None:
         group, uuid = labels
         found[RESERVED].append((labels, self._number(f"{folder}/bytes_reserved")))
-        for profile in _entries(folder):
+        for profile in entries(folder):
             if profile not in COPIES and profile not in PARITY:
                 continue
             about = (group, profile, uuid)
@@ -96,10 +96,3 @@ def ratio(profile: str, devices: int) -> float:
         return COPIES[profile]
     # With as few devices as there are for parity alone there is nothing to divide.
     return devices / max(1, devices - PARITY[profile])
-
-
-def _entries(folder: str) -> list[str]:
-    try:
-        return sorted(os.listdir(folder))
-    except FileNotFoundError:
-        return []

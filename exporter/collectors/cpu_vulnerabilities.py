@@ -1,12 +1,10 @@
 """`cpu_vulnerabilities`: which weaknesses the processors have, and what the kernel does about each. Off by default."""
 
-import os
 from collections.abc import Iterable
 
-from exporter.collectors.files import Kept, Paths, text
+from exporter.collectors.files import Kept, Paths, entries, shown, text
 from exporter.collectors.options import Option
 from exporter.family import Family, Shape
-from exporter.outcome import Absent
 
 INFO = Shape(
     "node_cpu_vulnerabilities_info",
@@ -30,12 +28,9 @@ class CpuVulnerabilities:
         self._kept = Kept()
 
     def collect(self, deadline: float) -> Iterable[Family]:  # noqa: ARG002
-        try:
-            names = sorted(os.listdir(self._folder))
-        except FileNotFoundError:
-            raise Absent("this kernel does not tell of its processors' weaknesses") from None
+        names = entries(self._folder, absent="this kernel does not tell of its processors' weaknesses")
         contents = ((name, self._kept.read_optional(f"{self._folder}/{name}")) for name in names)
-        samples = [((text(os.fsencode(name)), *parse(content)), 1) for name, content in contents if content is not None]
+        samples = [((shown(name), *parse(content)), 1) for name, content in contents if content is not None]
         return (INFO.of(samples),) if samples else ()
 
 

@@ -7,7 +7,7 @@ went, or one of them was written anew.
 import os
 from collections.abc import Iterable, Mapping, Sequence
 
-from exporter.collectors.files import Kept, Malformed, Paths, read_optional, text
+from exporter.collectors.files import DIGITS_MAX, Kept, Malformed, Paths, read_optional, text
 from exporter.collectors.options import Chosen, Filter, Kind, Option
 from exporter.family import Family, Shape, Type
 
@@ -15,8 +15,6 @@ from exporter.family import Family, Shape, Type
 DEVICES_EXCLUDED = r"^(z?ram|loop|fd|(h|s|v|xv)d[a-z]|nvme\d+n\d+p)\d+$"
 SECTOR_BYTES = 512
 MILLISECONDS = 1000
-# The longest number of 64 bits.
-DIGITS_MAX = 20
 # What every kernel since 2.6.25 says of a device: discards came with 4.18, flushes with 5.5.
 COLUMNS_MIN = 11
 

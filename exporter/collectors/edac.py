@@ -1,10 +1,9 @@
 """`edac`: errors that the memory's controllers have found, corrected and not, in all and by row of chips (csrow)."""
 
-import os
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from exporter.collectors.files import Kept, Paths, numbered, whole_number
+from exporter.collectors.files import Kept, Paths, entries, numbered, whole_number
 from exporter.collectors.options import Option
 from exporter.family import Family, Shape
 
@@ -51,15 +50,12 @@ class Edac:
     def __init__(self, paths: Paths) -> None:
         self._folder = f"{paths.sysfs}/devices/system/edac/mc"
         self._kept = Kept()
-        self._seen: tuple[str, ...] | None = None
+        self._seen: list[str] | None = None
         self._counters: list[Counter] = []
 
     def collect(self, deadline: float) -> Iterable[Family]:  # noqa: ARG002
         """Controllers only come and go with their drivers; a machine without any has no errors to show."""
-        try:
-            seen = tuple(os.listdir(self._folder))
-        except FileNotFoundError:
-            seen = ()
+        seen = entries(self._folder)
         if seen != self._seen:
             self._counters = list(counters(self._folder))
             self._seen = seen

@@ -7,13 +7,15 @@ import os
 import select
 from typing import NamedTuple
 
+from exporter.outcome import Absent
+
 READ_BYTES = 1 << 16
 # Files that one collector keeps open; what is beyond is opened at each scrape.
 KEPT_MAX = 256
 # Digits of a number, or bytes of a line of numbers. A longer one is not the kernel's, and may be beyond a float.
 NUMBER_BYTES_MAX = 300
-# The longest number of 64 bits, with its sign.
-SIGNED_BYTES_MAX = 20
+# The longest number of 64 bits, with its sign if it has one.
+DIGITS_MAX = 20
 
 
 class Paths(NamedTuple):
@@ -142,6 +144,11 @@ def text(content: bytes) -> str:
     return content.decode("utf-8", errors="backslashreplace")
 
 
+def shown(name: str) -> str:
+    """A file's name or path for a label; it may have any bytes."""
+    return text(os.fsencode(name))
+
+
 def read_optional(path: str) -> bytes | None:
     """The file, or None where the hardware or the kernel does not offer it."""
     try:
@@ -150,13 +157,23 @@ def read_optional(path: str) -> bytes | None:
         return None
 
 
+def entries(folder: str, *, absent: str = "") -> list[str]:
+    """The names in a folder, in a stated order. Where it does not exist there are none, or that is said as Absent."""
+    try:
+        return sorted(os.listdir(folder))
+    except FileNotFoundError:
+        if absent:
+            raise Absent(absent) from None
+        return []
+
+
 def numbered(folder: str, prefix: str) -> list[tuple[int, str]]:
     """The entries `cpu0`, `cpu1`, … of a folder by number; none where the folder does not exist."""
     try:
-        entries = os.listdir(folder)
+        names = os.listdir(folder)
     except OSError:
         return []
-    numbers = [name.removeprefix(prefix) for name in entries if name.startswith(prefix)]
+    numbers = [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
     return sorted((int(number), f"{folder}/{prefix}{number}") for number in numbers if number.isdecimal())
 
 
@@ -171,6 +188,6 @@ def whole_number(content: bytes, where: str) -> int:
 def signed_number(content: bytes, where: str) -> int:
     """A whole number standing alone, with a minus sign if it is negative."""
     stripped = content.strip()
-    if not stripped.removeprefix(b"-").isdigit() or len(stripped) > SIGNED_BYTES_MAX:
+    if not stripped.removeprefix(b"-").isdigit() or len(stripped) > DIGITS_MAX:
         raise Malformed(where, found=content, expected="a whole number, perhaps negative")
     return int(stripped)

@@ -10,10 +10,9 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from exporter.collectors.files import Kept, Paths, read_optional, text
+from exporter.collectors.files import Kept, Paths, entries, read_optional, text
 from exporter.collectors.options import Chosen, Filter, Kind, Option
 from exporter.family import RESERVED_SUFFIXES, Family, Shape, Type, shape
-from exporter.outcome import Absent
 
 KINDS = (
     *("vrm", "beep_enable", "update_interval", "in", "cpu", "fan", "pwm", "temp", "curr", "power", "energy"),
@@ -101,10 +100,7 @@ class Hwmon:
 
 def chips(folder: str) -> list[Found]:
     """The chips that there are. One that goes while it is looked at is not there."""
-    try:
-        names = sorted(os.listdir(folder))
-    except FileNotFoundError:
-        raise Absent("no sensors: the kernel has no folder class/hwmon") from None
+    names = entries(folder, absent="no sensors: the kernel has no folder class/hwmon")
     found = []
     for name in names:
         path = f"{folder}/{name}"

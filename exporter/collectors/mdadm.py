@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from exporter.collectors.files import Kept, Malformed, Paths, text
+from exporter.collectors.files import Malformed, Paths, text
 from exporter.collectors.options import Option
+from exporter.collectors.steady import Steady
 from exporter.family import Family, Shape
-from exporter.outcome import Absent
 
 STATES = ("active", "check", "inactive", "recovering", "resync")
 # What an array can be busy with, and the state that node_exporter makes of it.
@@ -45,20 +45,10 @@ class Mdadm:
     options: tuple[Option, ...] = ()
 
     def __init__(self, paths: Paths) -> None:
-        self._path = f"{paths.procfs}/mdstat"
-        self._kept = Kept()
-        self._content = b""
-        self._families: Sequence[Family] = ()
+        self._steady = Steady(f"{paths.procfs}/mdstat", families, absent="the kernel has no software RAID")
 
     def collect(self, deadline: float) -> Iterable[Family]:  # noqa: ARG002
-        try:
-            content = self._kept.read(self._path)
-        except FileNotFoundError:
-            raise Absent("the kernel has no software RAID") from None
-        if content != self._content:
-            self._families = tuple(families(parse(content, self._path)))
-            self._content = content
-        return self._families
+        return self._steady.families()
 
 
 def parse(content: bytes, where: str = "mdstat") -> list[Array]:
@@ -108,7 +98,8 @@ def _array(head: bytes, below: Sequence[bytes], where: str) -> Array:
     return Array(text(words[0]), state, active, failed, spare, required, blocks, synced)
 
 
-def families(arrays: Sequence[Array]) -> Iterable[Family]:
+def families(content: bytes, where: str) -> Iterable[Family]:
+    arrays = parse(content, where)
     yield STATE.of([((array.name, state), int(array.state == state)) for array in arrays for state in STATES])
     yield DISKS_BY_STATE.of(
         [

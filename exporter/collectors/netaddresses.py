@@ -1,12 +1,11 @@
 """The addresses of network devices, of which the kernel has no file: it is asked over a socket."""
 
-import os
 import socket
 import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from exporter.collectors.files import text
+from exporter.collectors.files import shown
 from exporter.collectors.netlink import dump
 
 # From linux/rtnetlink.h and linux/if_addr.h: version of IP, length of the prefix, number of the device.
@@ -55,7 +54,7 @@ def attributes(record: bytes) -> dict[int, bytes]:
 
 def name_of(number: int) -> str | None:
     try:
-        return text(os.fsencode(socket.if_indextoname(number)))
+        return shown(socket.if_indextoname(number))
     except OSError:
         return None  # it has gone meanwhile
 

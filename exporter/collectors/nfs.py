@@ -1,12 +1,12 @@
 """`nfs`: what the kernel's NFS client has asked of servers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from exporter.collectors.files import Kept, Paths
+from exporter.collectors.files import Paths
 from exporter.collectors.options import Option
-from exporter.collectors.rpc import VERSION_2, VERSION_3, Lines, methods, parse, requests
+from exporter.collectors.rpc import VERSION_2, VERSION_3, methods, parse, requests
+from exporter.collectors.steady import Steady
 from exporter.family import Family, Shape
-from exporter.outcome import Absent
 
 VERSION_4 = methods(
     "Null Read Write Commit Open OpenConfirm OpenNoattr OpenDowngrade Close Setattr FsInfo Renew SetClientID"
@@ -37,23 +37,14 @@ class Nfs:
     options: tuple[Option, ...] = ()
 
     def __init__(self, paths: Paths) -> None:
-        self._path = f"{paths.procfs}/net/rpc/nfs"
-        self._kept = Kept()
-        self._content = b""
-        self._families: Sequence[Family] = ()
+        self._steady = Steady(f"{paths.procfs}/net/rpc/nfs", families, absent="this machine is no NFS client")
 
     def collect(self, deadline: float) -> Iterable[Family]:  # noqa: ARG002
-        try:
-            content = self._kept.read(self._path)
-        except FileNotFoundError:
-            raise Absent("this machine is no NFS client") from None
-        if content != self._content or not self._families:
-            self._families = tuple(families(parse(content, SIZES, self._path)))
-            self._content = content
-        return self._families
+        return self._steady.families()
 
 
-def families(lines: Lines) -> Iterable[Family]:
+def families(content: bytes, where: str) -> Iterable[Family]:
+    lines = parse(content, SIZES, where)
     _, udp, tcp, connections = lines[b"net"]
     calls, retransmissions, refreshes = lines[b"rpc"]
     yield PACKETS.of([(("udp",), udp), (("tcp",), tcp)])

@@ -1,12 +1,12 @@
 """`nfsd`: what the kernel's NFS server was asked for, and how it answered."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from exporter.collectors.files import Kept, Paths
+from exporter.collectors.files import Paths
 from exporter.collectors.options import Option
-from exporter.collectors.rpc import VERSION_2, VERSION_3, Lines, methods, parse, requests
+from exporter.collectors.rpc import VERSION_2, VERSION_3, methods, parse, requests
+from exporter.collectors.steady import Steady
 from exporter.family import Family, Shape
-from exporter.outcome import Absent
 
 # Operations of version 4 by their number in the protocol. node_exporter shows those that are in SHOWN_4.
 VERSION_4 = methods(
@@ -56,23 +56,14 @@ class Nfsd:
     options: tuple[Option, ...] = ()
 
     def __init__(self, paths: Paths) -> None:
-        self._path = f"{paths.procfs}/net/rpc/nfsd"
-        self._kept = Kept()
-        self._content = b""
-        self._families: Sequence[Family] = ()
+        self._steady = Steady(f"{paths.procfs}/net/rpc/nfsd", families, absent="this machine is no NFS server")
 
     def collect(self, deadline: float) -> Iterable[Family]:  # noqa: ARG002
-        try:
-            content = self._kept.read(self._path)
-        except FileNotFoundError:
-            raise Absent("this machine is no NFS server") from None
-        if content != self._content or not self._families:
-            self._families = tuple(families(parse(content, SIZES, self._path)))
-            self._content = content
-        return self._families
+        return self._steady.families()
 
 
-def families(lines: Lines) -> Iterable[Family]:
+def families(content: bytes, where: str) -> Iterable[Family]:
+    lines = parse(content, SIZES, where)
     for shape, number in zip((HITS, MISSES, UNCACHED), lines[b"rc"], strict=True):
         yield shape.single(number)
     yield STALE.single(lines[b"fh"][0])

@@ -1,12 +1,10 @@
 """`nvme`: which NVMe controllers there are, and whether they live."""
 
-import os
 from collections.abc import Iterable
 
-from exporter.collectors.files import Kept, Paths, text
+from exporter.collectors.files import Kept, Paths, entries, shown, text
 from exporter.collectors.options import Option
 from exporter.family import Family, Shape
-from exporter.outcome import Absent
 
 # What the kernel calls it, in the order of the labels after `device`.
 FILES = ("firmware_rev", "model", "serial", "state")
@@ -29,10 +27,7 @@ class Nvme:
         self._kept = Kept()
 
     def collect(self, deadline: float) -> Iterable[Family]:  # noqa: ARG002
-        try:
-            devices = sorted(os.listdir(self._folder))
-        except FileNotFoundError:
-            raise Absent("this machine has no NVMe controller") from None
+        devices = entries(self._folder, absent="this machine has no NVMe controller")
         return [INFO.of([(labels, 1) for device in devices if (labels := self._labels(device)) is not None])]
 
     def _labels(self, device: str) -> tuple[str, ...] | None:
@@ -40,4 +35,4 @@ class Nvme:
         values = [self._kept.read_optional(f"{self._folder}/{device}/{file}") for file in FILES]
         if None in values:
             return None
-        return (text(os.fsencode(device)), *(text((value or b"").strip()) for value in values))
+        return (shown(device), *(text((value or b"").strip()) for value in values))

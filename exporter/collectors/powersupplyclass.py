@@ -6,10 +6,9 @@ Which attributes a supply has is looked up at each scrape; one that cannot be re
 import os
 from collections.abc import Iterable
 
-from exporter.collectors.files import Kept, Paths, signed_number, text
+from exporter.collectors.files import Kept, Paths, entries, shown, signed_number, text
 from exporter.collectors.options import Chosen, Filter, Kind, Option
 from exporter.family import Family, Shape
-from exporter.outcome import Absent
 
 # The kernel's file, what node_exporter calls it, and what the kernel counts in: millionths or tenths of a unit.
 WHOLE = {
@@ -79,14 +78,11 @@ class PowerSupplyClass:
         self._kept = Kept()
 
     def collect(self, deadline: float) -> Iterable[Family]:  # noqa: ARG002
-        try:
-            supplies = sorted(os.listdir(self._folder))
-        except FileNotFoundError:
-            raise Absent("no power supplies: the kernel has no folder class/power_supply") from None
+        supplies = entries(self._folder, absent="no power supplies: the kernel has no folder class/power_supply")
         infos: list[tuple[tuple[str, ...], float]] = []
         measured: dict[Shape, list[tuple[tuple[str, ...], float]]] = {}
         for name in supplies:
-            supply = text(os.fsencode(name))
+            supply = shown(name)
             if not self._wanted.keeps(supply):
                 continue
             folder = f"{self._folder}/{name}"

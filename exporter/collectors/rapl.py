@@ -1,11 +1,10 @@
 """`rapl`: the energy that processors and memory have used, where the hardware counts it. Only root may read it."""
 
-import os
 import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from exporter.collectors.files import Kept, Paths, read_optional, text, whole_number
+from exporter.collectors.files import Kept, Paths, entries, read_optional, shown, text, whole_number
 from exporter.collectors.options import Chosen, Kind, Option
 from exporter.family import Family, Shape, shape
 from exporter.outcome import Absent
@@ -40,12 +39,9 @@ class Rapl:
         self._zones: list[Zone] = []
 
     def collect(self, deadline: float) -> Iterable[Family]:  # noqa: ARG002
-        try:
-            seen = os.listdir(self._folder)
-        except FileNotFoundError:
-            raise Absent("this machine does not count its energy") from None
+        seen = entries(self._folder, absent="this machine does not count its energy")
         if seen != self._seen:
-            self._zones = list(zones(self._folder, sorted(seen), by_zone=self._by_zone))
+            self._zones = list(zones(self._folder, seen, by_zone=self._by_zone))
             self._seen = seen
         samples: dict[Shape, list[tuple[tuple[str, ...], float]]] = {}
         for form, labels, energy in self._zones:
@@ -59,10 +55,10 @@ class Rapl:
         return [form.of(of_zone) for form, of_zone in samples.items()]
 
 
-def zones(folder: str, entries: Iterable[str], *, by_zone: bool) -> Iterable[Zone]:
+def zones(folder: str, names: Iterable[str], *, by_zone: bool) -> Iterable[Zone]:
     """The folders that have a name. `package-0` is `package` with index 0; others are numbered as they come."""
     seen: dict[str, int] = {}
-    for entry in entries:
+    for entry in names:
         content = read_optional(f"{folder}/{entry}/name")
         if content is None:
             continue
@@ -73,7 +69,7 @@ def zones(folder: str, entries: Iterable[str], *, by_zone: bool) -> Iterable[Zon
         else:
             index = seen.get(zone, 0)
         seen[zone] = index + 1
-        labels = (str(index), text(os.fsencode(f"{folder}/{entry}")))
+        labels = (str(index), shown(f"{folder}/{entry}"))
         energy = f"{folder}/{entry}/energy_uj"
         if by_zone:
             yield Zone(BY_ZONE, (*labels, zone), energy)

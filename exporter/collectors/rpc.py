@@ -2,10 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from exporter.collectors.files import Malformed
-
-# The longest number of 64 bits.
-DIGITS_MAX = 20
+from exporter.collectors.files import DIGITS_MAX, Malformed
 
 
 def methods(names: str) -> tuple[str, ...]:
@@ -21,8 +18,6 @@ VERSION_3 = methods(
     "Null GetAttr SetAttr Lookup Access ReadLink Read Write Create MkDir SymLink MkNod Remove RmDir Rename Link"
     " ReadDir ReadDirPlus FsStat FsInfo PathConf Commit"
 )
-
-Lines = Mapping[bytes, Sequence[int]]
 
 
 def parse(content: bytes, sizes: Mapping[bytes, int], where: str) -> dict[bytes, list[int]]:

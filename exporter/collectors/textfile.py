@@ -14,7 +14,7 @@ from operator import is_not
 
 import msgspec
 
-from exporter.collectors.files import Malformed, Paths, text
+from exporter.collectors.files import Malformed, Paths, shown
 from exporter.collectors.options import Chosen, Kind, Option
 from exporter.collectors.textformat import Described, Text, read
 from exporter.family import RESERVED_SUFFIXES, Family, Shape, Type, shape
@@ -226,11 +226,6 @@ def kind_of(described: Described) -> Type:
         numbers = [value for value in described.values.values() if isinstance(value, float | int)]
         return "counter" if all(number >= 0 for number in numbers) else "unknown"
     return "gauge" if described.type == "gauge" and not described.name.endswith(RESERVED_SUFFIXES) else "unknown"
-
-
-def shown(path: str) -> str:
-    """A path for a label; it may have any bytes."""
-    return text(os.fsencode(path))
 
 
 def reason(error: OSError | ValueError) -> str:

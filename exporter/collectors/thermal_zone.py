@@ -3,10 +3,9 @@
 A zone or a device that goes, or has nothing to say at the moment, is missing by itself.
 """
 
-import os
 from collections.abc import Iterable
 
-from exporter.collectors.files import Kept, Paths, signed_number, text
+from exporter.collectors.files import Kept, Paths, entries, signed_number, text
 from exporter.collectors.options import Option
 from exporter.family import Family, Shape
 
@@ -33,11 +32,7 @@ class ThermalZone:
         temperatures: Samples = []
         states: Samples = []
         most: Samples = []
-        try:
-            entries = sorted(os.listdir(self._folder))
-        except FileNotFoundError:
-            entries = []
-        for entry in entries:
+        for entry in entries(self._folder):
             folder = f"{self._folder}/{entry}"
             zone, device = entry.removeprefix("thermal_zone"), entry.removeprefix("cooling_device")
             if not zone.isdecimal() and not device.isdecimal():

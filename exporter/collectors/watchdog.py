@@ -1,12 +1,10 @@
 """`watchdog`: the timers that start the machine again when nobody winds them up."""
 
-import os
 from collections.abc import Iterable
 
-from exporter.collectors.files import Kept, Paths, signed_number, text
+from exporter.collectors.files import Kept, Paths, entries, shown, signed_number, text
 from exporter.collectors.options import Option
 from exporter.family import Family, Shape
-from exporter.outcome import Absent
 
 NAME = ("name",)
 NUMBERS = {
@@ -33,14 +31,11 @@ class Watchdog:
         self._kept = Kept()
 
     def collect(self, deadline: float) -> Iterable[Family]:  # noqa: ARG002
-        try:
-            names = sorted(os.listdir(self._folder))
-        except FileNotFoundError:
-            raise Absent("this kernel has no watchdogs") from None
+        names = entries(self._folder, absent="this kernel has no watchdogs")
         numbers: dict[Shape, list[tuple[tuple[str, ...], int]]] = {shape: [] for shape in NUMBERS.values()}
         info: list[tuple[tuple[str, ...], int]] = []
         for name in names:
-            label = text(os.fsencode(name))
+            label = shown(name)
             for file, shape in NUMBERS.items():
                 path = f"{self._folder}/{name}/{file}"
                 content = self._kept.read_optional(path)

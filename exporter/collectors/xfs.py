@@ -1,14 +1,10 @@
 """`xfs`: what each mounted XFS file system has done, in the kernel's own counts."""
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 
-from exporter.collectors.files import Kept, Malformed, Paths, text
+from exporter.collectors.files import DIGITS_MAX, Kept, Malformed, Paths, entries, shown
 from exporter.collectors.options import Option
 from exporter.family import Family, Shape
-
-# The longest number of 64 bits.
-DIGITS_MAX = 20
 
 
 def _shapes(prefix: str, about: str, *counted: tuple[str, str]) -> tuple[Shape, ...]:
@@ -111,7 +107,7 @@ class Xfs:
 
     def _read(self) -> Iterable[tuple[str, bytes]]:
         """`stats` beside the devices is the sum of all, and has no `stats` of its own."""
-        for device in _entries(self._folder):
+        for device in entries(self._folder):
             try:
                 yield device, self._kept.read(self._path(device))
             except (FileNotFoundError, NotADirectoryError):
@@ -122,17 +118,10 @@ class Xfs:
 
 
 def families(rows: Mapping[str, Sequence[int | None]]) -> Iterable[Family]:
-    devices = [(text(os.fsencode(device)),) for device in rows]
+    devices = [(shown(device),) for device in rows]
     for shape, column in zip(SHAPES, zip(*rows.values(), strict=True), strict=False):
         samples = zip(devices, column, strict=True)
         yield shape.of([(labels, number) for labels, number in samples if number is not None])
-
-
-def _entries(folder: str) -> list[str]:
-    try:
-        return sorted(os.listdir(folder))
-    except FileNotFoundError:
-        return []
 
 
 def parse(content: bytes, where: str = "stats") -> list[int | None]:

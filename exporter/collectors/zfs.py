@@ -7,10 +7,9 @@ import os
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
-from exporter.collectors.files import SIGNED_BYTES_MAX, Kept, Malformed, Paths, text
+from exporter.collectors.files import DIGITS_MAX, Kept, Malformed, Paths, entries, shown, text
 from exporter.collectors.options import Option
 from exporter.family import Family, Shape, shape
-from exporter.outcome import Absent
 
 # The beginning of the names, by the file that they are in.
 FILES = {
@@ -47,19 +46,15 @@ class Zfs:
         self._kept = Kept()
 
     def collect(self, deadline: float) -> Iterable[Family]:  # noqa: ARG002
-        try:
-            entries = sorted(os.listdir(self._folder))
-        except FileNotFoundError:
-            raise Absent("this machine has no ZFS") from None
         pools: Shared = {}
         datasets: Shared = {}
         states: dict[tuple[str, ...], int] = {}
-        for entry in entries:
+        for entry in entries(self._folder, absent="this machine has no ZFS"):
             path = f"{self._folder}/{entry}"
             if entry in FILES:
                 yield from named(FILES[entry], parse(self._kept.read(path), path))
             elif os.path.isdir(path):
-                self._add_pool(path, text(os.fsencode(entry)), pools, datasets, states)
+                self._add_pool(path, shown(entry), pools, datasets, states)
         yield from shared("zfs_zpool", ("zpool",), pools)
         yield from shared("zfs_zpool_dataset", ("dataset", "zpool"), datasets)
         yield STATE.of(tuple(states.items()))
@@ -67,7 +62,7 @@ class Zfs:
     def _add_pool(
         self, folder: str, pool: str, pools: Shared, datasets: Shared, states: dict[tuple[str, ...], int]
     ) -> None:
-        for file in sorted(os.listdir(folder)):
+        for file in entries(folder):
             path = f"{folder}/{file}"
             try:
                 if file == "io":
@@ -147,6 +142,6 @@ def _metric(name: bytes, where: str) -> str:
 
 
 def _number(word: bytes, name: bytes, where: str) -> int:
-    if not word.removeprefix(b"-").isdigit() or len(word) > SIGNED_BYTES_MAX:
+    if not word.removeprefix(b"-").isdigit() or len(word) > DIGITS_MAX:
         raise Malformed(where, found=name + b" " + word, expected="a name and a whole number")
     return int(word)

@@ -109,6 +109,6 @@ def test_a_line_that_has_not_its_numbers_is_an_error_that_shows_it(line: bytes) 
 def test_broken_lines_are_malformed_and_never_another_error(lines: list[tuple[bytes, bytes]]) -> None:
     content = b"\n".join(b" ".join(line) for line in lines)
     with contextlib.suppress(Malformed):
-        list(nfs.families(parse(content, nfs.SIZES, "nfs")))
+        list(nfs.families(content, "nfs"))
     with contextlib.suppress(Malformed):
-        list(nfsd.families(parse(content, nfsd.SIZES, "nfsd")))
+        list(nfsd.families(content, "nfsd"))
