@@ -188,7 +188,7 @@ def in_order(counted: Counted) -> list[object]:
     return [*(sorted(map(repr, each)) for each in lists), *counts]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(some.lists(spells(), max_size=25), sent(), some.lists(some.integers(1, 86_399), unique=True, max_size=2))
 def test_what_is_counted_is_what_a_plain_program_counts(
     changes: list[SpellChanged], sent: list[Sent], between: list[int]

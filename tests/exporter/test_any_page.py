@@ -44,7 +44,7 @@ def shown_number(value: float) -> str:
 
 @pytest.mark.parametrize(("form", "escaping"), PAGES, ids=lambda each: each.name)
 @given(st.lists(families(), max_size=5))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_every_page_is_read_back(form: Format, escaping: Escaping, offered: list[Family | None]) -> None:
     shown, _ = Names().without_clashes({"any": [family for family in offered if family is not None]})
     page = render(shown, form, escaping).decode()

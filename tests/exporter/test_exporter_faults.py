@@ -142,7 +142,7 @@ CHANGES = st.tuples(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(min_value=0), st.lists(CHANGES, min_size=1, max_size=3))
 def test_whatever_changes_in_a_file_its_readers_fail_well(
     files: list[File], which: int, changes: list[tuple[float, int, bytes]]

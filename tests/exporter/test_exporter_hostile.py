@@ -80,7 +80,7 @@ def samples(page: str) -> list[Sample]:
 
 
 @pytest.mark.parametrize("carrier", CARRIERS, ids=lambda carrier: carrier.metric)
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=NAMES)
 def test_a_name_arrives_in_one_piece_and_changes_nothing_else(
     machine_room: MachineRoom, runner: asyncio.Runner, carrier: Carrier, name: bytes

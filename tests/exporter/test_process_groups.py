@@ -179,7 +179,7 @@ def test_a_group_that_moves_counts_where_it_is_shown(machine: Machine) -> None:
     assert seconds(collector) == {"a": 25, "other": 6}
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 @given(
     steps=st.lists(st.lists(st.tuples(st.integers(1, 5), st.integers(0, 500)), max_size=5), min_size=1, max_size=8),
     top=st.integers(0, 4),

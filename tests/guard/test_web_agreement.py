@@ -68,7 +68,7 @@ async def answered(server: Open, pieces: list[bytes]) -> bytes:
     return b"\r\n".join(line for line in answers.split(b"\r\n") if not line.startswith(b"Date: "))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(streams(), min_size=5, max_size=5))
 def test_wherever_a_stream_is_cut_the_answers_are_the_same(several: list[tuple[bytes, list[int]]]) -> None:
     async def scenario() -> None:
@@ -93,7 +93,7 @@ BROKEN = st.binary(max_size=200) | st.lists(
 ).map(b"".join)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(BROKEN, min_size=10, max_size=10))
 def test_no_bytes_at_all_make_the_server_fail(several: list[bytes]) -> None:
     wrong: list[dict[str, object]] = []
@@ -149,7 +149,7 @@ def judged(data: bytes) -> tuple[int, int]:
     return listen.run(scenario())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(requests())
 def test_of_well_formed_requests_the_framework_thinks_the_same(data: bytes) -> None:
     ours, theirs = judged(data)

@@ -23,7 +23,7 @@ READABLE = (0, 3)
 
 @pytest.mark.parametrize("escaping", [Escaping.UNDERSCORES, Escaping.DOTS, Escaping.VALUES])
 @given(offered=st.lists(families(), min_size=5, max_size=20))
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_promtool_reads_every_page(
     needs: Callable[[str], str], escaping: Escaping, offered: list[Family | None]
 ) -> None:

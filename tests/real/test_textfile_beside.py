@@ -85,7 +85,7 @@ def read(page: str) -> dict[str, dict[frozenset[tuple[str, str]], str]]:
     }
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=80)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80)
 @given(content=files())
 def test_what_is_legal_is_read_alike(directory: Path, theirs: str, content: str) -> None:
     (directory / "it.prom").write_text(content)

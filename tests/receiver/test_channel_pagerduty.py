@@ -272,7 +272,7 @@ NASTY = st.one_of(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     title=NASTY,
     labels=st.dictionaries(

@@ -405,7 +405,7 @@ NASTY = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     title=NASTY,
     labels=st.dictionaries(NASTY, NASTY, max_size=5),
@@ -433,7 +433,7 @@ def test_no_label_can_mention_link_or_break_anything(
     assert list(problems({"text": shown.line}, POSTING)) == []
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(titles=st.lists(NASTY, min_size=1, max_size=100))
 def test_a_digest_of_anything_is_kept_within_the_limits(titles: list[str]) -> None:
     named = [title.encode(errors="replace").decode() or "x" for title in titles]

@@ -321,7 +321,7 @@ hostile = st.sampled_from(
 
 
 @given(st.lists(values | hostile, min_size=1, max_size=4))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_every_byte_arrives_as_it_was_and_nothing_is_interpreted(
     tmp_path_factory: pytest.TempPathFactory, given_values: list[str]
 ) -> None:

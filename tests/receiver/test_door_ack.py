@@ -313,7 +313,7 @@ def test_the_page_of_an_incident_shows_the_same_and_has_no_buttons(tmp_path: Pat
 TEXTS = st.one_of(st.text(max_size=200), st.just(NASTY), st.text(alphabet="<>&\"'\0\r\n =/x", max_size=80))
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 @given(title=TEXTS, name=st.text(max_size=30), text=TEXTS, by=TEXTS, count=st.integers(0, 3))
 def test_nothing_of_an_alert_or_a_story_becomes_markup(title: str, name: str, text: str, by: str, count: int) -> None:
     alerts = [

@@ -422,7 +422,7 @@ def test_somebody_there_is_the_person_with_that_name_or_address(shown: str, emai
     assert by_display_name(policy_from(PEOPLE), shown, email) == by
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.text(max_size=300), st.text(max_size=300))
 def test_a_name_from_pagerduty_is_short_and_can_be_printed(shown: str, email: str) -> None:
     by = by_display_name(policy_from(PEOPLE), shown, email)

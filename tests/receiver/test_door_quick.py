@@ -236,7 +236,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Any:
         runner.run(stack.aclose())
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(st.lists(st.one_of(PLAIN, requests()), min_size=1, max_size=4), st.lists(st.integers(0, 10_000), max_size=6))
 @example([post(length=3)], [])
 @example([post(more=b"Content-Length: 3\r\n")], [1])

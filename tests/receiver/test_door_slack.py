@@ -545,7 +545,7 @@ def test_bodies_that_are_broken_anywhere_are_answered_and_never_with_a_mistake_o
 # --- anything from anywhere ------------------------------------------------------------------------------------
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.text(max_size=40),
     st.one_of(st.text(max_size=200), st.lists(st.text("ab-#1", max_size=9), max_size=5).map(" ".join)),
@@ -560,7 +560,7 @@ def test_what_is_read_of_a_button_is_what_was_written_or_nothing(action: str, va
         assert found.act(by="ana", via="slack").incident == found.button.incident
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.text(max_size=300), st.text(max_size=300))
 def test_a_name_from_slack_is_short_and_can_be_printed_and_is_nobodys_of_the_policy(member: str, name: str) -> None:
     policy = policy_from("people: {ana: {notify: [{slack: U024BE7LH}]}}\nchannels: {chat: {type: terminal}}\n")

@@ -200,7 +200,7 @@ TEXTS = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     labels=st.dictionaries(NAMES, TEXTS, max_size=4),
     annotations=st.dictionaries(TEXTS, TEXTS, max_size=4),

@@ -81,7 +81,7 @@ windows = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     change=st.sampled_from(CHANGES), window=windows, minute=st.integers(-3 * 1440, 4 * 1440), second=st.integers(0, 59)
 )

@@ -306,7 +306,7 @@ def hidden_values(rules: tuple[Redact, ...], alerts: Sequence[AlertRecord]) -> s
     return hidden
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(_cases())
 def test_no_hidden_value_is_in_any_message(case: tuple[tuple[Redact, ...], Incident, list[AlertRecord]]) -> None:
     rules, about, alerts = case

@@ -139,7 +139,7 @@ def schedules(draw: st.DrawFn) -> Schedule:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(schedules(), MOMENTS, st.integers(1, 40 * 24))
 def test_shifts_follow_each_other_and_say_who_is_on_call_at_each_moment(
     item: Schedule, begin: datetime, hours: int
@@ -155,7 +155,7 @@ def test_shifts_follow_each_other_and_say_who_is_on_call_at_each_moment(
         assert (shift.by is None) == (shift.people == ())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(schedules(), MOMENTS, st.integers(1, 400), st.integers(1, 400))
 def test_a_shift_is_the_same_from_wherever_it_is_looked_at(
     item: Schedule, begin: datetime, hours: int, later: int
@@ -165,7 +165,7 @@ def test_a_shift_is_the_same_from_wherever_it_is_looked_at(
     assert whole_shifts(item, begin, end) == [each for each in wider if each.begin < end and each.end > begin]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(schedules(), MOMENTS)
 def test_who_is_next_is_the_first_who_follows_upon_others(item: Schedule, at: datetime) -> None:
     now, following = now_and_next(item, at)

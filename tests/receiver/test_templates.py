@@ -390,7 +390,7 @@ _source = st.recursive(
 )  # fmt: skip
 
 
-@settings_of_hypothesis(max_examples=300, deadline=None)
+@settings_of_hypothesis(max_examples=300)
 @given(_source, st.sampled_from(list(Form)))
 def test_whatever_somebody_writes_is_told_or_is_bounded(source: str, form: Form) -> None:
     said = _said(source, form)
