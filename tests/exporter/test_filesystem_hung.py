@@ -260,9 +260,10 @@ def test_the_whole_program_answers_in_time_and_adds_no_thread(mounted: Real) -> 
                 assert re.search(r'^node_filesystem_size_bytes\{[^}]*mountpoint="/"\}', page, re.MULTILINE)
                 assert sample(page, 'node_scrape_collector_success{collector="filesystem"}') == 1
                 threads.append(len(os.listdir(f"/proc/{program.process.pid}/task")))
-        finally:
-            # It is told once: it was asked once. The kernel lets nobody end who waits for an answer that is owed.
+            # It is told once: it was asked once.
             assert mounted.hears() == "held"
+        finally:
+            # The kernel lets nobody end who waits for an answer that is owed.
             mounted.say("answer")
     # The first of them may leave some behind, and no other.
     assert threads[3:] == [threads[3]] * 17
