@@ -26,8 +26,8 @@ class Filefd:
 
 
 def parse(content: bytes, where: str = "file-nr") -> tuple[int, int]:
-    """The first and the last of `1024 0 1631329`; the one between is always 0 since Linux 2.6."""
+    """The first and the third of `1024 0 1631329`; the one between is always 0 since Linux 2.6."""
     fields = content.split()
-    if len(fields) != 3 or not fields[0].isdigit() or not fields[2].isdigit():
+    if len(fields) < 3 or not fields[0].isdigit() or not fields[2].isdigit():
         raise Malformed(where, found=content, expected="three whole numbers")
     return int(fields[0]), int(fields[2])

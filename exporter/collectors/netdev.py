@@ -19,7 +19,7 @@ from exporter.family import Family, Shape
 HEADER = (
     b"Inter-|   Receive                                                |  Transmit\n"
     b" face |bytes    packets errs drop fifo frame compressed multicast"
-    b"|bytes    packets errs drop fifo colls carrier compressed\n"
+    b"|bytes    packets errs drop fifo colls carrier compressed"
 )
 
 
@@ -123,7 +123,8 @@ class Netdev:
 def lines(content: bytes, where: str = "net/dev") -> list[bytes]:
     if not content.startswith(HEADER):
         raise Malformed(where, found=content, expected="the header of /proc/net/dev")
-    return content[len(HEADER) :].splitlines()
+    # What a newer kernel counts besides follows what is known.
+    return content[len(HEADER) :].partition(b"\n")[2].splitlines()
 
 
 def parse(line: bytes, where: str = "net/dev") -> tuple[bytes, Counts]:
@@ -131,6 +132,6 @@ def parse(line: bytes, where: str = "net/dev") -> tuple[bytes, Counts]:
     name, colon, columns = line.rpartition(b":")
     # A number is made of a string in half the time that it is made of bytes.
     numbers = columns.decode("latin-1").split()
-    if not colon or len(numbers) != len(COLUMNS) or not "".join(numbers).isdecimal():
+    if not colon or len(numbers) < len(COLUMNS) or not "".join(numbers).isdecimal():
         raise Malformed(where, found=line, expected="a device and sixteen counters")
-    return name.strip(), tuple(map(int, numbers))
+    return name.strip(), tuple(map(int, numbers[: len(COLUMNS)]))

@@ -54,7 +54,9 @@ def parse(content: bytes, where: str = "sockstat") -> dict[tuple[str, str], int]
     for line in content.decode("latin-1").splitlines():
         kind, *words = line.split() or [""]
         numbers = words[1::2]
-        if not KIND.fullmatch(kind) or len(words) % 2 or not "".join(numbers).isdecimal():
+        # The kernel's own sums of memory can be below zero for a moment.
+        is_right = all(number.removeprefix("-").isdecimal() for number in numbers)
+        if not KIND.fullmatch(kind) or len(words) % 2 or not numbers or not is_right:
             raise Malformed(where, found=line, expected="a kind of socket, and numbers, each after its name")
         for field, number in zip(words[::2], numbers, strict=True):
             if field in FIELDS:

@@ -11,8 +11,8 @@ from exporter.outcome import Absent
 QUEUES = Shape("node_udp_queues", "gauge", "Bytes that wait in the queues of UDP sockets.", ("ip", "queue"))
 VERSIONS = {"v4": "udp", "v6": "udp6"}
 HEADER = b"sl"
-# Words in the line of a socket, and which of them has both queues.
-WORDS = 13
+# Words in the line of a socket, which a newer kernel may follow with others, and which of them has both queues.
+WORDS_MIN = 13
 QUEUES_WORD = 4
 
 
@@ -45,12 +45,13 @@ def parse(content: bytes, where: str = "udp") -> tuple[int, int]:
     """What waits to be sent, and to be read. Most sockets have nothing waiting, so equal ones are added up at once."""
     header, _, rest = content.partition(b"\n")
     words = rest.split()
-    if not header.split()[:1] == [HEADER] or len(words) % WORDS:
+    width = max(WORDS_MIN, len(rest.partition(b"\n")[0].split()))
+    if not header.split()[:1] == [HEADER] or len(words) % width:
         raise Malformed(
-            where, found=header, expected=f"a header that begins with sl, and {WORDS} words for each socket"
+            where, found=header, expected=f"a header that begins with sl, and {width} words for each socket"
         )
     sent = received = 0
-    for queues, sockets in Counter(words[QUEUES_WORD::WORDS]).items():
+    for queues, sockets in Counter(words[QUEUES_WORD::width]).items():
         try:
             waiting, arrived = queues.split(b":")
             sent += int(waiting, 16) * sockets

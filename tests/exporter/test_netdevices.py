@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from exporter.collectors import netclass, netdev
 from exporter.collectors.files import Malformed, Paths
 from exporter.collectors.netclass import Netclass
-from exporter.collectors.netdev import HEADER, Netdev
+from exporter.collectors.netdev import Netdev
 from exporter.collectors.netdevices import NetDevices
 from exporter.collectors.options import Chosen
 from exporter.outcome import Absent
@@ -29,6 +29,7 @@ TUN = "/dev/net/tun"
 TUNSETIFF = 0x400454CA
 IFF_TUN_NO_PI = 0x1001
 Make = Callable[[str, bytes], None]
+HEADER = netdev.HEADER + b"\n"
 NUMBERS = b" 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n"
 
 
@@ -140,6 +141,13 @@ def test_an_idle_device_is_looked_at_again_once_a_packet_comes(file: Make, paths
         seen.append((found["node_network_receive_bytes_total"], found["node_network_receive_nohandler_total"]))
     eth0 = ("eth0",)
     assert seen == [({eth0: 1}, {eth0: 1}), ({eth0: 1}, {eth0: 1}), ({eth0: 2}, {eth0: 3})]
+
+
+def test_what_a_newer_kernel_counts_besides_is_left_out(file: Make, paths: Paths) -> None:
+    file("proc/net/dev", HEADER[:-1] + b" more\n" + b"eth0: 1" + NUMBERS[2:-1] + b" 17\n")
+    found = collected(Netdev(paths))
+    assert found["node_network_receive_bytes_total"] == {("eth0",): 1}
+    assert found["node_network_transmit_compressed_total"] == {("eth0",): 16}
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_a_broken_file_is_malformed_and_never_another_error(parse: Parse, beginn
         (pairs, b"Tcp: A B\nUdp: 1 2\n", "found 'Udp: 1 2', expected the numbers for 'Tcp: A B'"),
         (pairs, b"\n\n", "found '', expected the numbers for ''"),
         (sockstat.parse, b"TCP inuse 1\n", "found 'TCP inuse 1', expected a kind of socket"),
-        (sockstat.parse, b"TCP: inuse -1\n", "found 'TCP: inuse -1', expected a kind of socket"),
+        (sockstat.parse, b"TCP: inuse --1\n", "found 'TCP: inuse --1', expected a kind of socket"),
         (sockstat.parse, b"TCP: inuse\n", "found 'TCP: inuse', expected a kind of socket"),
         (sockstat.parse, b'T"P: inuse 1\n', "expected a kind of socket"),
         (softnet.parse, b"", "found '', expected a line for at least one processor"),
@@ -207,6 +207,22 @@ def test_a_file_that_every_kernel_has_and_that_is_missing_is_a_failure(
 ) -> None:
     with pytest.raises(FileNotFoundError):
         collected(kind(paths))
+
+
+def test_memory_of_sockets_can_be_below_zero_for_a_moment() -> None:
+    found = sockstat.parse(b"UDP: inuse 3 mem -2\n")
+    assert found == {("UDP", "inuse"): 3, ("UDP", "mem"): -2, ("UDP", "mem_bytes"): -2 * sockstat.PAGE_BYTES}
+
+
+def test_names_of_statistics_that_nobody_counts_cost_nothing(file: Make, paths: Paths) -> None:
+    file("proc/net/netstat", b"TcpExt: SyncookiesSent SyncookiesRecv\n")
+    file("proc/net/snmp", b"Tcp: ActiveOpens\nTcp: 3\n")
+    assert collected(Netstat(paths)) == {"node_netstat_Tcp_ActiveOpens": {(): 3}}
+
+
+def test_what_a_newer_kernel_says_of_udp_sockets_besides_is_left_out() -> None:
+    line = b"%d: 0100007F:0035 00000000:0000 07 00000001:00000002 00:00000000 00000000 0 0 9 2 0000 0 %d\n"
+    assert udp_queues.parse(UDP + line % (1, 5) + line % (2, 6)) == (2, 4)
 
 
 def test_packets_of_each_processor() -> None:
