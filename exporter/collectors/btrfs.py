@@ -11,7 +11,8 @@ from exporter.collectors.files import Kept, Paths, entries, shown, text, whole_n
 from exporter.collectors.options import Option
 from exporter.family import Family, Shape
 
-GROUPS = ("data", "metadata", "system")
+# A small file system, made with `--mixed`, has one group for data and metadata.
+GROUPS = ("data", "metadata", "mixed", "system")
 # How often each byte is on the devices, by the profile; for the others it follows from their number.
 COPIES = {"single": 1, "dup": 2, "raid0": 1, "raid1": 2, "raid1c3": 3, "raid1c4": 4, "raid10": 2}
 PARITY = {"raid5": 1, "raid6": 2}
@@ -67,7 +68,8 @@ class Btrfs:
                 sectors = self._kept.read_optional(f"{folder}/devices/{device}/size") or b"0"
                 size = whole_number(sectors, f"{folder}/devices/{device}/size") * SECTOR_BYTES
                 found[DEVICE_SIZE].append(((shown(device), uuid), size))
-            for group in GROUPS:
+            groups = entries(f"{folder}/allocation")
+            for group in filter(groups.__contains__, GROUPS):
                 self._add_group(found, f"{folder}/allocation/{group}", (group, uuid), len(devices))
         except FileNotFoundError:
             if os.path.isdir(folder):

@@ -73,11 +73,12 @@ def _array(head: bytes, below: Sequence[bytes], where: str) -> Array:
     sized = BLOCKS.match(below[0]) if below else None
     if len(words) < 3 or words[1] != b":":
         raise Malformed(where, found=head, expected="the name of an array, a colon and its state")
-    if sized is None:
+    has_disks = below or words[2] != b"inactive"
+    if sized is None and has_disks:
         raise Malformed(
             where, found=b" ".join((head, *below[:1])), expected="an array, and its blocks in the next line"
         )
-    blocks, state = int(sized[1]), text(words[2])
+    blocks, state = int(sized[1]) if sized is not None else 0, text(words[2])
     synced = blocks
     if any(word in WITHOUT_SPARES for word in words[3:5]):
         required = active = head.count(b"[")

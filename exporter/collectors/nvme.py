@@ -31,8 +31,8 @@ class Nvme:
         return [INFO.of([(labels, 1) for device in devices if (labels := self._labels(device)) is not None])]
 
     def _labels(self, device: str) -> tuple[str, ...] | None:
-        """None for one that went away meanwhile."""
+        """None for one that went away meanwhile. Older kernels do not tell the state."""
         values = [self._kept.read_optional(f"{self._folder}/{device}/{file}") for file in FILES]
-        if None in values:
+        if values.count(None) == len(values):
             return None
         return (shown(device), *(text((value or b"").strip()) for value in values))

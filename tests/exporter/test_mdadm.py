@@ -77,6 +77,14 @@ def test_what_changes_between_two_scrapes_is_seen(tmp_path: Path) -> None:
     assert not any(collected(collector).values())
 
 
+def test_an_array_that_has_no_disks_costs_no_other() -> None:
+    """The kernel writes no blocks then; node_exporter fails altogether."""
+    lines = (b"md9 : inactive super non-persistent", b"       ", b"", b"md0 : active raid1 b[1] a[0]")
+    empty, whole = parse(b"\n".join((*lines, b"      10 blocks [2/2] [UU]", b"")))
+    assert (empty.name, empty.state, empty.blocks, empty.required, empty.failed) == ("md9", "inactive", 0, 0, 0)
+    assert (whole.name, whole.blocks, whole.active) == ("md0", 10, 2)
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

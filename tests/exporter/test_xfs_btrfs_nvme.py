@@ -83,6 +83,10 @@ def test_a_controller_that_dies_says_so_and_one_that_is_gone_is_gone(tmp_path: P
     assert [labels[4] for labels in collected(collector)["node_nvme_info"]] == ["de\\xffad"]
     (folder / "nvme1").mkdir()
     assert [labels[0] for labels in collected(collector)["node_nvme_info"]] == ["nvme0"]
+    # Older kernels do not tell the state.
+    (folder / "nvme0" / "state").unlink()
+    older = build(Nvme, Paths(sysfs=f"{tmp_path}/sys"))
+    assert set(collected(older)["node_nvme_info"]) == {("nvme0", "GXA7", 'Fast "SSD" 960', "S0ME1", "")}
     shutil.rmtree(folder)
     with pytest.raises(Absent):
         collected(collector)
@@ -101,6 +105,16 @@ def test_what_btrfs_says_in_sysfs() -> None:
         ("metadata", "raid1", UUID): 2,
         ("system", "raid1", UUID): 2,
     }
+
+
+def test_data_and_metadata_of_btrfs_may_be_one_group(tmp_path: Path) -> None:
+    collector = on(Btrfs, tmp_path)
+    allocation = tmp_path / "sys" / "fs" / "btrfs" / UUID / "allocation"
+    (allocation / "data").rename(allocation / "mixed")
+    shutil.rmtree(allocation / "metadata")
+    found = collected(collector)
+    assert found["node_btrfs_size_bytes"]["mixed", "raid0", UUID] == 1048576
+    assert {labels[0] for labels in found["node_btrfs_reserved_bytes"]} == {"mixed", "system"}
 
 
 def test_parity_is_shared_by_the_other_devices_of_btrfs() -> None:
