@@ -135,7 +135,8 @@ def parse(content: bytes, wanted: Filter, where: str = "diskstats") -> dict[Devi
         if not line:
             continue
         words = line.split(maxsplit=3)
-        if len(words) < 4:
+        # The numbers and the name become parts of paths.
+        if len(words) < 4 or not (words[0] + words[1]).isdigit() or b"\0" in words[2]:
             raise _malformed(where, line)
         name = text(words[2])
         if wanted.keeps(name):

@@ -141,6 +141,9 @@ def test_partitions_and_what_is_no_disk_are_left_out(tmp_path: Path, device: str
         b"8 0 sda 1 2 3 4 5 6 7 8 9 10 -1",
         b"8 0 sda 1 2 3 4 5 6 7 8 9 10 " + b"9" * 400,
         b"8 0 sda",
+        b"8 0 s\0a 1 2 3 4 5 6 7 8 9 10 11",
+        b"8 0\0 sda 1 2 3 4 5 6 7 8 9 10 11",
+        b"8 ../0 sda 1 2 3 4 5 6 7 8 9 10 11",
         b"\xff",
     ],
 )
@@ -152,6 +155,5 @@ def test_a_line_that_is_none_of_a_disk_is_an_error_that_shows_it(line: bytes) ->
 @given(st.binary(max_size=200))
 def test_broken_files_of_disks_are_malformed_and_never_another_error(content: bytes) -> None:
     diskstats.udev_properties(content)
-    for parse in (lambda: diskstats.parse(content, EVERYTHING),):
-        with contextlib.suppress(Malformed):
-            parse()
+    with contextlib.suppress(Malformed):
+        diskstats.parse(content, EVERYTHING)
