@@ -98,19 +98,48 @@ class Flag(NamedTuple):
     default: str
 
 
+# Asks many commands for their help, for one start of a process.
+HELPS = """
+import contextlib, io, json, sys
+from tocsin.cli import main
+helps = {}
+for command in sys.argv[1:]:
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        try:
+            status = main([*command.split(), "--help"])
+        except SystemExit as end:
+            status = end.code
+    helps[command] = (status, said.getvalue())
+print(json.dumps(helps))
+"""
+
+
 def run(*arguments: str, folder: Path = ROOT, **more: str) -> subprocess.CompletedProcess[str]:
+    return python("-m", "tocsin.cli", *arguments, folder=folder, **more)
+
+
+def python(*arguments: str, folder: Path = ROOT, **more: str) -> subprocess.CompletedProcess[str]:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")}
     environ |= {"COLUMNS": "2000", "PYTHONPATH": str(ROOT), **more}
-    command = [sys.executable, "-m", "tocsin.cli", *arguments]
-    return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=folder, env=environ, capture_output=True, text=True, timeout=60
+    )
+
+
+@cache
+def helps() -> dict[str, tuple[int | None, str]]:
+    said = python("-c", HELPS, *FLAGS_OF)
+    assert said.returncode == 0, said.stderr
+    found: dict[str, tuple[int | None, str]] = json.loads(said.stdout)
+    return found
 
 
 @cache
 def flags_of(command: str) -> tuple[Flag, ...]:
-    said = run(*command.split(), "--help")
-    assert said.returncode == 0, said.stderr
+    status, said = helps()[command]
+    assert not status
     # Each flag begins a line that is indented by two; its help may go on in the lines after it.
-    entries = re.findall(r"^  (?=-)(.*(?:\n   .*)*)", said.stdout, re.MULTILINE)
+    entries = re.findall(r"^  (?=-)(.*(?:\n   .*)*)", said, re.MULTILINE)
     found = []
     for entry in entries:
         told = re.search(r"\(default: (.*?); environment:", " ".join(entry.split()))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -128,8 +129,13 @@ def modules(root: Path) -> list[Module]:
     return found
 
 
-def imports(module: Module) -> Iterator[tuple[int, str]]:
+@cache
+def imports(module: Module) -> tuple[tuple[int, str], ...]:
     """The line and the full name of all that is imported; `from a import b` is a.b, whatever b is."""
+    return tuple(_imports(module))
+
+
+def _imports(module: Module) -> Iterator[tuple[int, str]]:
     for node in ast.walk(module.tree):
         match node:
             case ast.Import(names=names):
@@ -163,9 +169,11 @@ def wiring(module: Module, known: Sequence[str]) -> Iterator[str]:
         return
     for line, name in imports(module):
         for family, wirers in WIRED.items():
+            if not is_inside(name, family) or is_inside(module.name, family) or module.name in wirers:
+                continue
             concrete = [each for each in known if is_inside(each, family) and _is_concrete(each, family, known)]
             member = next((each for each in concrete if is_inside(name, each)), None)
-            if member is not None and not is_inside(module.name, family) and module.name not in wirers:
+            if member is not None:
                 yield f"{module.name}:{line}: only {', '.join(wirers)} may know {member}"
 
 

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -90,8 +91,15 @@ def files(machines: dict[str, tuple[Path, Paths]]) -> list[File]:
 
 
 def is_valid(families: Iterable[Family]) -> None:
-    """Both strict parsers read it, and every number on it is one for Prometheus, which knows none beyond a float."""
-    text, openmetrics = (render(families, form).decode() for form in (Format.TEXT, Format.OPENMETRICS))
+    are_valid(*(render(families, form).decode() for form in (Format.TEXT, Format.OPENMETRICS)))
+
+
+@lru_cache(maxsize=4096)
+def are_valid(text: str, openmetrics: str) -> None:
+    """Both strict parsers read it, and every number on it is one for Prometheus, which knows none beyond a float.
+
+    Most files change nothing of most pages, so what was read well once is not read again.
+    """
     list(parse_text(text))
     list(parse_openmetrics(openmetrics))  # type: ignore[no-untyped-call]
     numbers = [line.rpartition(" ")[2] for line in text.split("\n") if line and not line.startswith("#")]

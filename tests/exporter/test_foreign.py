@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.__main__ import command_line
+from exporter.__main__ import command_line, main
 from exporter.collectors import COLLECTORS
 from exporter.foreign import ALIASES, COLLECTORS_THERE, INSTEAD, explained, parsed
 from guard import flags
@@ -94,16 +94,16 @@ def test_the_unit_uses_flags_that_exist() -> None:
     assert len(vars(parsed(command_line({}, {}), words))["web_listen_address"]) == 1
 
 
-def test_a_check_reads_everything_and_tells_every_fault(tmp_path: Path) -> None:
+def test_a_check_reads_everything_and_tells_every_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file, web = tmp_path / "exporter.yml", tmp_path / "web.yml"
     file.write_text("timeout: 5s\n")
     web.write_text("")
     flags = ["--config.check", f"--config.file={file}", f"--web.config.file={web}"]
-    end = ended(*flags)
-    assert (end.returncode, end.stdout, end.stderr) == (0, f"no faults in {file} and {web}\n", "")
+    assert main(flags) == 0
+    assert capsys.readouterr() == (f"no faults in {file} and {web}\n", "")
     file.write_text("timeout: soon\n")
     web.write_text("users: 3\n")
-    end = ended(*flags)
-    assert end.returncode == 1
-    assert [line.partition(": ")[0] for line in end.stdout.splitlines()] == [f"{file}:1", f"{web}:1"]
-    assert ended("--config.check").stdout == "no faults in the flags\n"
+    assert main(flags) == 1
+    assert [line.partition(": ")[0] for line in capsys.readouterr().out.splitlines()] == [f"{file}:1", f"{web}:1"]
+    end = ended("--config.check")
+    assert (end.returncode, end.stdout, end.stderr) == (0, "no faults in the flags\n", "")

@@ -148,10 +148,12 @@ def test_who_logs_in_is_known_to_the_door_and_who_cannot_waits(tmp_path: Path, k
 def test_who_asks_too_often_waits_and_load_balancers_do_not(tmp_path: Path, kind: str) -> None:
     async def scenario() -> None:
         async with behind(kind, access_of(tmp_path)) as doors:
-            found = Counter([(await doors.get("/viewer", "Bearer viewer"))[0] for _ in range(REQUESTS_BURST_MAX * 2)])
-            assert set(found) == {200, 429}
-            assert found[200] >= REQUESTS_BURST_MAX
-            assert doors.refused == {"requests": found[429]}
+            taken = 0
+            while (status := (await doors.get("/viewer", "Bearer viewer"))[0]) == 200:
+                taken += 1
+            assert status == 429
+            assert taken >= REQUESTS_BURST_MAX
+            assert doors.refused == {"requests": 1}
             assert (await doors.get("/nothing"))[0] == 200
             assert (await doors.get("/viewer", "Bearer admin"))[0] == 200
 
