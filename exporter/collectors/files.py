@@ -4,6 +4,7 @@ Only reading happens here. What a file means is the business of the collector th
 """
 
 import os
+import resource
 import select
 from typing import NamedTuple
 
@@ -12,6 +13,9 @@ from exporter.outcome import Absent
 READ_BYTES = 1 << 16
 # Files that one collector keeps open; what is beyond is opened at each scrape.
 KEPT_MAX = 256
+# Of the files that the process may have open, the share of those that stay open; the others are left to callers, and
+# to what is opened for a moment. Where few may be open, scrapes become slower, and no collector fails.
+KEPT_RATIO_MAX = 0.5
 # Digits of a number, or bytes of a line of numbers. A longer one is not the kernel's, and may be beyond a float.
 NUMBER_BYTES_MAX = 300
 # The longest number of 64 bits, with its sign if it has one.
@@ -49,6 +53,12 @@ def read(path: str) -> bytes:
     finally:
         os.close(descriptor)
     return b"".join(parts)
+
+
+def may_stay_open(descriptor: int) -> bool:
+    """The kernel gives the lowest number that is free, so the number tells how many are open."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return limit == resource.RLIM_INFINITY or descriptor < limit * KEPT_RATIO_MAX
 
 
 class Kept:
@@ -129,6 +139,9 @@ class Kept:
         if len(self._descriptors) >= self._most:
             return read(path)
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        if not may_stay_open(descriptor):
+            os.close(descriptor)
+            return read(path)
         try:
             content = os.pread(descriptor, READ_BYTES, 0)
         except OSError as error:

@@ -9,6 +9,8 @@ import errno
 import os
 from collections.abc import Iterable, Sequence
 
+from exporter.collectors.files import may_stay_open
+
 # Files of devices that one collector keeps open; those of further devices are opened at each scrape.
 DEVICE_FILES_MAX = 256
 # The kernel gives no file of sysfs more than a page.
@@ -38,8 +40,9 @@ class NetDevices:
             self._open[name] = self._opened(name)
         except (FileNotFoundError, NotADirectoryError):
             return None
+        stay = all(descriptor is None or may_stay_open(descriptor) for descriptor in self._open[name])
         contents = self._contents(name)
-        if len(self._open) > self._devices_max:
+        if len(self._open) > self._devices_max or not stay:
             self._close(name)
         return contents
 

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
@@ -44,8 +44,9 @@ def stream(pipe: IO[str] | None) -> IO[str]:
 
 
 @contextmanager
-def started(*flags: str) -> Iterator[Program]:
-    command = [sys.executable, "-m", "exporter", "--web.listen-address=127.0.0.1:0", *flags]
+def started(*flags: str, below: Sequence[str] = ()) -> Iterator[Program]:
+    """`below` is the command that starts it, if the shell's own way is not the one that matters."""
+    command = [*below, sys.executable, "-m", "exporter", "--web.listen-address=127.0.0.1:0", *flags]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     with process:
         try:

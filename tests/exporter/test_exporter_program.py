@@ -1,5 +1,6 @@
 """The exporter as a process: how it starts, hears signals, and ends whatever its collectors do."""
 
+import json
 import os
 import re
 import shutil
@@ -103,6 +104,18 @@ def test_a_system_without_the_kernels_files_still_has_a_whole_page() -> None:
         }
         assert sample(page, "node_time_seconds") > 0
         assert "process_open_fds" in page
+
+
+def test_where_few_files_may_be_open_every_collector_succeeds_all_the_same() -> None:
+    """As below `ulimit -n 64`, with more kernel files than that."""
+    with started(
+        f"--path.procfs={FIXTURES / 'proc'}", f"--path.sysfs={FIXTURES / 'sys'}", below=("prlimit", "--nofile=64:64")
+    ) as exporter:
+        for _ in range(2):
+            exporter.get("/metrics")
+        failing = json.loads(exporter.get("/health"))["failing"]
+        assert not failing
+        assert sample(exporter.get("/metrics/self"), "process_open_fds") < 48
 
 
 def test_sighup_reads_the_configuration_again(tmp_path: Path) -> None:
