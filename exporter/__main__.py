@@ -110,7 +110,7 @@ async def serve(
         sockets=systemd.inherited_sockets(os.environ) if by_systemd else (),
     ) as addresses:
         for address in addresses:
-            print(f"tocsin exporter: listening on {address}", flush=True)  # noqa: T201 - for people and scripts alike
+            listen.announce(f"tocsin exporter: listening on {address}")
         systemd.tell(systemd.READY, os.environ)
         await stop.wait()
         systemd.tell(systemd.STOPPING, os.environ)

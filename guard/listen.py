@@ -10,7 +10,9 @@ import re
 import signal
 import socket
 import ssl
+import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -26,6 +28,7 @@ KEEPALIVE_SECONDS = 360.0
 BACKLOG = 1024
 # Whoever begins to speak TLS and does not go on is cut off.
 HANDSHAKE_SECONDS_MAX = 10.0
+STANDARD_ERROR = 2
 
 _ADDRESS = re.compile(r"(?:\[(?P<bracketed>[^\[\]]+)\]|(?P<plain>[^\[\]:/@\s]*)):(?P<port>[0-9]{1,5})")
 _REASONS = {
@@ -49,6 +52,13 @@ class Address:
     def __str__(self) -> str:
         host = self.host or ""
         return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+
+
+def announce(line: str) -> None:
+    """To whoever started the program. A full disk below its output, or nobody there, does not keep it from serving."""
+    with suppress(OSError):
+        if sys.stdout is not None:
+            os.write(sys.stdout.fileno(), f"{line}\n".encode())
 
 
 def parse_address(text: str) -> Address:
@@ -76,8 +86,16 @@ async def signals(*, on_reload: Callable[[], None] | None) -> asyncio.Event:
 
 def run(main: Coroutine[Any, Any, T]) -> T:
     """Runs a program to its end on the fast event loop."""
+    _take_the_standard_numbers()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(main)
+
+
+def _take_the_standard_numbers() -> None:
+    """The event loop aborts when it closes a file with one of them, which it gets where the program began without."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= STANDARD_ERROR:
+        pass
+    os.close(descriptor)
 
 
 async def open_doors(

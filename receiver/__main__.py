@@ -209,7 +209,7 @@ class _Receiver:
             tls = None if self._web_config is None else self._web_config.server_context()
             grace = DOORS_GRACE_SECONDS
             async with framework.listening(app, addresses, grace_seconds=grace, front=front, tls=tls) as urls:
-                print(f"tocsin receiver: listening on {', '.join(urls)}", flush=True)  # noqa: T201
+                listen.announce(f"tocsin receiver: listening on {', '.join(urls)}")
                 log.info(
                     "listening",
                     extra={"urls": urls, "policy": str(self._path), "journal": self._runner.state.journal},

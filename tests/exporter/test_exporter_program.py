@@ -9,12 +9,13 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
 
 from tests.exporter.builders import FIXTURES, SURELY, sample
-from tests.exporter.program import started
+from tests.exporter.program import started, stream
 
 TIMEOUT = {"X-Prometheus-Scrape-Timeout-Seconds": "0.7"}
 # The promise is one second; the other is for starting and ending Python on a machine that is busy.
@@ -166,6 +167,32 @@ def vmstat_names(page: str) -> set[str]:
 def ended(*flags: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "exporter", *flags]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("output", [">/dev/full", ">&-"])
+def test_output_that_goes_nowhere_keeps_nobody_from_being_served(output: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    command = f"exec {sys.executable} -m exporter --web.listen-address=127.0.0.1:{port} --log.format=text {output}"
+    with subprocess.Popen(["sh", "-c", command], stderr=subprocess.PIPE, text=True) as process:
+        try:
+            serves = wait_until_served(port, process)
+            process.send_signal(signal.SIGTERM)
+            assert (serves, process.wait(SURELY)) == (True, 0)
+            assert "Error" not in stream(process.stderr).read()
+        finally:
+            process.kill()
+
+
+def wait_until_served(port: int, process: subprocess.Popen[str]) -> bool:
+    deadline = time.monotonic() + SURELY
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready", timeout=SURELY).close()
+        except OSError:
+            continue
+        return True
+    return False
 
 
 def test_a_port_that_is_taken_is_said_and_nothing_more() -> None:
