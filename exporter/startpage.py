@@ -12,6 +12,7 @@ STYLE = """
 body { max-width: 42rem; margin: 0 auto; padding: 1rem; overflow-wrap: anywhere; }
 h1 { margin: 0; } h2 { margin: 1.5rem 0 .5rem; font-size: 1.1rem; }
 ul { list-style: none; padding: 0; margin: 0; } li { padding: .35rem 0; border-top: 1px solid #8884; }
+.doors li { display: flex; flex-wrap: wrap; align-items: baseline; } .doors span { flex: 1 1 15rem; }
 a { display: inline-block; min-width: 11rem; padding: .2rem 0; } code { font-size: .95em; }
 .good, .bad { border-left: .4rem solid #2a2; padding-left: .6rem; } .bad { border-color: #c33; }
 """
@@ -19,7 +20,7 @@ a { display: inline-block; min-width: 11rem; padding: .2rem 0; } code { font-siz
 
 def render(*, version: str, doors: Sequence[tuple[str, str]], failing: Mapping[str, str]) -> str:
     links = "\n".join(
-        f'<li><a href="{escape(path)}"><code>{escape(path)}</code></a> {escape(what)}</li>' for path, what in doors
+        f'<li><a href="{escape(path)}"><code>{escape(path)}</code></a> <span>{escape(what)}</span></li>' for path, what in doors
     )
     return f"""<!doctype html>
 <html lang="en">
@@ -35,7 +36,7 @@ def render(*, version: str, doors: Sequence[tuple[str, str]], failing: Mapping[s
 <h2>Now</h2>
 {_now(failing)}
 <h2>Doors</h2>
-<ul>
+<ul class="doors">
 {links}
 </ul>
 </body>
