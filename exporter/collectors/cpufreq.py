@@ -1,7 +1,8 @@
 """`cpufreq`: how fast each processor runs, how fast it could, within which limits it is kept, and by which governor.
 
-What the hardware can do is read once; how it is used is read at each scrape. Which processors have which files is
-looked up when processors, or the drivers that steer them, come or go.
+The lowest that the hardware can do is read once; the highest changes when somebody forbids boosts, and is read at each
+scrape, as is how the hardware is used. Which processors have which files is looked up when processors, or the drivers
+that steer them, come or go.
 """
 
 import os
@@ -18,12 +19,12 @@ KILOHERTZ = 1000
 UNKNOWN = b"<unknown>"
 
 CPU = ("cpu",)
-# The hardware's own limits, and what changes.
+# What never changes, and what does.
 STEADY = {
     "cpuinfo_min_freq": Shape("node_cpu_frequency_min_hertz", "gauge", "The lowest frequency of the processor.", CPU),
-    "cpuinfo_max_freq": Shape("node_cpu_frequency_max_hertz", "gauge", "The highest frequency of the processor.", CPU),
 }
 CHANGING = {
+    "cpuinfo_max_freq": Shape("node_cpu_frequency_max_hertz", "gauge", "The highest frequency of the processor.", CPU),
     "cpuinfo_cur_freq": Shape("node_cpu_frequency_hertz", "gauge", "What the hardware says it runs at.", CPU),
     "scaling_cur_freq": Shape("node_cpu_scaling_frequency_hertz", "gauge", "What the kernel lets it run at.", CPU),
     "scaling_min_freq": Shape(
@@ -112,8 +113,8 @@ def layout(folder: str, seen: tuple[object, ...]) -> Layout:
                 steady[file].append(((cpu,), value))
         for file in CHANGING:
             path = f"{processor}/cpufreq/{file}"
-            # Only root may read what the hardware runs at.
-            if read_optional(path) is not None:
+            # Only root may read what the hardware runs at. A driver that is busy now can tell later.
+            if os.access(path, os.R_OK):
                 changing[file].append(((cpu,), path))
         if read_optional(f"{processor}/cpufreq/scaling_governor") is not None:
             names = (read_optional(f"{processor}/cpufreq/scaling_available_governors") or b"").split()

@@ -66,6 +66,27 @@ def test_a_frequency_that_changes_is_seen_and_one_that_is_none_is_an_error(tmp_p
         collected(collector)
 
 
+def test_the_highest_frequency_changes_when_boosts_are_forbidden(tmp_path: Path) -> None:
+    highest = f"{CPU}/cpu0/cpufreq/cpuinfo_max_freq"
+    collector = Cpufreq(sysfs(tmp_path, {highest: "3400\n"}))
+    assert collected(collector) == {"node_cpu_frequency_max_hertz": {("0",): 3_400_000}}
+    sysfs(tmp_path, {highest: "2100\n"})
+    assert collected(collector) == {"node_cpu_frequency_max_hertz": {("0",): 2_100_000}}
+
+
+def test_a_frequency_that_cannot_be_read_at_first_is_seen_later(tmp_path: Path) -> None:
+    current = f"{CPU}/cpu0/cpufreq/cpuinfo_cur_freq"
+    collector = Cpufreq(sysfs(tmp_path, {current: ""}))
+    file = tmp_path / current
+    file.unlink()
+    # Where nothing is mapped the kernel answers EIO, as drivers do that are busy.
+    file.symlink_to("/proc/self/mem")
+    assert collected(collector) == {}
+    file.unlink()
+    sysfs(tmp_path, {current: "1000\n"})
+    assert collected(collector) == {"node_cpu_frequency_hertz": {("0",): 1_000_000}}
+
+
 def test_a_governor_changes_and_may_be_one_that_was_not_offered(tmp_path: Path) -> None:
     governor = f"{CPU}/cpu0/cpufreq/scaling_governor"
     offered = {f"{CPU}/cpu0/cpufreq/scaling_available_governors": "ondemand powersave \n"}
