@@ -1,6 +1,7 @@
 """Network devices come and go, have any name, and leave out what they do not know."""
 
 import fcntl
+import gc
 import os
 import struct
 import time
@@ -300,6 +301,7 @@ def test_only_so_many_files_stay_open_and_those_of_devices_that_left_make_room(
     def open_files() -> int:
         return len(os.listdir("/proc/self/fd"))
 
+    gc.collect()
     before = open_files()
     for _ in range(2):
         assert [devices.read(name.encode()) for name in names] == [[name.encode(), b"1", None] for name in names]
@@ -309,6 +311,12 @@ def test_only_so_many_files_stay_open_and_those_of_devices_that_left_make_room(
     devices.read(b"veth4")
     assert open_files() == before + 4
     devices.close()
+    assert open_files() == before
+    devices.read(b"veth4")
+    assert open_files() == before + 2
+    # As at a reload, where another collector takes its place.
+    del devices
+    gc.collect()
     assert open_files() == before
 
 
