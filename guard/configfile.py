@@ -8,6 +8,7 @@ came from the environment, and nothing but `InvalidConfig` is ever raised for wh
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -85,15 +86,19 @@ def syntax(path: Path) -> tuple[Fault, ...]:
 
 def schema(kind: Kind[Any]) -> dict[str, Any]:
     """The JSON Schema (2020-12) of a kind of file, for editors and for the reading itself."""
-    generated = msgspec.json.schema_components([kind.struct], ref_template="#/$defs/{name}")
-    # Encoded and decoded once, so that it holds nothing but what a JSON file can hold.
-    (root,), named = msgspec.json.decode(msgspec.json.encode(generated))
+    (root,), named = msgspec.json.decode(_generated(kind.struct))  # type: ignore[arg-type]
     for definition in named.values():
         if "properties" in definition:
             definition["additionalProperties"] = False
     described = {"description": kind.description} if kind.description else {}
     draft = "https://json-schema.org/draft/2020-12/schema"
     return {"$schema": draft, "title": kind.title, **described, **root, "$defs": named}
+
+
+@cache
+def _generated(struct: type) -> bytes:
+    """As JSON, so that it holds nothing but what a JSON file can hold. It takes long, and stays the same."""
+    return msgspec.json.encode(msgspec.json.schema_components([struct], ref_template="#/$defs/{name}"))
 
 
 def _text(path: Path) -> str:
