@@ -20,7 +20,8 @@ a { display: inline-block; min-width: 11rem; padding: .2rem 0; } code { font-siz
 
 def render(*, version: str, doors: Sequence[tuple[str, str]], failing: Mapping[str, str]) -> str:
     links = "\n".join(
-        f'<li><a href="{escape(path)}"><code>{escape(path)}</code></a> <span>{escape(what)}</span></li>' for path, what in doors
+        f'<li><a href="{escape(path)}"><code>{escape(path)}</code></a> <span>{escape(what)}</span></li>'
+        for path, what in doors
     )
     return f"""<!doctype html>
 <html lang="en">
