@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from guard.listen import parse_address
 from guard.web.server import serving
 
 T = TypeVar("T")
+Found = dict[str, dict[tuple[str, ...], float]]
 
 FIXTURES = Path(__file__).parent / "fixtures"
 FIXTURE_PATHS = Paths(f"{FIXTURES}/proc", f"{FIXTURES}/sys", "/", f"{FIXTURES}/udev")
@@ -36,6 +38,11 @@ FIXTURE_ROOT_PATHS = FIXTURE_PATHS._replace(rootfs=f"{FIXTURES}/root")
 SURELY = 30.0
 # The patience of a scrape that must not need it: what waits for its end has failed long before.
 PATIENT = 600.0
+
+
+def collected(collector: Collector) -> Found:
+    """What the collector says, by family and by label values."""
+    return {family.name: dict(family.samples) for family in collector.collect(time.monotonic() + SURELY)}
 
 
 def gauge(name: str, value: float = 1.0) -> Family:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.collectors import COLLECTORS, Collector, cpu, filesystem, loadavg, meminfo, stat
+from exporter.collectors import COLLECTORS, cpu, filesystem, loadavg, meminfo, stat
 from exporter.collectors.cpu import Cpu
 from exporter.collectors.files import Malformed, Paths
 from exporter.collectors.loadavg import Loadavg
@@ -19,8 +19,7 @@ from exporter.collectors.options import Chosen
 from exporter.collectors.stat import Stat
 from exporter.collectors.time import Time, local_zone
 from exporter.collectors.uname import Uname
-from exporter.family import Family
-from tests.exporter.builders import FIXTURE_PATHS
+from tests.exporter.builders import FIXTURE_PATHS, collected
 
 Parse = Callable[[bytes], object]
 PARSERS: list[Parse] = [
@@ -32,11 +31,6 @@ PARSERS: list[Parse] = [
     stat.parse_softirqs,
     filesystem.parse,
 ]
-
-
-def collected(collector: Collector) -> dict[str, dict[tuple[str, ...], float]]:
-    families: list[Family] = list(collector.collect(time.monotonic() + 30))
-    return {family.name: dict(family.samples) for family in families}
 
 
 @pytest.mark.parametrize("parse", PARSERS)

@@ -1,12 +1,10 @@
 """What sysfs knows of the hardware: frequencies, firmware, memory errors, energy, watchdogs."""
 
 import os
-import time
 from pathlib import Path
 
 import pytest
 
-from exporter.collectors import Collector
 from exporter.collectors.cpufreq import Cpufreq
 from exporter.collectors.dmi import Dmi
 from exporter.collectors.edac import Edac
@@ -15,14 +13,10 @@ from exporter.collectors.options import Chosen
 from exporter.collectors.rapl import Rapl
 from exporter.collectors.watchdog import Watchdog
 from exporter.outcome import Absent
-from tests.exporter.builders import FIXTURE_PATHS, FIXTURES
+from tests.exporter.builders import FIXTURE_PATHS, FIXTURES, collected
 
 NOWHERE = Paths("/nonexistent", "/nonexistent", "/nonexistent")
 POWERCAP = f"{FIXTURES}/sys/class/powercap"
-
-
-def collected(collector: Collector) -> dict[str, dict[tuple[str, ...], float]]:
-    return {family.name: dict(family.samples) for family in collector.collect(time.monotonic() + 30)}
 
 
 def sysfs(folder: Path, files: dict[str, str]) -> Paths:

@@ -1,6 +1,5 @@
 """The kernel's load balancer: its services, their backends, and what went through."""
 
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from exporter.collectors.files import Malformed, Paths
 from exporter.collectors.ipvs import Backend, Ipvs, Load
 from exporter.collectors.options import Chosen
 from exporter.outcome import Absent
-from tests.exporter.builders import FIXTURE_PATHS
+from tests.exporter.builders import FIXTURE_PATHS, collected
 
 HEADER = b"IP Virtual Server version 1.2.1 (size=4096)\nProt LocalAddress:Port Scheduler Flags\n  -> Remote\n"
 STATISTICS = b"Total Incoming\nConns Packets\n1 2 3 4 1F\n"
@@ -24,10 +23,6 @@ ALL = (
     Backend("2001:db8::1", "80", "2001:db8::2", "8080", "TCP", ""),
     Backend("", "0", "192.168.50.21", "3306", "FWM", "10001000"),
 )
-
-
-def collected(collector: Ipvs) -> dict[str, dict[tuple[str, ...], float]]:
-    return {family.name: dict(family.samples) for family in collector.collect(time.monotonic() + 30)}
 
 
 def test_what_went_through_and_what_each_backend_has_to_do() -> None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.collectors import Collector, cpu_vulnerabilities, interrupts, meminfo_numa
+from exporter.collectors import cpu_vulnerabilities, interrupts, meminfo_numa
 from exporter.collectors.cpu_vulnerabilities import CpuVulnerabilities
 from exporter.collectors.files import Malformed, Paths
 from exporter.collectors.interrupts import Interrupts
@@ -18,14 +17,10 @@ from exporter.collectors.kernel_hung import KernelHung
 from exporter.collectors.meminfo_numa import MeminfoNuma
 from exporter.collectors.options import Chosen
 from exporter.outcome import Absent
-from tests.exporter.builders import FIXTURE_PATHS
+from tests.exporter.builders import FIXTURE_PATHS, collected
 
 Parse = Callable[[bytes], object]
 NOWHERE = Paths("/nonexistent", "/nonexistent", "/nonexistent")
-
-
-def collected(collector: Collector) -> dict[str, dict[tuple[str, ...], float]]:
-    return {family.name: dict(family.samples) for family in collector.collect(time.monotonic() + 30)}
 
 
 @pytest.mark.parametrize(

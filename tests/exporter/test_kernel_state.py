@@ -4,7 +4,6 @@ import contextlib
 import errno
 import os
 import shlex
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -25,14 +24,10 @@ from exporter.collectors.selinux import Selinux
 from exporter.collectors.timex import STATUS_NANOSECONDS, TIME_ERROR, Reading, Timex
 from exporter.collectors.vmstat import Vmstat
 from exporter.outcome import Absent
-from tests.exporter.builders import FIXTURE_ROOT_PATHS
+from tests.exporter.builders import FIXTURE_ROOT_PATHS, collected
 
 Parse = Callable[[bytes], object]
 NOWHERE = Paths("/nonexistent", "/nonexistent", "/nonexistent")
-
-
-def collected(collector: Collector) -> dict[str, dict[tuple[str, ...], float]]:
-    return {family.name: dict(family.samples) for family in collector.collect(time.monotonic() + 30)}
 
 
 def singles(collector: Collector) -> dict[str, float]:

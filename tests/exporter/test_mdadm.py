@@ -12,13 +12,7 @@ from hypothesis import strategies as st
 from exporter.collectors.files import Malformed, Paths
 from exporter.collectors.mdadm import STATES, Array, Mdadm, parse
 from exporter.outcome import Absent
-from tests.exporter.builders import FIXTURE_PATHS
-
-Found = dict[str, dict[tuple[str, ...], object]]
-
-
-def collected(collector: Mdadm) -> Found:
-    return {family.name: dict(family.samples) for family in collector.collect(float("inf"))}
+from tests.exporter.builders import FIXTURE_PATHS, collected
 
 
 def array(below: str, head: str = "md0 : active raid1 sdb1[1] sda1[0]") -> Array:

@@ -4,7 +4,6 @@ import fcntl
 import gc
 import os
 import struct
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,7 +19,7 @@ from exporter.collectors.netdev import Netdev
 from exporter.collectors.netdevices import NetDevices
 from exporter.collectors.options import Chosen
 from exporter.outcome import Absent
-from tests.exporter.builders import FIXTURE_PATHS
+from tests.exporter.builders import FIXTURE_PATHS, collected
 
 MACHINE = Paths()
 ODD_NAME = b'odd"\\\xe4'
@@ -32,10 +31,6 @@ IFF_TUN_NO_PI = 0x1001
 Make = Callable[[str, bytes], None]
 HEADER = netdev.HEADER + b"\n"
 NUMBERS = b" 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n"
-
-
-def collected(collector: Netclass | Netdev) -> dict[str, dict[tuple[str, ...], float]]:
-    return {family.name: dict(family.samples) for family in collector.collect(time.monotonic() + 30)}
 
 
 @contextmanager

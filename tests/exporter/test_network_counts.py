@@ -1,6 +1,5 @@
 """What the kernel counts about the network, beside what it counts for each device."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -20,7 +19,7 @@ from exporter.collectors.sockstat import PAGE_BYTES, Sockstat
 from exporter.collectors.softnet import Softnet
 from exporter.collectors.udp_queues import UdpQueues
 from exporter.outcome import Absent
-from tests.exporter.builders import FIXTURE_PATHS
+from tests.exporter.builders import FIXTURE_PATHS, collected
 
 Make = Callable[..., None]
 Parse = Callable[[bytes], object]
@@ -35,10 +34,6 @@ def pairs(content: bytes) -> object:
 
 PARSERS: list[Parse] = [arp.parse, conntrack.parse, pairs, sockstat.parse, softnet.parse, udp_queues.parse]
 BEGINNINGS = (b"", ARP, UDP, b"entries  found\n", b"Tcp: A B\nTcp: ", b"TCP: inuse ", b"0 1 2 3 4 5 6 7 8\n")
-
-
-def collected(collector: Collector) -> dict[str, dict[tuple[str, ...], float]]:
-    return {family.name: dict(family.samples) for family in collector.collect(time.monotonic() + 30)}
 
 
 @pytest.fixture

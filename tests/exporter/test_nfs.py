@@ -15,13 +15,7 @@ from exporter.collectors.nfs import Nfs
 from exporter.collectors.nfsd import Nfsd
 from exporter.collectors.rpc import parse
 from exporter.outcome import Absent
-from tests.exporter.builders import FIXTURE_PATHS
-
-Found = dict[str, dict[tuple[str, ...], object]]
-
-
-def collected(collector: Nfs | Nfsd) -> Found:
-    return {family.name: dict(family.samples) for family in collector.collect(float("inf"))}
+from tests.exporter.builders import FIXTURE_PATHS, collected
 
 
 def test_what_the_client_has_called() -> None:

@@ -16,14 +16,9 @@ from exporter.collectors.files import Malformed, Paths
 from exporter.collectors.nvme import Nvme
 from exporter.collectors.xfs import Xfs
 from exporter.outcome import Absent
-from tests.exporter.builders import FIXTURE_PATHS, FIXTURES
+from tests.exporter.builders import FIXTURE_PATHS, FIXTURES, collected
 
-Found = dict[str, dict[tuple[str, ...], object]]
 UUID = "0abb23a9-579b-43e6-ad30-227ef47fcb9d"
-
-
-def collected(collector: Collector) -> Found:
-    return {family.name: dict(family.samples) for family in collector.collect(float("inf"))}  # type: ignore[arg-type]
 
 
 def on(kind: type[BuiltIn], folder: Path | None = None) -> Collector:

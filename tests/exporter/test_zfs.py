@@ -14,14 +14,9 @@ from exporter.collectors import zfs
 from exporter.collectors.files import Malformed, Paths
 from exporter.collectors.zfs import STATES, Zfs
 from exporter.outcome import Absent
-from tests.exporter.builders import FIXTURE_PATHS, FIXTURES
+from tests.exporter.builders import FIXTURE_PATHS, FIXTURES, collected
 
-Found = dict[str, dict[tuple[str, ...], object]]
 HEAD = b"13 1 0x01\nname type data\n"
-
-
-def collected(collector: Zfs) -> Found:
-    return {family.name: dict(family.samples) for family in collector.collect(float("inf"))}
 
 
 def test_what_zfs_counts_has_the_name_that_zfs_gives_it() -> None:
