@@ -1,15 +1,10 @@
 """What is off by default: interrupts, weaknesses of processors, tasks that hung, memory by NUMA node."""
 
-import contextlib
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from exporter.collectors import cpu_vulnerabilities, interrupts, meminfo_numa
 from exporter.collectors.cpu_vulnerabilities import CpuVulnerabilities
 from exporter.collectors.files import Malformed, Paths
 from exporter.collectors.interrupts import Interrupts
@@ -19,38 +14,7 @@ from exporter.collectors.options import Chosen
 from exporter.outcome import Absent
 from tests.exporter.builders import FIXTURE_PATHS, collected
 
-Parse = Callable[[bytes], object]
 NOWHERE = Paths("/nonexistent", "/nonexistent", "/nonexistent")
-
-
-@pytest.mark.parametrize(
-    "parse", [interrupts.parse, cpu_vulnerabilities.parse, meminfo_numa.parse, meminfo_numa.parse_numastat]
-)
-@given(content=st.binary(max_size=200))
-def test_a_broken_file_is_malformed_and_never_another_error(parse: Parse, content: bytes) -> None:
-    with contextlib.suppress(Malformed):
-        parse(content)
-
-
-@pytest.mark.parametrize(
-    ("parse", "content", "said"),
-    [
-        (interrupts.parse, b"", "found '', expected a line that names the processors"),
-        (interrupts.parse, b"CPU0 GPU1\n", "found 'CPU0 GPU1'"),
-        (interrupts.parse, b"CPU0 CPU0\n", "found 'CPU0 CPU0'"),
-        (interrupts.parse, b"CPU0 CPU1\n 0: 1 x timer\n", "found ' 0: 1 x timer', expected a count for each"),
-        (interrupts.parse, b"CPU0\n 0: " + b"9" * 400 + b" timer\n", "expected a count for each processor"),
-        (meminfo_numa.parse, b"MemTotal: 12 kB\n", "found 'MemTotal: 12 kB', expected Node, its number"),
-        (meminfo_numa.parse, b"Node 0\n", "found 'Node 0', expected Node, its number"),
-        (meminfo_numa.parse, b"Node 0 MemTotal: x kB\n", "found 'MemTotal: x kB'"),
-        (meminfo_numa.parse_numastat, b"numa_hit\n", "found 'numa_hit\\n', expected lines of a name"),
-        (meminfo_numa.parse_numastat, b"numa_hit -1\n", "found 'numa_hit -1\\n'"),
-    ],
-)
-def test_the_error_says_what_was_found_and_expected(parse: Parse, content: bytes, said: str) -> None:
-    with pytest.raises(Malformed) as raised:
-        parse(content)
-    assert said in str(raised.value)
 
 
 INTERRUPTS = {
