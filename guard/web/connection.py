@@ -145,7 +145,8 @@ class Connection(asyncio.Protocol):
         return len(self._unread) + self._transport.get_write_buffer_size()
 
     def overdue(self) -> None:
-        """The phase took longer than it may."""
+        """The phase took longer than it may. What is done about it is done once."""
+        self.deadline = None
         match self.phase:
             case Phase.HEAD if self._unread:
                 self._server.cut("slow")
@@ -160,8 +161,6 @@ class Connection(asyncio.Protocol):
                 self._close()
             case Phase.LEAVING:
                 self._transport.abort()
-            case _:
-                self.deadline = None
 
     def spare(self, answer: Answer | None = None) -> None:
         """There are too many connections, and this is the one that misses least."""

@@ -66,6 +66,7 @@ class Server:
         self._connections: dict[Connection, None] = {}
         self._none_left = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
+        self._looks_at = 0.0
         self._second = 0
         self._date = b""
 
@@ -112,9 +113,11 @@ class Server:
 
     def watch(self, deadline: float) -> None:
         """Somebody is to be looked after then."""
-        if self._timer is None or deadline < self._timer.when() - _SLACK_SECONDS:
+        if self._timer is None or deadline < self._looks_at - _SLACK_SECONDS:
             if self._timer is not None:
                 self._timer.cancel()
+            # What uvloop returns for a time that is over does not know it: so it is kept here.
+            self._looks_at = deadline
             self._timer = asyncio.get_running_loop().call_at(deadline, self._look)
 
     def date(self) -> bytes:

@@ -123,6 +123,28 @@ def test_who_reads_slowly_gets_all_of_it(loop: Loop) -> None:
 
 
 @LOOPS
+def test_a_deadline_that_is_over_already_costs_nobody_else_anything(loop: Loop) -> None:
+    """As of a connection that is cut, and is not gone yet, when others go on."""
+
+    async def scenario() -> None:
+        async with opened() as server:
+            reader, writer = await server.connect()
+            await until(lambda: len(server.server) == 1)
+            (connection,) = server.server.connections
+            now = asyncio.get_running_loop().time()
+            for ago in (1.0, 2.0, 3.0):
+                server.server.watch(now - ago)
+            connection.deadline = now - 1.0
+            connection.overdue()
+            assert connection.deadline is None or connection.deadline > now
+            assert statuses(await server.exchange(get("/", CLOSE))) == [200]
+            assert await reader.read() == b""
+            writer.close()
+
+    promptly(scenario, loop)
+
+
+@LOOPS
 def test_connections_for_nothing_keep_out_nobody_who_asks_something(loop: Loop) -> None:
     async def scenario() -> None:
         async with opened(limits=Limits(connections=50)) as server:
