@@ -21,11 +21,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from itertools import islice
 
 from exporter.collectors import Collector
+from exporter.family import Family
 from exporter.outcome import RESERVED_PREFIXES, Absent, Answer, Names, Outcome, Quarantined, Reason, Snapshot
 from exporter.pool import Pool
 from exporter.run import Run
+from guard.printable import printable
 
 log = logging.getLogger("tocsin.exporter")
 
@@ -33,6 +36,10 @@ log = logging.getLogger("tocsin.exporter")
 PATIENCE_SECONDS = 0.005
 # Further families of one run whose names are taken are counted in the log, not named.
 CLASHES_LOGGED_MAX = 20
+# A collector that says more fails. The largest text files that are taken have half as many.
+FAMILIES_MAX = 200_000
+# Of what a collector says when it fails.
+ERROR_CHARACTERS_MAX = 2_000
 
 
 class Inside:
@@ -222,14 +229,26 @@ def attempt(collector: Collector, deadline: float) -> Answer:
     """A collector's families, or why there are none. Nothing that a collector raises gets any further."""
     started = time.perf_counter()
     try:
-        families = tuple(collector.collect(deadline))
+        families = tuple(islice(collector.collect(deadline), FAMILIES_MAX + 1))
+        if len(families) > FAMILIES_MAX:
+            raise ValueError(f"found more than {FAMILIES_MAX} metric families, expected fewer")
+        if not all(issubclass(kind, Family) for kind in set(map(type, families))):
+            raise TypeError("found something else among metric families")
     except Absent as absent:
-        return _failed(started, Reason.ABSENT, str(absent))
+        return _failed(started, Reason.ABSENT, _said(absent))
     except (OSError, ValueError) as error:
-        return _failed(started, Reason.ERROR, str(error) or type(error).__name__)
+        return _failed(started, Reason.ERROR, _said(error) or type(error).__name__)
     except BaseException as error:  # noqa: BLE001 - a collector's bug, SystemExit included, is its own
-        return _failed(started, Reason.ERROR, f"{type(error).__name__}: {error}")
+        return _failed(started, Reason.ERROR, f"{type(error).__name__}: {_said(error)}")
     return Answer(Outcome(time.perf_counter() - started), families)
+
+
+def _said(error: BaseException) -> str:
+    """Names of files and devices may be in it, which are bytes of any kind."""
+    try:
+        return printable(str(error), ERROR_CHARACTERS_MAX)
+    except Exception:  # noqa: BLE001 - the mistake may be in how it is said
+        return "an error that cannot be said"
 
 
 def _failed(started: float, reason: Reason, error: str) -> Answer:

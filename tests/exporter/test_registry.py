@@ -3,17 +3,18 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import repeat
 from typing import cast
 
 import pytest
 
-from exporter.family import Shape, Type
+from exporter.family import Family, Shape, Type
 from exporter.health import failing
 from exporter.metrics import Tally
 from exporter.outcome import Absent, Reason, Snapshot
-from exporter.registry import CLASHES_LOGGED_MAX, Registry
+from exporter.registry import CLASHES_LOGGED_MAX, ERROR_CHARACTERS_MAX, FAMILIES_MAX, Registry
 from tests.exporter.builders import PATIENT, SURELY, Hangs, Says, Wrong, gauge, names, promptly, registry_of
 
 SHORT = 0.05
@@ -78,6 +79,11 @@ def fails_with(error: BaseException) -> Callable[[], None]:
     return fail
 
 
+class Unsayable(Exception):
+    def __str__(self) -> str:
+        raise LookupError
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [
@@ -87,6 +93,9 @@ def fails_with(error: BaseException) -> Callable[[], None]:
         (KeyError("cpu"), "KeyError: 'cpu'"),
         (RecursionError("too deep"), "RecursionError: too deep"),
         (SystemExit(3), "SystemExit: 3"),
+        (ValueError("found '\udcff', expected a name"), "found '\\udcff', expected a name"),
+        (ValueError("x" * 1_000_000), "x" * (ERROR_CHARACTERS_MAX - 1) + "…"),
+        (Unsayable(), "Unsayable: an error that cannot be said"),
     ],
 )
 def test_whatever_a_collector_raises_it_fails_alone(error: BaseException, said: str) -> None:
@@ -96,7 +105,25 @@ def test_whatever_a_collector_raises_it_fails_alone(error: BaseException, said: 
     assert shown(seen) == ["node_x"]
     assert reasons(seen) == {"bad": Reason.ERROR, "good": None}
     assert said in seen.outcomes["bad"].error
+    assert len(seen.outcomes["bad"].error.encode()) < 2 * ERROR_CHARACTERS_MAX
     assert wrong.failures == [("bad", Reason.ERROR)]
+
+
+@pytest.mark.parametrize(
+    ("families", "said"),
+    [
+        ([gauge("node_y"), None], "TypeError: found something else among metric families"),
+        (None, "TypeError: 'NoneType' object is not iterable"),
+        (repeat(gauge("node_y")), f"found more than {FAMILIES_MAX} metric families, expected fewer"),
+    ],
+    ids=["no family", "nothing", "without end"],
+)
+def test_whatever_a_collector_says_the_others_are_shown(families: Iterable[Family], said: str) -> None:
+    bad = Says("bad")
+    bad.families = cast("tuple[Family, ...]", families)
+    seen = promptly(registry_of(bad, Says("good", gauge("node_x"))).scrape(PATIENT))
+    assert shown(seen) == ["node_x"]
+    assert seen.outcomes["bad"].error == said
 
 
 def test_what_is_not_on_this_machine_is_no_success_and_no_failure_either() -> None:
