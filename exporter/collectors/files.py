@@ -13,9 +13,9 @@ from exporter.outcome import Absent
 READ_BYTES = 1 << 16
 # Files that one collector keeps open; what is beyond is opened at each scrape.
 KEPT_MAX = 256
-# Of the files that the process may have open, the share of those that stay open; the others are left to callers, and
+# Of the files that the process may have open, how many of a hundred stay open; the others are left to callers, and
 # to what is opened for a moment. Where few may be open, scrapes become slower, and no collector fails.
-KEPT_RATIO_MAX = 0.5
+KEPT_PERCENT_MAX = 50
 # Digits of a number, or bytes of a line of numbers. A longer one is not the kernel's, and may be beyond a float.
 NUMBER_BYTES_MAX = 300
 # The longest number of 64 bits, with its sign if it has one.
@@ -58,7 +58,7 @@ def read(path: str) -> bytes:
 def may_stay_open(descriptor: int) -> bool:
     """The kernel gives the lowest number that is free, so the number tells how many are open."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return limit == resource.RLIM_INFINITY or descriptor < limit * KEPT_RATIO_MAX
+    return limit == resource.RLIM_INFINITY or descriptor * 100 < limit * KEPT_PERCENT_MAX
 
 
 class Kept:
