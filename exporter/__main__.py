@@ -57,6 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         plan, web_config = plan_of(arguments, argv, os.environ), _web_config(arguments, os.environ)
         set_up(format=arguments.log_format, level=arguments.log_level)
         _let_many_files_be_open()
+        for missing in missing_folders(arguments):
+            log.warning(missing)
         listen.run(serve(arguments, plan, load, web_config))
     except Refused as refused:
         print("\n".join(refused.faults), file=sys.stderr)  # noqa: T201 - a fault is said, not logged
@@ -146,6 +148,7 @@ def check(arguments: argparse.Namespace, load: Callable[[], Plan]) -> int:
             collector_of(paths_of(arguments), name, plan.options[name])
     except Refused as refused:
         faults += refused.faults
+    faults += missing_folders(arguments)
     try:
         _web_config(arguments, os.environ)
     except Refused as refused:
@@ -166,6 +169,16 @@ def collector_of(paths: Paths, name: str, options: Mapping[str, str]) -> Collect
 
 def paths_of(arguments: argparse.Namespace) -> Paths:
     return Paths(*(getattr(arguments, flags.destination(path_flag(root))) for root in Paths._fields))
+
+
+def missing_folders(arguments: argparse.Namespace) -> list[str]:
+    """Of those that were chosen: without them the exporter runs, but has little to say."""
+    chosen = zip(Paths._fields, paths_of(arguments), Paths(), strict=True)
+    return [
+        f"{path_flag(root)}: found no folder {path}, expected the one where {root.replace('_', ' ')} is mounted"
+        for root, path, default in chosen
+        if path != default and not os.path.isdir(path)
+    ]
 
 
 def _web_config(arguments: argparse.Namespace, environ: Mapping[str, str]) -> WebConfig | None:

@@ -211,6 +211,17 @@ def test_a_faulty_file_is_said_and_nothing_more(tmp_path: Path) -> None:
     assert [line.partition(": ")[0] for line in end.stderr.splitlines()] == [f"{file}:1", f"{file}:2"]
 
 
+def test_a_folder_that_is_not_there_is_a_fault_and_a_warning_at_the_start(tmp_path: Path) -> None:
+    """A container whose /host was forgotten."""
+    missing = f"--path.procfs: found no folder {tmp_path}/proc, expected the one where procfs is mounted"
+    flags = [f"--path.procfs={tmp_path}/proc", f"--path.rootfs={tmp_path}"]
+    command = [sys.executable, "-m", "exporter", "--config.check", *flags]
+    end = subprocess.run(command, capture_output=True, text=True, timeout=SURELY, check=False)
+    assert (end.returncode, end.stdout, end.stderr) == (1, f"{missing}\n", "")
+    with started(*flags) as exporter:
+        assert missing in exporter.said("found no folder")
+
+
 def test_version_and_help_are_answered_without_starting() -> None:
     assert ended("--version").stdout.startswith("tocsin exporter ")
     shown = ended("--help").stdout
