@@ -107,7 +107,9 @@ def _text(path: Path) -> str:
         with path.open("rb") as file:
             data = file.read(FILE_BYTES_MAX + 1)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        reason = (
+            "a directory" if isinstance(error, IsADirectoryError) else getattr(error, "strerror", None) or str(error)
+        )
         raise InvalidConfig([Fault(str(path), 0, "", reason[:1].lower() + reason[1:], readable)]) from None
     if len(data) > FILE_BYTES_MAX:
         raise InvalidConfig([Fault(str(path), 0, "", "a larger file", f"at most {FILE_BYTES_MAX} bytes")])

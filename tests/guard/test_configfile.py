@@ -328,7 +328,7 @@ def test_a_file_that_cannot_be_read_is_a_fault_and_never_a_traceback(tmp_path: P
     readable = "expected a file that exists and can be read"
     for name, expected in {
         "missing.yml": f": found no such file or directory, {readable}",
-        ".": f": found is a directory, {readable}",
+        ".": f": found a directory, {readable}",
         "nul\0.yml": f": found embedded null byte, {readable}",
         "latin.yml": ":2: found bytes that are not UTF-8, expected UTF-8 text",
         "large.yml": f": found a larger file, expected at most {FILE_BYTES_MAX} bytes",
