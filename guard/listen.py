@@ -32,7 +32,7 @@ STANDARD_ERROR = 2
 
 _ADDRESS = re.compile(r"(?:\[(?P<bracketed>[^\[\]]+)\]|(?P<plain>[^\[\]:/@\s]*)):(?P<port>[0-9]{1,5})")
 _REASONS = {
-    errno.EADDRINUSE: "the port is taken (is another tocsin running?)",
+    errno.EADDRINUSE: "the port is taken (by another tocsin, or by what it replaces?)",
     errno.EACCES: "not permitted (ports below 1024 need a privilege)",
     errno.EADDRNOTAVAIL: "no interface of this machine has that address",
 }

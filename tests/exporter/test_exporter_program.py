@@ -200,7 +200,7 @@ def test_a_port_that_is_taken_is_said_and_nothing_more() -> None:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         end = ended(f"--web.listen-address={address}")
     assert end.returncode == 1
-    assert end.stderr == f"cannot listen on {address}: the port is taken (is another tocsin running?)\n"
+    assert end.stderr == f"cannot listen on {address}: the port is taken (by another tocsin, or by what it replaces?)\n"
 
 
 def test_a_faulty_file_is_said_and_nothing_more(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def test_a_taken_port_is_said_in_one_sentence() -> None:
                     pass
             return str(cannot.value).replace(str(address), "ADDRESS")
 
-    expected = "cannot listen on ADDRESS: the port is taken (is another tocsin running?)"
+    expected = "cannot listen on ADDRESS: the port is taken (by another tocsin, or by what it replaces?)"
     assert run(scenario()) == expected
     assert asyncio.run(scenario()) == expected
 

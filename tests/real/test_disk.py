@@ -185,7 +185,7 @@ def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         said = refusal_to_start(tmp_path, port=port)
-    assert said == f"cannot listen on 127.0.0.1:{port}: the port is taken (is another tocsin running?)"
+    assert said == f"cannot listen on 127.0.0.1:{port}: the port is taken (by another tocsin, or by what it replaces?)"
 
 
 def test_a_second_receiver_on_the_same_data_is_told_who_was_first(tmp_path: Path) -> None:
