@@ -11,6 +11,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from guard.listen import BACKLOG
 
@@ -40,7 +41,7 @@ class Handshakes:
         self._cut = cut
         self._loop = asyncio.get_running_loop()
         self._listening: list[socket.socket] = []
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._under_way: dict[asyncio.Task[None], None] = {}
 
     def __len__(self) -> int:
         return len(self._under_way)
@@ -77,12 +78,19 @@ class Handshakes:
                 return
             accepted.setblocking(False)
             if len(self._under_way) >= self._most:
+                # A handshake takes as long as a few packets take: the one that began first is the one that stalls.
                 self._cut("crowded")
-                accepted.close()
-                continue
+                first = next(iter(self._under_way))
+                del self._under_way[first]
+                first.cancel()
             task = self._loop.create_task(self._shake_hands(accepted))
-            self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
+            self._under_way[task] = None
+            task.add_done_callback(partial(self._done, accepted))
+
+    def _done(self, accepted: socket.socket, task: asyncio.Task[None]) -> None:
+        self._under_way.pop(task, None)
+        if task.cancelled():  # perhaps before it began
+            accepted.close()
 
     def _again(self, own: socket.socket) -> None:
         if own in self._listening:
