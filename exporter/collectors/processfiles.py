@@ -139,9 +139,10 @@ def _files(path: str) -> int | None:
 
 
 def _files_limit(path: str) -> int | None:
+    """None as well where there is no such file, as in gVisor."""
     try:
         content = read_short(path, LIMITS_BYTES)
-    except PermissionError:
+    except (PermissionError, FileNotFoundError):
         return None
     words = content[content.find(b"Max open files") :].split(maxsplit=4)
     if len(words) < 4 or not (words[3].isdigit() or words[3] == b"unlimited"):

@@ -253,12 +253,15 @@ def test_somebody_in_thousands_of_groups_of_users_has_his_switches(machine: Mach
     assert found["memory_bytes"]["a", "swapped"] == 3072
 
 
-def test_gvisor_counts_no_switches_and_no_swap(machine: Machine) -> None:
+def test_gvisor_counts_no_switches_and_no_swap_and_tells_no_limits(machine: Machine) -> None:
     machine.process(1)
+    (machine.folder / "1" / "limits").unlink()
     (machine.folder / "1" / "status").write_text("Name:\ta\nState:\tS (sleeping)\nThreads:\t1\nSeccomp:\t0\n")
     found = look(machine.collector())
+    assert found["num_procs"]["a",] == 1
     assert found["context_switches_total"]["a", "voluntary"] == 0
     assert found["memory_bytes"]["a", "swapped"] == 0
+    assert found["worst_fd_ratio"]["a",] == 0
 
 
 def test_a_process_that_is_hidden_from_us_is_left_out_and_costs_no_other(machine: Machine) -> None:
