@@ -49,7 +49,7 @@ class Carrier(NamedTuple):
             case "dev":
                 # The kernel takes anything for the name of an interface but NUL, blanks, slashes and colons.
                 name = re.sub(rb"[\x00\s/:\x1c-\x1f]", b"_", name)[:200] or b"_"
-                file.write_bytes(HEADER + name + b": 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n")
+                file.write_bytes(HEADER + b"\n" + name + b": 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n")
                 return text(name)
             case "b259:0":
                 name = one_line(name)
