@@ -45,7 +45,7 @@ def names_asked_for() -> set[str]:
             for rule in group["rules"]:
                 # Without what stands in braces, in brackets, and after `by`: labels are no metrics.
                 bare = re.sub(r"\{[^}]*\}|\[[^\]]*\]|\b(?:by|on|without|ignoring) *\([^)]*\)", " ", rule["expr"])
-                found |= set(re.findall(r"[a-zA-Z_:][\w:]*", bare)) - {*WORDS.split()}
+                found |= set(re.findall(r"\b[a-zA-Z_:][\w:]*", bare)) - {*WORDS.split()}
     return found
 
 
