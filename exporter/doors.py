@@ -19,6 +19,7 @@ from exporter.negotiation import (
 from exporter.page import Pages
 from exporter.registry import Registry
 from exporter.roles import Role
+from exporter.startpage import Collectors
 from guard.access import Access
 from guard.callers import Need
 from guard.callers import Role as CallerRole
@@ -181,7 +182,13 @@ class Doors:
             ("/-/healthy", "The process answers."),
             ("/-/ready", "The process serves scrapes."),
         ]
-        page = startpage.render(version=VERSION, doors=doors, failing=health.failing(self._registry, self._tally))
+        last = self._registry.last
+        page = startpage.render(
+            version=VERSION,
+            doors=doors,
+            failing=health.failing(self._registry, self._tally),
+            collectors=None if last is None else Collectors(len(last.outcomes), health.absent(self._registry)),
+        )
         headers = {"Content-Security-Policy": START_PAGE_POLICY, "X-Content-Type-Options": "nosniff"}
         return Answer(page.encode(), "text/html; charset=utf-8", headers=headers)
 

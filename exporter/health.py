@@ -28,6 +28,12 @@ def failing(registry: Registry, tally: Tally) -> dict[str, str]:
     return found
 
 
+def absent(registry: Registry) -> list[str]:
+    """Collectors that found nothing of their kind on this machine."""
+    last = {} if registry.last is None else registry.last.outcomes
+    return [name for name in registry.names if name in last and last[name].reason is Reason.ABSENT]
+
+
 def summary(registry: Registry, tally: Tally) -> dict[str, Any]:
     what = failing(registry, tally)
     return {"status": "degraded" if what else "healthy", "failing": what}

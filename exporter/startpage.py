@@ -6,6 +6,7 @@ escaped, because error texts can contain what a file or a mount point is called.
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from typing import NamedTuple
 
 STYLE = """
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
@@ -18,7 +19,17 @@ a { display: inline-block; min-width: 11rem; padding: .2rem 0; } code { font-siz
 """
 
 
-def render(*, version: str, doors: Sequence[tuple[str, str]], failing: Mapping[str, str]) -> str:
+class Collectors(NamedTuple):
+    """How many the last scrape asked, and which of them have nothing to speak of here."""
+
+    asked: int
+    absent: Sequence[str]
+
+
+def render(
+    *, version: str, doors: Sequence[tuple[str, str]], failing: Mapping[str, str], collectors: Collectors | None
+) -> str:
+    """`collectors` is None as long as nobody has scraped."""
     links = "\n".join(
         f'<li><a href="{escape(path)}"><code>{escape(path)}</code></a> <span>{escape(what)}</span></li>'
         for path, what in doors
@@ -35,7 +46,7 @@ def render(*, version: str, doors: Sequence[tuple[str, str]], failing: Mapping[s
 <h1>Tocsin exporter</h1>
 <p>Version {escape(version)}</p>
 <h2>Now</h2>
-{_now(failing)}
+{_now(failing, collectors)}
 <h2>Doors</h2>
 <ul class="doors">
 {links}
@@ -45,8 +56,20 @@ def render(*, version: str, doors: Sequence[tuple[str, str]], failing: Mapping[s
 """
 
 
-def _now(failing: Mapping[str, str]) -> str:
-    if not failing:
-        return '<p class="good">Nothing is failing.</p>'
-    items = "\n".join(f"<li><strong>{escape(name)}</strong> {escape(error)}</li>" for name, error in failing.items())
-    return f'<div class="bad">\n<p>Failing:</p>\n<ul>\n{items}\n</ul>\n</div>'
+def _now(failing: Mapping[str, str], collectors: Collectors | None) -> str:
+    if failing:
+        items = "\n".join(
+            f"<li><strong>{escape(name)}</strong> {escape(error)}</li>" for name, error in failing.items()
+        )
+        said = f'<div class="bad">\n<p>Failing:</p>\n<ul>\n{items}\n</ul>\n</div>'
+    elif collectors is None:
+        return "<p>Nobody has scraped yet, so no collector has run.</p>"
+    else:
+        said = '<p class="good">Nothing is failing.</p>'
+    return said if collectors is None else f"{said}\n{_ran(collectors)}"
+
+
+def _ran(collectors: Collectors) -> str:
+    absent = ", ".join(map(escape, collectors.absent))
+    rest = f" Not on this machine: {absent}." if absent else ""
+    return f"<p>The last scrape asked {collectors.asked} collectors.{rest}</p>"

@@ -14,6 +14,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from exporter.collectors import Collector
 from exporter.control import Plan, Refused
 from exporter.doors import parse_telemetry_path
+from exporter.outcome import Absent
 from tests.exporter.builders import PATIENT, SURELY, Hangs, Running, Says, gauge, promptly, running, sample
 
 TIMEOUT = "X-Prometheus-Scrape-Timeout-Seconds"
@@ -359,7 +360,7 @@ async def every_link_answers(client: ClientSession, page: Page) -> None:
 
 def test_the_start_page_leads_to_every_door_and_says_what_is_failing() -> None:
     async def scenario(exporter: Running) -> None:
-        assert "Nothing is failing." in Page(await exporter.text("/")).text
+        assert "Nobody has scraped yet" in Page(await exporter.text("/")).text
         await exporter.text("/metrics")
         source = await exporter.text("/")
         page = Page(source)
@@ -369,3 +370,16 @@ def test_the_start_page_leads_to_every_door_and_says_what_is_failing() -> None:
         await every_link_answers(exporter.client, page)
 
     asked(scenario, Says("bad", then=broken))
+
+
+def test_the_start_page_says_what_is_not_on_this_machine() -> None:
+    def nothing() -> None:
+        raise Absent("no /proc/mdstat")
+
+    async def scenario(exporter: Running) -> None:
+        await exporter.text("/metrics")
+        text = Page(await exporter.text("/")).text
+        assert "Nothing is failing." in text
+        assert "The last scrape asked 2 collectors. Not on this machine: mdadm." in text
+
+    asked(scenario, Says("cpu", gauge("node_x")), Says("mdadm", then=nothing))
