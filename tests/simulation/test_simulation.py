@@ -8,10 +8,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from tests.simulation.checkers import check_all, fingerprint
+from tests.simulation.workers import workers
 from tests.simulation.world import World
 
 ROOT = Path(__file__).parents[2]
@@ -25,21 +27,36 @@ def quiet() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
+class Run(NamedTuple):
+    """What a seed came to: why it failed, or how much went wrong in it without harm."""
+
+    failure: str | None = None
+    crashes: int = 0
+    repeats: int = 0
+    refused: int = 0
+
+
+def run(seed: int, folder: Path) -> Run:
+    try:
+        evidence = check_all(World(seed, folder).run())
+    except Exception as error:  # noqa: BLE001 - whatever it is, the seed is what people need
+        return Run(f"seed {seed}: {error!r}  (again: python -m tests.simulation {seed})")
+    arrived = evidence.history.arrived
+    messages = {each.message.id for each in arrived}
+    return Run(None, evidence.history.crashes, len(arrived) - len(messages), len(evidence.decided) - len(messages))
+
+
 def test_nothing_that_must_never_happen_happens(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     seeds = request.config.getoption("--seeds")
-    crashes = repeats = refused = 0
-    for seed in range(seeds):
-        try:
-            evidence = check_all(World(seed, tmp_path / str(seed)).run())
-        except Exception as error:  # noqa: BLE001 - whatever it is, the seed is what people need
-            pytest.fail(f"seed {seed}: {error!r}  (again: python -m tests.simulation {seed})")
-        crashes += evidence.history.crashes
-        repeats += len(evidence.history.arrived) - len({each.message.id for each in evidence.history.arrived})
-        refused += len(evidence.decided) - len({each.message.id for each in evidence.history.arrived})
+    with workers() as pool:
+        runs = []
+        for each in pool.map(run, range(seeds), (tmp_path / str(seed) for seed in range(seeds))):
+            assert each.failure is None, each.failure
+            runs.append(each)
     # A simulation in which nothing goes wrong proves nothing.
-    assert crashes > seeds // 2
-    assert repeats > 0
-    assert refused > 0
+    assert sum(each.crashes for each in runs) > seeds // 2
+    assert sum(each.repeats for each in runs) > 0
+    assert sum(each.refused for each in runs) > 0
 
 
 def test_the_same_seed_is_the_same_story_whatever_the_hash_seed() -> None:

@@ -8,7 +8,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from receiver.store.database import Commit, Database
 from receiver.store.sqlite import SqliteStore
 from tests.simulation.checkers import check_all, nobody_is_paged_after_an_acknowledgement_was_answered
 from tests.simulation.evidence import Broken, Evidence
+from tests.simulation.workers import workers
 from tests.simulation.world import Decide, Parts, World
 
 ROOT = Path(__file__).parents[2]
@@ -457,38 +459,63 @@ DECIDES_WRONGLY: dict[str, tuple[str, Decide]] = {
 }
 
 
-@pytest.mark.parametrize(
-    "broken",
-    [
-        Parts(runner=AnswersActsFirst),
-        Parts(decide=other_messages(pages_what_somebody_has), outbox=NeverLooksBeforeItSends),
-        Parts(outbox=NeverLooksBeforeItSends),
-    ],
-    ids=["answers acts first", "pages what somebody has and does not look", "does not look before it sends"],
-)
-def test_a_page_after_an_acknowledgement_was_answered_is_noticed_by_its_own_checker(
-    broken: Parts, tmp_path: Path
-) -> None:
-    for seed in range(SEEDS):
-        history = World(seed, tmp_path / str(seed), broken, workload="everyday").run()
-        evidence = Evidence(history, decide=broken.decide)
-        try:
-            nobody_is_paged_after_an_acknowledgement_was_answered(evidence)
-        except Broken:
-            return
-    pytest.fail(f"{SEEDS} seeds did not notice")
+# Each of these pages people after somebody answered; the checker for just that must say so.
+PAGES_AFTERWARDS = {
+    "answers acts first": Parts(runner=AnswersActsFirst),
+    "pages what somebody has and does not look": Parts(
+        decide=other_messages(pages_what_somebody_has), outbox=NeverLooksBeforeItSends
+    ),
+    "does not look before it sends": Parts(outbox=NeverLooksBeforeItSends),
+}
 
 
-@pytest.mark.parametrize("mistake", DECIDES_WRONGLY)
-def test_an_engine_that_decides_wrongly_is_noticed(mistake: str, tmp_path: Path) -> None:
+def pages_afterwards(name: str, seed: int, folder: Path) -> None:
+    broken = PAGES_AFTERWARDS[name]
+    history = World(seed, folder, broken, workload="everyday").run()
+    nobody_is_paged_after_an_acknowledgement_was_answered(Evidence(history, decide=broken.decide))
+
+
+def decides_wrongly(mistake: str, seed: int, folder: Path) -> None:
     workload, wrong = DECIDES_WRONGLY[mistake]
+    check_all(World(seed, folder, Parts(decide=wrong), workload=workload).run(), decide=wrong)
+
+
+def breaks_a_promise(promise: str, seed: int, folder: Path) -> None:
+    check_all(World(seed, folder, BROKEN[promise]).run())
+
+
+Trial = Callable[[str, int, Path], None]
+TRIALS: tuple[tuple[Trial, Sequence[str]], ...] = (
+    (pages_afterwards, tuple(PAGES_AFTERWARDS)),
+    (decides_wrongly, tuple(DECIDES_WRONGLY)),
+    (breaks_a_promise, tuple(BROKEN)),
+)
+
+
+def is_noticed(trial: Trial, name: str, folder: Path) -> bool:
+    """Whether one of the seeds finds it out."""
     for seed in range(SEEDS):
         try:
-            world = World(seed, tmp_path / str(seed), Parts(decide=wrong), workload=workload)
-            check_all(world.run(), decide=wrong)
+            trial(name, seed, folder / str(seed))
         except Broken:
-            return
-    pytest.fail(f"{SEEDS} seeds did not notice an engine that {mistake}")
+            return True
+    return False
+
+
+@pytest.fixture(scope="module")
+def found_out(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Future[bool]]]:
+    """All of them are tried at once, on every processor."""
+    with workers() as pool:
+        yield {
+            f"{trial.__name__} {name}": pool.submit(is_noticed, trial, name, tmp_path_factory.mktemp(trial.__name__))
+            for trial, names in TRIALS
+            for name in names
+        }
+
+
+@pytest.mark.parametrize("name", [f"{trial.__name__} {name}" for trial, names in TRIALS for name in names])
+def test_what_is_broken_on_purpose_is_noticed(name: str, found_out: Mapping[str, Future[bool]]) -> None:
+    assert found_out[name].result(), f"{SEEDS} seeds did not notice"
 
 
 def test_an_engine_that_goes_by_hash_tells_another_story_in_another_process() -> None:
@@ -514,16 +541,6 @@ def test_an_engine_that_goes_by_hash_tells_another_story_in_another_process() ->
             for hash_seed in ("0", "1", "2")
         }
     assert len(told) > 1
-
-
-@pytest.mark.parametrize("promise", BROKEN)
-def test_a_broken_promise_is_noticed(promise: str, tmp_path: Path) -> None:
-    for seed in range(SEEDS):
-        try:
-            check_all(World(seed, tmp_path / str(seed), BROKEN[promise]).run())
-        except Broken:
-            return
-    pytest.fail(f"{SEEDS} seeds did not notice a receiver that {promise}")
 
 
 def test_an_unbroken_world_is_not_accused(tmp_path: Path) -> None:
