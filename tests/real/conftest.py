@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 
 import pytest
+
+from tests.left_out import left_out
 
 PACKAGES = {
     "prometheus": "prometheus",
@@ -23,12 +24,9 @@ def needs() -> Callable[[str], str]:
 
     def find(program: str) -> str:
         path = shutil.which(program)
-        if path is not None:
-            return path
-        package = PACKAGES.get(program, program)
-        reason = f"{program} is not installed (Debian's package {package}; `make test` as root installs it)"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        if path is None:
+            package = PACKAGES.get(program, program)
+            left_out(f"{program} is not installed (Debian's package {package}; `make test` as root installs it)")
+        return path
 
     return find
