@@ -25,5 +25,10 @@ One process, state in memory. Its files, in the order in which data meets them:
     page         from roles and wishes to the bytes that are sent, once for all who want the same
     health       is the exporter well?
     startpage    the same for people, at `/`
+    reader       bytes into events, each kind with the fields that somebody asks for
+    event        events as columns: checked, redacted, and bounded
+    mapping/     what events become: rules, those that come with Tocsin and a user's own
+    series/      what was counted, in memory, bounded in number and in time
+    pipeline     all of these together: from what was sent to series, without a clock
     doors        the HTTP doors in front of all this
 """

@@ -25,9 +25,11 @@ from exporter.control import Control, Plan, Refused
 from exporter.doors import TELEMETRY_PATH, Doors, parse_telemetry_path
 from exporter.duration import parse_timeout
 from exporter.foreign import parsed
+from exporter.mapping.bundled import RULES
 from exporter.metrics import Tally
+from exporter.pipeline import Pipeline
 from exporter.registry import Registry
-from exporter.roles import Itself, System
+from exporter.roles import App, Itself, System
 from guard import flags, listen, systemd
 from guard.access import Access
 from guard.callers import Role
@@ -85,8 +87,9 @@ async def serve(
         registry=registry,
         tally=tally,
     )
+    pipeline = Pipeline(RULES, redact=lambda kind, field: lambda text: text)  # noqa: ARG005
     doors = Doors(
-        roles=(System(registry), Itself(registry, tally)),
+        roles=(System(registry), App(pipeline), Itself(registry, tally)),
         registry=registry,
         control=control,
         tally=tally,

@@ -9,6 +9,7 @@ from typing import Protocol
 from exporter import metrics
 from exporter.negotiation import Wishes
 from exporter.outcome import Snapshot
+from exporter.pipeline import Pipeline
 from exporter.process import Process
 from exporter.registry import Registry
 
@@ -32,6 +33,17 @@ class System:
 
     async def gather(self, wishes: Wishes) -> Snapshot:
         return await self._registry.scrape(wishes.seconds, wishes.only)
+
+
+class App:
+    name = "app"
+    help = "What applications have said."
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+
+    async def gather(self, wishes: Wishes) -> Snapshot:  # noqa: ARG002 - nothing here can be late
+        return Snapshot({}, self._pipeline.families())
 
 
 class Itself:

@@ -15,7 +15,7 @@ MODULES = tidy.modules(ROOT)
 KNOWN = [module.name for module in MODULES]
 LISTING = (
     *("receiver", "receiver.doors", "receiver.store", "receiver.channels", "receiver.policy"),
-    *("exporter", "exporter.collectors", "guard", "guard.web", "tocsin"),
+    *("exporter", "exporter.collectors", "exporter.mapping", "exporter.series", "guard", "guard.web", "tocsin"),
 )
 SOURCES = ("exporter", "receiver", "guard", "rules", "grafana", "tocsin", "prometheus", "bench", "tests")
 
@@ -46,6 +46,7 @@ def test_there_is_something_to_judge() -> None:
     assert {module.top for module in MODULES} == set(tidy.PACKAGES)
     core = {name for name in KNOWN if tidy.is_core(name)}
     assert {f"receiver.{name}" for name in tidy.CORE} <= core
+    assert {f"exporter.{name}" for name in tidy.EXPORTER_CORE} <= core
     assert set(tidy.WIRED) <= set(KNOWN)
     assert {wirer for wirers in tidy.WIRED.values() for wirer in wirers} <= set(KNOWN)
 

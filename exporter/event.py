@@ -1,0 +1,256 @@
+"""What applications say: events, as batches of one kind and one source, and their fields as columns.
+
+Whoever comes behind sees redacted texts and finite numbers, and only fields that somebody asks for: what nobody asks
+for is not even read. A column is redacted value by value through a memory, so that an event costs no more than a
+look-up for each field. Events in which a field is not what it has to be are left out, each with a fault that names it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from itertools import compress
+from math import isfinite
+from typing import Any, NamedTuple
+
+import msgspec
+
+# Of a text, before it is redacted: what is longer is cut.
+TEXT_CHARACTERS_MAX = 1_000
+# Texts of one field whose redaction is remembered; then the memory begins anew.
+REMEMBERED_MAX = 4_096
+# A longer text is not remembered.
+REMEMBERED_CHARACTERS_MAX = 200
+LARGEST = 2.0**1023
+# These are read of every event. They become examples of what was counted, and never labels; what does not look like an
+# identifier that a program has made (digits alone may be a telephone) is left out.
+TRACES: Mapping[str, re.Pattern[str]] = {
+    "trace_id": re.compile(r"(?!0+$)[0-9a-f]{16}|(?!0+$)[0-9a-f]{32}"),
+    "correlation_id": re.compile(r"(?=[0-9_-]*[A-Za-z])[A-Za-z0-9_-]{8,64}"),
+}
+
+Redact = Callable[[str], str]
+# Labels of an exemplar.
+Trace = tuple[tuple[str, str], ...]
+
+_PLAIN_TEXTS = {str, int, type(None)}
+_PLAIN_NUMBERS = {int, float, type(None)}
+
+
+class Fields(msgspec.Struct, frozen=True):
+    """What is asked of the events of one kind. A field may be asked for as a text and as a number.
+
+    Numbers in `counted` are added to counters, so they cannot be negative.
+    """
+
+    texts: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
+    counted: tuple[str, ...] = ()
+    # Whether it matters when an event happened.
+    moments: bool = False
+
+
+class Fault(NamedTuple):
+    """Why an event was left out. `place` is its number in what was sent, from 0."""
+
+    place: int
+    text: str
+
+
+class Memory(dict[Any, str | None]):
+    """What the values of one field become, once they are redacted; bounded."""
+
+    def __init__(self, redact: Redact) -> None:
+        self._redact = redact
+        super().__init__({None: None})
+
+    def __missing__(self, value: str | float) -> str:
+        text = as_text(value)[:TEXT_CHARACTERS_MAX]
+        found = self._redact(text)
+        if len(text) <= REMEMBERED_CHARACTERS_MAX:
+            if len(self) > REMEMBERED_MAX:
+                self.clear()
+                self[None] = None
+            self[value] = found
+        return found
+
+
+class Batch:
+    """Events of one kind from one source, checked and redacted. Not changed once it is made."""
+
+    __slots__ = ("_numbers", "_texts", "at", "kind", "places", "size", "source", "traces")
+
+    def __init__(
+        self,
+        kind: str,
+        source: str,
+        *,
+        places: Sequence[int],
+        texts: Mapping[str, Sequence[str | None]],
+        numbers: Mapping[str, Sequence[float | None]],
+        at: Sequence[float | None] | None = None,
+        traces: Sequence[Trace | None] | None = None,
+    ) -> None:
+        """`at` is when each happened, in seconds since 1970; None where no event of the batch says so. So with
+        `traces`."""
+        self.kind = kind
+        self.source = source
+        self.places = places
+        self.size = len(places)
+        self._texts = texts
+        self._numbers = numbers
+        self.at = at
+        self.traces = traces
+
+    def texts(self, field: str) -> Sequence[str | None]:
+        return self._texts[field]
+
+    def numbers(self, field: str) -> Sequence[float | None]:
+        return self._numbers[field]
+
+
+class Raw(NamedTuple):
+    """Events as they were sent: one list a field, of the same length. Fields that none of them has are not there."""
+
+    kind: str
+    source: str
+    places: Sequence[int]
+    columns: Mapping[str, Sequence[Any]]
+
+
+def checked(raw: Raw, fields: Fields, memories: Mapping[str, Memory], *, now: float) -> tuple[Batch, list[Fault]]:
+    """What can be used of these events, and why the others cannot. `memories` are those of the text fields."""
+    columns = raw.columns
+    nothing: list[None] = [None] * len(raw.places)
+    faults: dict[int, str] = {}
+    texts = {name: _plain(name, columns.get(name, nothing), faults) for name in fields.texts}
+    numbers = {
+        name: _finite(name, columns.get(name, nothing), faults, counted=name in fields.counted)
+        for name in fields.numbers
+    }
+    traces = _traces(columns, len(nothing))
+    at = _moments(columns.get("at", nothing), faults, now=now) if fields.moments or traces else None
+    places = raw.places
+    if faults:
+        kept = [row not in faults for row in range(len(places))]
+        texts = {name: list(compress(column, kept)) for name, column in texts.items()}
+        numbers = {name: list(compress(column, kept)) for name, column in numbers.items()}
+        at = None if at is None else list(compress(at, kept))
+        traces = None if traces is None else list(compress(traces, kept))
+        places = list(compress(places, kept))
+    redacted = {name: list(map(memories[name].__getitem__, column)) for name, column in texts.items()}
+    batch = Batch(raw.kind, raw.source, places=places, texts=redacted, numbers=numbers, at=at, traces=traces)
+    return batch, [Fault(raw.places[row], text) for row, text in sorted(faults.items())]
+
+
+def as_text(value: str | float) -> str:
+    """200 and 200.0 are the same in JSON, and so they are here."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def number_of(value: object) -> float | None:
+    """A finite number; from a log it may come as a text. Raises ValueError."""
+    match value:
+        case None | "":
+            return None
+        case bool():
+            return float(value)
+        case int() if abs(value) <= LARGEST:
+            return value
+        case float() if isfinite(value):
+            return value
+        case str() if "_" not in value:
+            number = float(value)
+            if isfinite(number):
+                return number
+    raise ValueError
+
+
+def _plain(name: str, column: Sequence[Any], faults: dict[int, str]) -> Sequence[Any]:
+    """Texts and whole numbers, which a memory can tell apart; most columns are that."""
+    if _PLAIN_TEXTS.issuperset(map(type, column)):
+        return column
+    found: list[Any] = []
+    for row, value in enumerate(column):
+        match value:
+            case bool():
+                found.append("true" if value else "false")
+            case str() | int() | float() | None:
+                found.append(value)
+            case _:
+                found.append(None)
+                faults.setdefault(row, f"{name}: found {_shown(value)}, expected a text, a number or true or false")
+    return found
+
+
+def _finite(name: str, column: Sequence[Any], faults: dict[int, str], *, counted: bool) -> Sequence[Any]:
+    if _PLAIN_NUMBERS.issuperset(map(type, column)):
+        there = column if None not in column else [each for each in column if each is not None]
+        try:
+            if isfinite(sum(there)) and not (counted and there and min(there) < 0):
+                return column
+        except OverflowError:
+            pass
+    found: list[float | None] = []
+    for row, value in enumerate(column):
+        try:
+            number = number_of(value)
+        except ValueError:
+            number = None
+            faults.setdefault(row, f"{name}: found {_shown(value)}, expected a finite number")
+        if counted and number is not None and number < 0:
+            faults.setdefault(row, f"{name}: found {_shown(value)}, expected a number that is not negative")
+        found.append(number)
+    return found
+
+
+def _moments(column: Sequence[Any], faults: dict[int, str], *, now: float) -> Sequence[float | None] | None:
+    """In seconds since 1970. Nothing has happened later than now, whatever a clock elsewhere says."""
+    if {type(None)}.issuperset(map(type, column)):
+        return None
+    found: list[float | None] = []
+    for row, value in enumerate(column):
+        match value:
+            case None:
+                found.append(None)
+            case datetime() if value.tzinfo is not None:
+                found.append(min(value.timestamp(), now))
+            case int() | float() if not isinstance(value, bool) and 0 <= value <= LARGEST:
+                found.append(min(float(value), now))
+            case _:
+                found.append(None)
+                faults.setdefault(
+                    row, f"at: found {_shown(value)}, expected a time with its zone, or seconds since 1970"
+                )
+    return found
+
+
+def _traces(columns: Mapping[str, Sequence[Any]], size: int) -> Sequence[Trace | None] | None:
+    found: list[Trace] = [()] * size
+    for name, pattern in TRACES.items():
+        column = columns.get(name)
+        if column is None or {type(None)}.issuperset(map(type, column)):
+            continue
+        for row, value in enumerate(column):
+            if isinstance(value, str) and pattern.fullmatch(value):
+                found[row] = (*found[row], (name, value))
+    return [each or None for each in found] if any(found) else None
+
+
+def _shown(value: object) -> str:
+    """What was found, without telling it: it may be what nobody should see."""
+    match value:
+        case str():
+            return f"a text of {len(value)} characters"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number that is too large" if not -LARGEST <= value <= LARGEST else "a negative number"
+        case dict():
+            return "an object"
+        case list():
+            return "a list"
+    return "something else"

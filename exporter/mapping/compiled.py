@@ -1,0 +1,124 @@
+"""A rule made ready: a batch in, and the metric has taken what the rule says of it.
+
+Everything goes by columns. No step is done an event at a time where one call can do it for all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from itertools import compress
+from typing import cast
+
+from exporter.event import REMEMBERED_MAX, Batch, Fields
+from exporter.mapping.rule import Condition, Label, Rule
+from exporter.series.kinds import Key, Taken
+from exporter.series.store import Store
+
+
+def fields_of(rules: Sequence[Rule]) -> dict[str, Fields]:
+    """Which fields are asked of each kind of event."""
+    texts: dict[str, dict[str, None]] = {}
+    numbers: dict[str, dict[str, None]] = {}
+    counted: dict[str, dict[str, None]] = {}
+    for rule in rules:
+        asked = texts.setdefault(rule.event, {})
+        asked.update(dict.fromkeys(label.field for label in rule.metric.labels))
+        asked.update(dict.fromkeys(condition.field for condition in rule.where))
+        if rule.value:
+            numbers.setdefault(rule.event, {})[rule.value] = None
+            if rule.metric.type == "counter":
+                counted.setdefault(rule.event, {})[rule.value] = None
+    moments = {rule.event for rule in rules if rule.moment}
+    return {
+        kind: Fields(tuple(asked), tuple(numbers.get(kind, ())), tuple(counted.get(kind, ())), kind in moments)
+        for kind, asked in texts.items()
+    }
+
+
+class Compiled:
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+        self._conditions = tuple((each.field, Verdicts(each)) for each in rule.where)
+
+    def apply(self, batch: Batch, stores: Sequence[Store], *, now: float) -> int:
+        """How many events counted."""
+        rule = self.rule
+        columns = [_filled(batch.texts(label.field), label) for label in rule.metric.labels]
+        amounts = self._amounts(batch, now)
+        chosen = self._chosen(batch, amounts)
+        traces = batch.traces
+        size = batch.size
+        if chosen is not None:
+            columns = [list(compress(column, chosen)) for column in columns]
+            amounts = None if amounts is None else list(compress(amounts, chosen))
+            traces = None if traces is None else list(compress(traces, chosen))
+            size = sum(chosen)
+        if size:
+            keys: list[Key] = list(zip(*columns, strict=True)) if columns else [()] * size
+            taken = Taken(keys, cast("Sequence[float] | None", amounts), rule.action, traces, now)
+            for store in stores:
+                store.take(rule.metric, taken)
+        return size
+
+    def _amounts(self, batch: Batch, now: float) -> Sequence[float | None] | None:
+        """None: each counts as 1."""
+        rule = self.rule
+        if rule.moment:
+            return [now] * batch.size if batch.at is None else [now if at is None else at for at in batch.at]
+        if not rule.value:
+            return None
+        numbers = batch.numbers(rule.value)
+        if rule.scale == 1.0:
+            return numbers
+        return [None if number is None else number * rule.scale for number in numbers]
+
+    def _chosen(self, batch: Batch, amounts: Sequence[float | None] | None) -> list[bool] | None:
+        """None: all of them."""
+        chosen: list[bool] | None = None
+        for field, verdicts in self._conditions:
+            found = list(map(verdicts.__getitem__, batch.texts(field)))
+            chosen = found if chosen is None else [one and other for one, other in zip(chosen, found, strict=True)]
+        if amounts is not None and None in amounts:
+            there = [each is not None for each in amounts]
+            chosen = there if chosen is None else [one and other for one, other in zip(chosen, there, strict=True)]
+        return None if chosen is None or all(chosen) else chosen
+
+
+class Verdicts(dict[str | None, bool]):
+    """Whether a text fulfils a condition; remembered, and bounded."""
+
+    def __init__(self, condition: Condition) -> None:
+        self._fulfils = _TESTS[condition.operator](condition.value)
+        super().__init__()
+
+    def __missing__(self, text: str | None) -> bool:
+        if len(self) > REMEMBERED_MAX:
+            self.clear()
+        found = self[text] = self._fulfils(text or "")
+        return found
+
+
+def _like(pattern: str) -> Callable[[str], bool]:
+    matches = re.compile(pattern, re.DOTALL).fullmatch
+    return lambda text: matches(text) is not None
+
+
+def _unlike(pattern: str) -> Callable[[str], bool]:
+    matches = re.compile(pattern, re.DOTALL).fullmatch
+    return lambda text: matches(text) is None
+
+
+_TESTS: Mapping[str, Callable[[str], Callable[[str], bool]]] = {
+    "=": lambda value: lambda text: text == value,
+    "!=": lambda value: lambda text: text != value,
+    "=~": _like,
+    "!~": _unlike,
+}
+
+
+def _filled(column: Sequence[str | None], label: Label) -> Sequence[str]:
+    """An empty label is none in Prometheus, so what is empty is as missing as what is not there."""
+    if None in column or "" in column:
+        return [text or label.missing for text in column]
+    return column  # type: ignore[return-value]

@@ -1,0 +1,74 @@
+"""A rule: which events count, and for which metric. A value without behaviour; `compiled` does what it says."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+Type = Literal["counter", "gauge", "histogram"]
+
+# What stands for a label's value where an event does not say it, and where a limit is reached.
+UNKNOWN = "unknown"
+OTHER = "other"
+VALUES_MAX = 100
+SERIES_MAX = 1_000
+TTL_SECONDS = 86_400.0
+# Seconds, for what people and machines wait for.
+BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Action(StrEnum):
+    """What a value does to a gauge."""
+
+    SET = "set"
+    ADD = "add"
+    SUBTRACT = "subtract"
+
+
+class Label(msgspec.Struct, frozen=True):
+    """`known` values are there from the start. Past `values_max` different ones, further ones are `other`."""
+
+    name: str
+    field: str
+    missing: str = UNKNOWN
+    known: tuple[str, ...] = ()
+    values_max: int = VALUES_MAX
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """As a matcher of Alertmanager: a field that is not there is empty, and patterns match the whole text."""
+
+    field: str
+    operator: Literal["=", "!=", "=~", "!~"]
+    value: str
+
+
+class Metric(msgspec.Struct, frozen=True, kw_only=True):
+    """What series of one name have in common. Rules that feed the same metric say the same here."""
+
+    name: str
+    type: Type
+    help: str
+    labels: tuple[Label, ...] = ()
+    buckets: tuple[float, ...] = ()
+    # None: for as long as the exporter runs.
+    ttl_seconds: float | None = TTL_SECONDS
+    series_max: int = SERIES_MAX
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        return tuple(label.name for label in self.labels)
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """`value` is a field; without one each event counts as 1. With `moment`, the value is when the event happened."""
+
+    event: str
+    metric: Metric
+    where: tuple[Condition, ...] = ()
+    value: str = ""
+    moment: bool = False
+    scale: float = 1.0
+    action: Action = Action.SET

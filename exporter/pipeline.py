@@ -1,0 +1,86 @@
+"""From what was sent to series: read, checked, redacted, mapped, counted. Pure: bytes and a time in, an outcome out.
+
+There are two kinds of page: everything together, and each source for itself. An event counts on both, so each page
+can be scraped alone and none of them is a sum that could fall.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from exporter.event import Fault, Memory, Raw, Redact, checked
+from exporter.family import Family
+from exporter.mapping.compiled import Compiled, fields_of
+from exporter.mapping.rule import Rule
+from exporter.reader import Found, Reader
+from exporter.series.store import Store
+
+# Further sources count on the page of everything alone.
+SOURCES_MAX = 100
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """`unmatched` are events that nobody asks for; they are accepted all the same."""
+
+    accepted: int
+    faults: tuple[Fault, ...] = ()
+    unmatched: int = 0
+
+
+class Pipeline:
+    """Belongs to one thread. `redact` makes what removes personal data from one field of one kind of event."""
+
+    def __init__(self, rules: Sequence[Rule], *, redact: Callable[[str, str], Redact]) -> None:
+        self._asked = fields_of(rules)
+        self._reader = Reader(self._asked)
+        self._memories = {
+            kind: {field: Memory(redact(kind, field)) for field in fields.texts} for kind, fields in self._asked.items()
+        }
+        self._compiled = {kind: [Compiled(rule) for rule in rules if rule.event == kind] for kind in self._asked}
+        self._metrics = tuple(dict.fromkeys(rule.metric for rule in rules))
+        self._everything = Store(self._metrics)
+        self._sources: dict[str, Store] = {}
+
+    def lines(self, data: bytes, *, now: float) -> Outcome:
+        return self._take(self._reader.lines(data), now=now)
+
+    def array(self, data: bytes, *, now: float) -> Outcome:
+        """Raises ValueError where it is none."""
+        return self._take(self._reader.array(data), now=now)
+
+    def raw(self, raw: Raw, *, now: float) -> list[Fault]:
+        """Events of a kind that somebody asks for."""
+        batch, faults = checked(raw, self._asked[raw.kind], self._memories[raw.kind], now=now)
+        stores = [self._everything, *self._of_source(raw.source)]
+        for compiled in self._compiled[raw.kind]:
+            compiled.apply(batch, stores, now=now)
+        return faults
+
+    def families(self, source: str = "") -> list[Family]:
+        """Of one source, or of everything. KeyError where there is no such source."""
+        return (self._sources[source] if source else self._everything).families()
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return tuple(sorted(self._sources))
+
+    def _take(self, found: Found, *, now: float) -> Outcome:
+        faults = list(found.faults)
+        for raw in found.events:
+            faults += self.raw(raw, now=now)
+        unmatched = sum(found.unmatched.values())
+        there = sum(len(raw.places) for raw in found.events)
+        accepted = there + unmatched - (len(faults) - len(found.faults))
+        return Outcome(accepted, tuple(sorted(faults)), unmatched)
+
+    def _of_source(self, source: str) -> list[Store]:
+        if not source:
+            return []
+        store = self._sources.get(source)
+        if store is None:
+            if len(self._sources) >= SOURCES_MAX:
+                return []
+            store = self._sources[source] = Store(self._metrics)
+        return [store]
