@@ -18,6 +18,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from exporter import choices
 from exporter.collectors import COLLECTORS, Collector, build
 from exporter.collectors.files import Paths
@@ -207,7 +209,8 @@ def plan_of(arguments: argparse.Namespace, argv: Sequence[str] | None, environ: 
         from exporter import settings
 
         file = settings.read(Path(arguments.config_file), environ=environ)
-        arguments = parsed(command_line(file, environ), argv)
+        arguments = parsed(command_line(settings.said(file), environ), argv)
+        return replace(choices.plan_of(arguments), file=file)
     return choices.plan_of(arguments)
 
 

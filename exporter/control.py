@@ -4,15 +4,21 @@ A reload that fails changes nothing: the plan in force stays, the faults are ret
 the exporter's own metrics tell Prometheus.
 """
 
+from __future__ import annotations
+
 import logging
 import time
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from exporter.collectors import Collector
 from exporter.metrics import Tally
 from exporter.registry import Registry
+
+if TYPE_CHECKING:  # what reads the file is large, and there may be none
+    from exporter.settings import Settings
 
 log = logging.getLogger("tocsin.exporter")
 
@@ -23,6 +29,8 @@ class Plan(msgspec.Struct, frozen=True):
     collectors: tuple[str, ...]
     timeout_seconds: float
     options: Mapping[str, Mapping[str, str]] = {}
+    # What only the file can say. None without a file.
+    file: Settings | None = None
 
 
 class Refused(Exception):

@@ -133,9 +133,9 @@ KIND = Kind(
 )
 
 
-def read(path: Path, *, environ: Mapping[str, str]) -> Said:
+def read(path: Path, *, environ: Mapping[str, str]) -> Settings:
     """What a file says, or `Refused` with all that is wrong with it."""
     try:
-        return said(configfile.read(path, KIND, environ=environ))
+        return configfile.read(path, KIND, environ=environ)
     except configfile.InvalidConfig as invalid:
         raise Refused(tuple(map(str, invalid.faults))) from None
