@@ -8,6 +8,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from exporter.__main__ import load_plan, main
 from exporter.choices import flag_of, key_of
@@ -40,7 +41,7 @@ def written(folder: Path, text: str) -> str:
 
 def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
     assert read("") == Settings()
-    assert load_plan([written(tmp_path, "")], {}) == load_plan([], {})
+    assert replace(load_plan([written(tmp_path, "")], {}), file=None) == load_plan([], {})
 
 
 def test_the_example_says_every_setting_and_its_default() -> None:
@@ -49,7 +50,7 @@ def test_the_example_says_every_setting_and_its_default() -> None:
     for collector in COLLECTORS:
         defaults["collectors"][collector.name]["enabled"] = collector.enabled
     assert said == defaults
-    assert load_plan([f"--config.file={EXAMPLE}"], {}) == load_plan([], {})
+    assert replace(load_plan([f"--config.file={EXAMPLE}"], {}), file=None) == load_plan([], {})
 
 
 def test_every_fault_is_said_at_once_with_its_line() -> None:
