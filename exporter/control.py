@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -41,6 +41,10 @@ class Refused(Exception):
         self.faults = faults
 
 
+# A part of the exporter that follows the plan, at the start and at each reload. It looks at a plan, changes nothing and
+# gives back what puts that plan into force; or raises `Refused` with all that is wrong with it. What it gives back is
+# called only when no part has refused, and cannot fail.
+Prepare = Callable[[Plan], Callable[[], None]]
 # Makes the collector of that name with these options, or raises `Refused` with what is wrong with them.
 Build = Callable[[str, Mapping[str, str]], Collector]
 
@@ -59,29 +63,57 @@ class Control:
         build: Build,
         registry: Registry,
         tally: Tally,
+        parts: Sequence[Prepare] = (),
     ) -> None:
+        """`parts` come in an order in which each can rely on those before it. Raises `Refused`."""
         self._load = load
         self._build = build
+        self._parts = parts
         self._built: dict[str, tuple[Mapping[str, str], Collector]] = {}
         self._registry = registry
         self._tally = tally
         self.plan = plan
-        self._put_into_force(plan, self._built_for(plan))
+        self._ready(plan)()
 
     def reload(self) -> tuple[str, ...]:
         """The faults for which the new configuration was refused; none if it is in force now."""
         try:
             plan = self._load()
-            built = self._built_for(plan)
+            put_into_force = self._ready(plan)
         except Refused as refused:
             self._tally.reload_successful = False
             log.error("configuration refused, the old one stays", extra={"faults": refused.faults})
             return refused.faults
-        self._put_into_force(plan, built)
+        put_into_force()
         self._tally.reload_successful = True
         self._tally.reload_success_at = time.time()
         log.info("configuration loaded", extra={"collectors": plan.collectors})
         return ()
+
+    def _ready(self, plan: Plan) -> Callable[[], None]:
+        """Everything looked at, so that all faults are told at once and one of them changes nothing."""
+        faults: list[str] = []
+        steps: list[Callable[[], None]] = []
+        built: dict[str, tuple[Mapping[str, str], Collector]] = {}
+        try:
+            built = self._built_for(plan)
+        except Refused as refused:
+            faults += refused.faults
+        for prepare in self._parts:
+            try:
+                steps.append(prepare(plan))
+            except Refused as refused:
+                faults += refused.faults
+        if faults:
+            raise Refused(tuple(faults))
+
+        def put_into_force() -> None:
+            self.plan, self._built = plan, built
+            self._registry.use([collector for _, collector in built.values()])
+            for step in steps:
+                step()
+
+        return put_into_force
 
     def _built_for(self, plan: Plan) -> dict[str, tuple[Mapping[str, str], Collector]]:
         built: dict[str, tuple[Mapping[str, str], Collector]] = {}
@@ -99,7 +131,3 @@ class Control:
         if faults:
             raise Refused(tuple(faults))
         return built
-
-    def _put_into_force(self, plan: Plan, built: dict[str, tuple[Mapping[str, str], Collector]]) -> None:
-        self.plan, self._built = plan, built
-        self._registry.use([collector for _, collector in built.values()])

@@ -33,6 +33,12 @@ class Pipeline:
     """Belongs to one thread. `redact` makes what removes personal data from one field of one kind of event."""
 
     def __init__(self, rules: Sequence[Rule], *, redact: Callable[[str, str], Redact]) -> None:
+        self._everything = Store()
+        self._sources: dict[str, Store] = {}
+        self.use(rules, redact=redact)
+
+    def use(self, rules: Sequence[Rule], *, redact: Callable[[str, str], Redact]) -> None:
+        """Something else from now on. Series of metrics whose shape stays the same go on."""
         self._asked = fields_of(rules)
         self._reader = Reader(self._asked)
         self._memories = {
@@ -40,8 +46,8 @@ class Pipeline:
         }
         self._compiled = {kind: [Compiled(rule) for rule in rules if rule.event == kind] for kind in self._asked}
         self._metrics = tuple(dict.fromkeys(rule.metric for rule in rules))
-        self._everything = Store(self._metrics)
-        self._sources: dict[str, Store] = {}
+        for store in (self._everything, *self._sources.values()):
+            store.use(self._metrics)
 
     def lines(self, data: bytes, *, now: float) -> Outcome:
         return self._take(self._reader.lines(data), now=now)

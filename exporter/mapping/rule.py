@@ -61,6 +61,11 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     def label_names(self) -> tuple[str, ...]:
         return tuple(label.name for label in self.labels)
 
+    @property
+    def shape(self) -> tuple[object, ...]:
+        """What its series cannot do without: where this is another, they begin anew."""
+        return (self.name, self.type, self.label_names, self.buckets)
+
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """`value` is a field; without one each event counts as 1. With `moment`, the value is when the event happened."""

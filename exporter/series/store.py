@@ -15,7 +15,23 @@ class Store:
 
     def __init__(self, metrics: Sequence[Metric] = ()) -> None:
         """`metrics` are those that are known from the start."""
-        self._held = {metric.name: Held(metric) for metric in metrics}
+        self._held: dict[str, Held] = {}
+        self._known: tuple[str, ...] = ()
+        self.use(metrics)
+
+    def use(self, metrics: Sequence[Metric]) -> None:
+        """Other ones are known from now on. Those that were, and are no more, are gone; what came otherwise stays."""
+        before = {name: self._held.pop(name) for name in self._known if name in self._held}
+        found: dict[str, Held] = {}
+        for metric in metrics:
+            held = before.get(metric.name)
+            if held is not None and held.metric.shape == metric.shape:
+                held.use(metric)
+            else:
+                held = Held(metric)
+            found[metric.name] = held
+        self._held = found | {name: held for name, held in self._held.items() if name not in found}
+        self._known = tuple(found)
 
     def take(self, metric: Metric, taken: Taken) -> None:
         held = self._held.get(metric.name)
@@ -34,6 +50,11 @@ class Held:
         self.metric = metric
         self._kind = KINDS[metric.type]
         self._series: dict[Key, Any] = {}
+        self._shape = Shape(metric.name, metric.type, metric.help, metric.label_names)
+
+    def use(self, metric: Metric) -> None:
+        """Of the same shape, so the series stay; what is said about them may be new."""
+        self.metric = metric
         self._shape = Shape(metric.name, metric.type, metric.help, metric.label_names)
 
     def take(self, taken: Taken) -> None:

@@ -2,12 +2,12 @@
 
 import gc
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from exporter.collectors import Collector
 from exporter.collectors.files import Kept
-from exporter.control import Control, Plan, Refused
+from exporter.control import Control, Plan, Prepare, Refused
 from exporter.family import Family
 from exporter.metrics import Tally
 from exporter.outcome import Reason
@@ -20,14 +20,19 @@ AT_ONCE = 0.01
 class World:
     """A control whose plan is whatever the test says next, and every collector that it has made."""
 
-    def __init__(self, plan: Plan, *first: Collector) -> None:
+    def __init__(self, plan: Plan, *first: Collector, parts: Sequence[Prepare] = ()) -> None:
         self.next: Plan = plan
         self.made: list[tuple[str, Mapping[str, str]]] = []
         self._first = {collector.name: collector for collector in first}
         self.tally = Tally(started_at=0.0)
         self.registry = Registry((), failed=self.tally.failed, quarantined=self.tally.quarantine)
         self.control = Control(
-            plan, load=lambda: self.next, build=self._build, registry=self.registry, tally=self.tally
+            plan,
+            load=lambda: self.next,
+            build=self._build,
+            registry=self.registry,
+            tally=self.tally,
+            parts=parts,
         )
 
     def _build(self, name: str, options: Mapping[str, str]) -> Collector:
@@ -61,6 +66,39 @@ def test_a_collector_that_cannot_be_made_leaves_everything_as_it_was() -> None:
     assert not world.tally.reload_successful
     assert world.reload(plan(a={})) == ()
     assert world.made.count(("a", {})) == 1
+
+
+class Part:
+    """Follows the plan, and refuses those that have a collector called as it is."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.in_force: list[Plan] = []
+
+    def prepare(self, plan: Plan) -> Callable[[], None]:
+        if self.name in plan.collectors:
+            raise Refused((f"{self.name}: refused",))
+        return lambda: self.in_force.append(plan)
+
+
+def test_parts_follow_the_plan_from_the_start_on() -> None:
+    part = Part("x")
+    world = World(plan(a={}), parts=(part.prepare,))
+    assert part.in_force == [plan(a={})]
+    assert world.reload(plan(b={})) == ()
+    assert part.in_force == [plan(a={}), plan(b={})]
+
+
+def test_a_plan_that_one_part_refuses_comes_into_force_nowhere_and_all_faults_are_told() -> None:
+    parts = [Part("x"), Part("z"), Part("y")]
+    world = World(plan(a={}), parts=[part.prepare for part in parts])
+    assert world.reload(plan(x={}, y={}, b={"pattern": "("})) == (
+        "collector b: found '(', expected a regular expression",
+        "x: refused",
+        "y: refused",
+    )
+    assert [part.in_force for part in parts] == [[plan(a={})]] * 3
+    assert world.registry.names == ("a",)
 
 
 def test_a_collector_that_hangs_while_it_is_replaced_stays_stuck_until_it_comes_back() -> None:
