@@ -12,6 +12,7 @@ Its files, in the order in which a starting program meets them:
     shape       a document held against a JSON schema, every fault at once
     secretive   what may not be written out in a file, and which values are paths
     configfile  all of the above: a file in, a frozen typed value out
+    matcher     conditions as Alertmanager writes them
     tokens      bearer tokens from files
     secretfile  one secret from a file
     callers     roles, and what doors need

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from guard.matcher import matches_all
 from receiver.correlation import key_of, values_of
 from receiver.incident import AlertRecord, Incident, Status
 from receiver.ledger import Ledger
-from receiver.policy.matcher import matches_all
 from receiver.policy.policy import CauseAndSymptom, Downstream
 from receiver.policy.topology import downstream
 

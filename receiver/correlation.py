@@ -19,9 +19,9 @@ from itertools import chain
 
 import msgspec
 
+from guard.matcher import matches_all
 from receiver.incident import AlertRecord, Group, Incident, Status
 from receiver.ledger import Ledger
-from receiver.policy.matcher import matches_all
 from receiver.policy.policy import ByLabels, CauseAndSymptom, Downstream, Policy, Rule, Sequence
 from receiver.policy.topology import upstream
 

@@ -10,8 +10,8 @@ import enum
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from guard.matcher import matches_all
 from receiver.incident import Incident, Status
-from receiver.policy.matcher import matches_all
 from receiver.policy.policy import Condition, Escalation, Policy, Stage
 from receiver.policy.schedule import on_call
 from receiver.policy.windows import in_force

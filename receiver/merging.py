@@ -12,6 +12,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
+from guard.matcher import matches_all
 from receiver.correlation import home_key
 from receiver.entry import Merged, Split
 from receiver.escalation import told_by
@@ -33,7 +34,6 @@ from receiver.incident import (
 from receiver.ledger import Ledger
 from receiver.lifecycle import in_hand, mute, over, risen, shown_again, wind_down
 from receiver.message import Kind
-from receiver.policy.matcher import matches_all
 from receiver.policy.policy import Sequence
 from receiver.telling import flaps, routed, tell_now, tell_stages, tell_update
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from guard.matcher import matches_all
 from receiver.incident import AlertRecord, Incident
 from receiver.ledger import Ledger
 from receiver.policy.duration import parse_duration
-from receiver.policy.matcher import matches_all
 from receiver.policy.policy import Policy
 from receiver.policy.windows import in_force
 

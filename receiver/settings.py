@@ -12,6 +12,7 @@ from yarl import URL
 
 from guard import configfile
 from guard.configfile import Fault, InvalidConfig, Problem
+from guard.matcher import parse_matcher
 from guard.tokens import TokenFile, Unreadable, first_token
 from guard.webconfig import WebConfig
 from receiver.channels.making import unusable_files
@@ -24,7 +25,6 @@ from receiver.policy.duration import parse_duration
 from receiver.policy.file import LinksFile, ReceiverFile, RetentionFile, SourceFile, TopologyFile
 from receiver.policy.freeze import policy_of
 from receiver.policy.mail import parse_mailbox, parse_smarthost
-from receiver.policy.matcher import parse_matcher
 from receiver.policy.policy import Policy
 from receiver.policy.reach import reach_of
 from receiver.policy.schedulefile import people_of

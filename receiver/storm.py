@@ -14,12 +14,12 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
+from guard.matcher import Matcher
 from receiver.incident import Held, Incident, Status, severity_rank
 from receiver.known import ChannelKnown
 from receiver.ledger import Digest, Ledger, Telling
 from receiver.message import DIGEST_LANE, PAGES, Kind, message_id
 from receiver.policy.duration import format_duration
-from receiver.policy.matcher import Matcher
 
 DIGEST_INCIDENTS_MAX = 100
 

@@ -15,6 +15,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
+from guard.matcher import matches_all
 from receiver.alert import Alert
 from receiver.entry import Looked, Suppressed
 from receiver.episode import ended
@@ -25,7 +26,6 @@ from receiver.ledger import Ledger
 from receiver.lifecycle import mute, shown_again
 from receiver.own import tell_heard, tell_silent
 from receiver.policy.duration import format_duration
-from receiver.policy.matcher import matches_all
 from receiver.policy.policy import Watchdog
 from receiver.state import SourceForgotten
 from receiver.telling import tell_change, tell_stages

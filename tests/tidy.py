@@ -80,6 +80,8 @@ CORE = (
         "policy",
     ),
 )
+# A leaf of the leaf: a parser that both programs' cores use.
+GUARD_CORE = ("matcher",)
 EXPORTER_CORE = ("reader", "event", "mapping", "series", "pipeline", "points", "family", "layout", "escaping")
 # A value that is a key of dictionaries has a hash; nothing is ordered by it.
 HASHES = ("exporter.family", "exporter.layout")
@@ -189,9 +191,8 @@ def _is_concrete(name: str, family: str, known: Sequence[str]) -> bool:
 
 
 def is_core(name: str) -> bool:
-    return any(is_inside(name, f"receiver.{each}") for each in CORE) or any(
-        is_inside(name, f"exporter.{each}") for each in EXPORTER_CORE
-    )
+    cores = {"receiver": CORE, "exporter": EXPORTER_CORE, "guard": GUARD_CORE}
+    return any(is_inside(name, f"{package}.{each}") for package, core in cores.items() for each in core)
 
 
 def impure_imports(module: Module) -> Iterator[str]:

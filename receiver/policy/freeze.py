@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from guard.matcher import Matcher, parse_matcher
 from receiver.policy.duration import parse_duration
 from receiver.policy.fallbacks import fallbacks_of
 from receiver.policy.file import (
@@ -15,7 +16,6 @@ from receiver.policy.file import (
     StageFile,
     TopologyFile,
 )
-from receiver.policy.matcher import Matcher, parse_matcher
 from receiver.policy.policy import (
     Again,
     ByLabels,

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from guard.matcher import Matcher
 from receiver.policy.channelfile import PagerDutyFile, SlackFile
 from receiver.policy.file import ReceiverFile
 from receiver.policy.freeze import policy_of
-from receiver.policy.matcher import Matcher
 from receiver.policy.overlap import Together, allows, at_odds, values_of
 from receiver.policy.policy import Call, Contact, Policy, Route, Schedule, Stage, Window
 from receiver.policy.schedulechecks import in_words, uncovered

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from receiver.policy.matcher import Matcher
+from guard.matcher import Matcher
 
 _WORDS = re.compile(r"[A-Za-z0-9_ :/@%,;-]*(?:\|[A-Za-z0-9_ :/@%,;-]*)*", re.ASCII)
 _ANYTHING = (".*", "(.*)", ".*?")

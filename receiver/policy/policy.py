@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from receiver.policy.matcher import Matcher, matches_all
+from guard.matcher import Matcher, matches_all
 from receiver.policy.redaction import Redact
 
 

@@ -11,10 +11,10 @@ import msgspec
 import pytest
 
 from guard.configfile import InvalidConfig
+from guard.matcher import Matcher, parse_matcher
 from receiver import settings
 from receiver.policy import checks
 from receiver.policy.duration import parse_duration
-from receiver.policy.matcher import Matcher, parse_matcher
 from receiver.policy.policy import (
     ByLabels,
     CauseAndSymptom,

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from guard import configfile
+from guard.matcher import parse_matcher
 from receiver import settings
 from receiver.policy.lints import ROUTES_COMPARED_MAX, lints
-from receiver.policy.matcher import parse_matcher
 from receiver.policy.overlap import Together, at_odds
 from receiver.policy.shapes import Told
 from receiver.settings import EXAMPLE, KIND

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from guard.matcher import matches_all
 from receiver import engine
 from receiver.alert import fingerprint_of
 from receiver.audit import audit
@@ -39,7 +40,6 @@ from receiver.incident import AlertRecord, Incident, Status, severity_rank
 from receiver.message import DIGEST_LANE, Kind, Message
 from receiver.own import SOURCE as OWN_SOURCE
 from receiver.policy.actionnames import action_named
-from receiver.policy.matcher import matches_all
 from receiver.policy.policy import Again, Maintenance, Sequence, Storms
 from receiver.policy.schedule import on_call
 from receiver.quiet import cooldown_of

@@ -9,7 +9,11 @@ from functools import lru_cache
 
 import msgspec
 
-_SHAPE = re.compile(r"\s*([a-zA-Z_:][a-zA-Z0-9_:]*)\s*(=~|!~|!=|=)\s*(.*?)\s*", re.DOTALL)
+# What may stand before the operator: a label of Prometheus, or a field of an event, which may be called anything that
+# can be told from an operator.
+LABEL = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+FIELD = re.compile(r"[^\s\"'{}=!~,]+")
+_SHAPE = re.compile(r"\s*([^\s=!~]+)\s*(=~|!~|!=|=)\s*(.*?)\s*", re.DOTALL)
 _BARE_FORBIDDEN = frozenset("{}\"',=~! \t\n\\`")
 _EXPECTED = 'a matcher such as severity="critical" or job=~"node|db"'
 
@@ -42,19 +46,19 @@ def _pattern(expression: str) -> re.Pattern[str]:
     return re.compile(expression, re.DOTALL)
 
 
-def parse_matcher(text: str) -> Matcher:
+def parse_matcher(text: str, *, name: re.Pattern[str] = LABEL) -> Matcher:
     """The matcher that `text` writes; ValueError with what was expected otherwise."""
     found = _SHAPE.fullmatch(text)
-    if found is None:
+    if found is None or not name.fullmatch(found[1]):
         raise ValueError(_EXPECTED)
-    name, operator, written = found.groups()
+    left, operator, written = found.groups()
     value = _value(written)
     if operator in ("=~", "!~"):
         try:
             re.compile(value)
         except (re.error, OverflowError, RecursionError) as error:
             raise ValueError(f"a regular expression that compiles ({error})") from None
-    return Matcher(name, operator, value)
+    return Matcher(left, operator, value)
 
 
 def _value(written: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.policy.matcher import Matcher, matches_all, parse_matcher
+from guard.matcher import FIELD, Matcher, matches_all, parse_matcher
 
 names = st.from_regex(r"[a-zA-Z_:][a-zA-Z0-9_:]*", fullmatch=True)
 values = st.text(st.characters(exclude_categories=["Cs"]))
@@ -109,3 +109,16 @@ def test_a_matcher_and_its_opposite_never_agree(name: str, value: str) -> None:
 def test_no_text_raises_anything_but_value_error(text: str) -> None:
     with suppress(ValueError):
         assert parse_matcher(text).matches({"a": "b"}) in (True, False)
+
+
+@pytest.mark.parametrize("name", ["http.status", "@timestamp", "user-agent", "größe", "1", "a/b[0]"])
+def test_a_field_of_an_event_may_have_a_name_that_no_label_has(name: str) -> None:
+    assert parse_matcher(f'{name}=~"5.."', name=FIELD) == Matcher(name, "=~", "5..")
+    with pytest.raises(ValueError, match="a matcher such as"):
+        parse_matcher(f'{name}=~"5.."')
+
+
+@pytest.mark.parametrize("text", ['="a"', 'a b="c"', "'a'=b", 'a,b="c"', "{a}=b", "a"])
+def test_a_field_can_be_told_from_the_operator(text: str) -> None:
+    with pytest.raises(ValueError, match="a matcher such as"):
+        parse_matcher(text, name=FIELD)
