@@ -27,6 +27,7 @@ from exporter.control import Control, Plan, Refused
 from exporter.doors import TELEMETRY_PATH, Doors, parse_telemetry_path
 from exporter.duration import parse_timeout
 from exporter.foreign import parsed
+from exporter.intake.events import BODY_BYTES_MAX, Events, parse_body_bytes
 from exporter.mapping.bundled import RULES
 from exporter.metrics import Tally
 from exporter.pipeline import Pipeline
@@ -95,6 +96,7 @@ async def serve(
         registry=registry,
         control=control,
         tally=tally,
+        intakes=(Events(pipeline, tally.intakes, body_bytes_max=lambda: control.plan.events_body_bytes_max).route(),),
         requests_max=arguments.web_max_requests,
         timeout_offset_seconds=arguments.timeout_offset,
         access=access,
@@ -210,8 +212,12 @@ def plan_of(arguments: argparse.Namespace, argv: Sequence[str] | None, environ: 
 
         file = settings.read(Path(arguments.config_file), environ=environ)
         arguments = parsed(command_line(settings.said(file), environ), argv)
-        return replace(choices.plan_of(arguments), file=file)
-    return choices.plan_of(arguments)
+        return replace(_said_by_flags(arguments), file=file)
+    return _said_by_flags(arguments)
+
+
+def _said_by_flags(arguments: argparse.Namespace) -> Plan:
+    return replace(choices.plan_of(arguments), events_body_bytes_max=arguments.events_body_bytes_max)
 
 
 def path_flag(root: str) -> str:
@@ -273,6 +279,13 @@ def command_line(file: choices.Said, environ: Mapping[str, str]) -> argparse.Arg
         parse=parse_timeout,
         metavar="DURATION",
         help="how long collectors may take, even if the scraper would wait longer",
+    )
+    declare(
+        "--events.body-bytes-max",
+        default=file.get("--events.body-bytes-max", str(BODY_BYTES_MAX)),
+        parse=parse_body_bytes,
+        metavar="BYTES",
+        help="how large a body of POST /events may be",
     )
     for root, default in zip(Paths._fields, Paths(), strict=True):
         declare(path_flag(root), default=default, metavar="FOLDER", help=f"where {root.replace('_', ' ')} is")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from exporter.collectors import Collector
+from exporter.intake.events import BODY_BYTES_MAX
 from exporter.metrics import Tally
 from exporter.registry import Registry
 
@@ -29,6 +30,7 @@ class Plan(msgspec.Struct, frozen=True):
     collectors: tuple[str, ...]
     timeout_seconds: float
     options: Mapping[str, Mapping[str, str]] = {}
+    events_body_bytes_max: int = BODY_BYTES_MAX
     # What only the file can say. None without a file.
     file: Settings | None = None
 

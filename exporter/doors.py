@@ -37,6 +37,7 @@ NEEDS: Mapping[str, Need] = {
     "GET /metrics": Need.VIEWER,
     "GET /metrics/{role}": Need.VIEWER,
     "GET /sd": Need.VIEWER,
+    "POST /events": Need.ANY_SOURCE,
     "GET /health": Need.NOTHING,
     "GET /health/detailed": Need.VIEWER,
     "GET /-/healthy": Need.NOTHING,
@@ -58,17 +59,20 @@ class Doors:
         registry: Registry,
         control: Control,
         tally: Tally,
+        intakes: Sequence[Route] = (),
         requests_max: int,
         timeout_offset_seconds: float,
         access: Access | None = None,
         telemetry_path: str = TELEMETRY_PATH,
         left_out: Sequence[str] = (),
     ) -> None:
-        """`left_out` are roles that are not on the whole page, and still have their own."""
+        """`intakes` are the doors through which events come. `left_out` are roles that are not on the whole page, and
+        still have their own."""
         self._roles = {role.name: role for role in roles}
         self._registry = registry
         self._control = control
         self._tally = tally
+        self._intakes = intakes
         self._requests_max = requests_max
         self._timeout_offset_seconds = timeout_offset_seconds
         # Whoever reaches an exporter may scrape it, as with others of its kind, until a web configuration asks them.
@@ -93,6 +97,7 @@ class Doors:
             Route("GET", "/-/healthy", self.healthy),
             Route("GET", "/-/ready", self.ready),
             Route("POST", "/-/reload", self.reload, BODY_BYTES_MAX),
+            *self._intakes,
         )
 
     async def metrics(self, request: Request) -> Answer:

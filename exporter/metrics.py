@@ -9,6 +9,7 @@ import platform
 from collections.abc import Callable, Sequence
 
 from exporter.family import Family, single
+from exporter.intake import tally as intake_tally
 from exporter.outcome import Reason
 from guard.judge import REASONS
 from guard.version import VERSION
@@ -23,6 +24,7 @@ class Tally:
         self.failures: dict[tuple[str, Reason], int] = {}
         self.quarantined: dict[str, int] = {}
         self.scrapes_rejected = 0
+        self.intakes = intake_tally.Intakes()
         self.requests_refused = dict.fromkeys(REASONS, 0)
         self.connections_cut = dict.fromkeys(CUTS, 0)
         self.reload_successful = True
@@ -52,6 +54,7 @@ def families(tally: Tally, *, collectors: Sequence[str], stuck: Sequence[str]) -
             samples=(((platform.python_version(), VERSION), 1),),
         ),
         *_about_collectors(tally, collectors, stuck),
+        *intake_tally.families(tally.intakes),
         *_about_the_doors(tally),
     ]
 

@@ -7,6 +7,7 @@ can be scraped alone and none of them is a sum that could fall.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -19,6 +20,7 @@ from exporter.series.store import Store
 
 # Further sources count on the page of everything alone.
 SOURCES_MAX = 100
+FOREIGN = "source: none of those for which the sender may speak"
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -27,6 +29,15 @@ class Outcome(msgspec.Struct, frozen=True):
     accepted: int
     faults: tuple[Fault, ...] = ()
     unmatched: int = 0
+
+
+class Sender(NamedTuple):
+    """Who hands events in. `sources` are those for which it may speak; none: for all."""
+
+    sources: tuple[str, ...] = ()
+
+
+ANYBODY = Sender()
 
 
 class Pipeline:
@@ -49,12 +60,13 @@ class Pipeline:
         for store in (self._everything, *self._sources.values()):
             store.use(self._metrics)
 
-    def lines(self, data: bytes, *, now: float) -> Outcome:
-        return self._take(self._reader.lines(data), now=now)
+    def lines(self, data: bytes, *, now: float, first: int = 0, sender: Sender = ANYBODY) -> Outcome:
+        """`first` is the number of the first event."""
+        return self._take(self._reader.lines(data, first=first), sender, now=now)
 
-    def array(self, data: bytes, *, now: float) -> Outcome:
+    def array(self, data: bytes, *, now: float, first: int = 0, sender: Sender = ANYBODY) -> Outcome:
         """Raises ValueError where it is none."""
-        return self._take(self._reader.array(data), now=now)
+        return self._take(self._reader.array(data, first=first), sender, now=now)
 
     def raw(self, raw: Raw, *, now: float) -> list[Fault]:
         """Events of a kind that somebody asks for."""
@@ -72,10 +84,11 @@ class Pipeline:
     def sources(self) -> tuple[str, ...]:
         return tuple(sorted(self._sources))
 
-    def _take(self, found: Found, *, now: float) -> Outcome:
+    def _take(self, found: Found, sender: Sender, *, now: float) -> Outcome:
         faults = list(found.faults)
         for raw in found.events:
-            faults += self.raw(raw, now=now)
+            named = _named(raw, sender)
+            faults += self.raw(named, now=now) if named else [Fault(place, FOREIGN) for place in raw.places]
         unmatched = sum(found.unmatched.values())
         there = sum(len(raw.places) for raw in found.events)
         accepted = there + unmatched - (len(faults) - len(found.faults))
@@ -90,3 +103,12 @@ class Pipeline:
                 return []
             store = self._sources[source] = Store(self._metrics)
         return [store]
+
+
+def _named(raw: Raw, sender: Sender) -> Raw | None:
+    """The same events, under the name of the sender where they say none. None where it may not speak for them."""
+    if not sender.sources or raw.source in sender.sources:
+        return raw
+    if raw.source or len(sender.sources) > 1:
+        return None
+    return raw._replace(source=sender.sources[0])

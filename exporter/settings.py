@@ -16,6 +16,7 @@ from exporter.collectors import COLLECTORS, COUNT_MAX, BuiltIn, Option, parse
 from exporter.collectors import Kind as OptionKind
 from exporter.control import Refused
 from exporter.duration import parse_timeout
+from exporter.intake.events import EventsSettings
 from guard import configfile
 from guard.configfile import Format
 from guard.faults import Kind
@@ -88,6 +89,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     collectors: Annotated[_COLLECTORS, Meta(description="What is set about each collector.")] = msgspec.field(  # type: ignore[valid-type]
         default_factory=_COLLECTORS
     )
+    events: Annotated[EventsSettings, Meta(description="What is set about POST /events.")] = EventsSettings()
 
 
 def said(settings: Settings) -> Said:
@@ -95,6 +97,7 @@ def said(settings: Settings) -> Said:
     found: dict[str, str | bool] = {
         "--collector.timeout": settings.timeout,
         DISABLE_DEFAULTS: settings.disable_defaults,
+        "--events.body-bytes-max": str(settings.events.body_bytes_max),
     }
     for collector in COLLECTORS:
         chosen = getattr(settings.collectors, collector.name)

@@ -25,14 +25,15 @@ class Need(Enum):
     RESPONDER = "responder"
     ADMIN = "admin"
     SOURCE = "source"  # the door knows which source; it asks itself
+    ANY_SOURCE = "any source"  # which one, each event says
     SIGNATURE = "signature"  # what comes in proves itself; the door verifies it
 
 
 ALLOWED: dict[Role, frozenset[Need]] = {
     Role.VIEWER: frozenset({Need.VIEWER}),
     Role.RESPONDER: frozenset({Need.VIEWER, Need.RESPONDER}),
-    Role.ADMIN: frozenset({Need.VIEWER, Need.RESPONDER, Need.ADMIN, Need.SOURCE}),
-    Role.SOURCE: frozenset({Need.SOURCE}),
+    Role.ADMIN: frozenset({Need.VIEWER, Need.RESPONDER, Need.ADMIN, Need.SOURCE, Need.ANY_SOURCE}),
+    Role.SOURCE: frozenset({Need.SOURCE, Need.ANY_SOURCE}),
 }
 
 

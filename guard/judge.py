@@ -72,7 +72,10 @@ class Judge:
         need = Need.VIEWER if door == UNKNOWN else self._needs.get(door, Need.ADMIN)
         if need in (Need.NOTHING, Need.SOURCE):
             return None
-        self._hold_on(self._access.take_one())
+        # What sources send, they send often, and have their own limits.
+        counts = need is not Need.ANY_SOURCE
+        if counts:
+            self._hold_on(self._access.take_one())
         if need is Need.SIGNATURE:
             if not is_loopback(approach.remote):
                 self._in_time(network_of(approach.remote))
@@ -85,13 +88,14 @@ class Judge:
                 self._on_use(Use(denied.name, None, approach.remote or "", door, refused=True))
             raise Refusal(denied.status, str(denied), denied.headers) from None
         allowed = caller.may(need)
-        if caller.name and door != "GET /metrics":  # a scrape says nothing, four times a minute
+        if caller.name and counts and door != "GET /metrics":  # a scrape says nothing, four times a minute
             self._on_use(Use(caller.name, caller.role, approach.remote or "", door, refused=not allowed))
         if not allowed:
             self._on_refused("role")
             who = f"{caller.name} has the role {caller.role}" if caller.name else "callers from elsewhere only look"
-            raise Refusal(403, f"this needs the role {need.value}, and {who}")
-        if caller != THIS_MACHINE:
+            role = "source" if need is Need.ANY_SOURCE else need.value
+            raise Refusal(403, f"this needs the role {role}, and {who}")
+        if counts and caller != THIS_MACHINE:
             self._in_time(caller.name or network_of(approach.remote))
         return caller
 

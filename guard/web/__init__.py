@@ -9,6 +9,7 @@ other requests than we do. Its files, in the order in which a request meets them
     connection  one connection: bytes in, answers out, in the order of the requests
     head        the bytes before the body, and what they ask for
     body        the bytes behind, as they come
+    room        how large they may be, and all of them together
     routes      which door is meant
     messages    a request and an answer as doors know them, without sockets
 """

@@ -21,7 +21,8 @@ from guard.limits import network_of
 from guard.web.body import Body, body_of
 from guard.web.head import Head, find_head, read_head
 from guard.web.messages import Answer, Request, error_answer, head_of
-from guard.web.routes import Found
+from guard.web.room import Room
+from guard.web.routes import Found, Route
 
 if TYPE_CHECKING:
     from guard.web.server import Server
@@ -65,6 +66,8 @@ class Connection(asyncio.Protocol):
         self._writing_paused = False
         self._body: Body | None = None
         self._body_whole: asyncio.Future[None] | None = None
+        self._room: Room | None = None  # where bodies of this door have one
+        self._taken = 0  # of it
         self._outgoing = memoryview(b"")
         self._closes_after = False
         self._leaves_rest = False  # of a request that was refused before it was read to its end
@@ -217,6 +220,8 @@ class Connection(asyncio.Protocol):
         except Exception:
             log.exception("a handler failed", extra={"method": head.method, "route": self._name_of(head)})
             answer = error_answer(500, INTERNAL)
+        finally:
+            self._give_back()
         if self._is_gone():
             return
         read = self._was_read(head)
@@ -233,7 +238,7 @@ class Connection(asyncio.Protocol):
         caller = await self._server.judge.judge(name, approach)
         if isinstance(found, Refusal):  # told to those only who may look
             raise found
-        body = await self._read_body(head, found.route.body_bytes_max)
+        body = await self._read_body(head, found.route)
         request = Request(
             method=head.method,
             path=head.path,
@@ -258,9 +263,20 @@ class Connection(asyncio.Protocol):
         found = self._find(head)
         return "none" if isinstance(found, Refusal) else found.route.path
 
-    async def _read_body(self, head: Head, bytes_max: int) -> bytes:
+    async def _read_body(self, head: Head, route: Route) -> bytes:
         if head.body_bytes == 0:
             return b""
+        self._room = route.room
+        try:
+            return await self._whole_body(
+                head, route.body_bytes_max if self._room is None else self._room.body_bytes_max
+            )
+        except Refusal as refusal:
+            if self._room is not None:
+                self._room.refused(refusal.status)
+            raise
+
+    async def _whole_body(self, head: Head, bytes_max: int) -> bytes:
         self._body = body_of(head.body_bytes, bytes_max=bytes_max)
         if self._is_gone():
             raise Refusal(400, NO_BODY)
@@ -280,6 +296,9 @@ class Connection(asyncio.Protocol):
         assert self._body is not None
         try:
             self._unread = self._body.take(data)
+            if self._room is not None:
+                self._room.take(len(data) - len(self._unread))
+                self._taken += len(data) - len(self._unread)
         except Refusal as refusal:
             self._fail_body(refusal)
             return
@@ -287,6 +306,11 @@ class Connection(asyncio.Protocol):
             self._enter(Phase.WORKING)
             if self._body_whole is not None and not self._body_whole.done():
                 self._body_whole.set_result(None)
+
+    def _give_back(self) -> None:
+        if self._room is not None:
+            self._room.give_back(self._taken)
+        self._room, self._taken = None, 0
 
     def _fail_body(self, refusal: Refusal) -> None:
         self._enter(Phase.WORKING)

@@ -7,19 +7,22 @@ from urllib.parse import unquote
 
 from guard.judge import Refusal
 from guard.web.messages import Answer, Request
+from guard.web.room import Room
 
 Handler = Callable[[Request], Awaitable[Answer]]
 _NO_PARTS: Mapping[str, str] = MappingProxyType({})
 
 
 class Route(NamedTuple):
-    """`door` is the name by which the table of needs knows it, where its path can be set."""
+    """`door` is the name by which the table of needs knows it, where its path can be set. Where a door expects large
+    bodies, `room` says how large, and how much all of them together."""
 
     method: str
     path: str
     handler: Handler
     body_bytes_max: int = 0
     door: str = ""
+    room: Room | None = None
 
     @property
     def name(self) -> str:

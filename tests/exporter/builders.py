@@ -19,10 +19,14 @@ from exporter.collectors.files import Paths
 from exporter.control import Control, Plan
 from exporter.doors import TELEMETRY_PATH, Doors
 from exporter.family import Family, single
+from exporter.intake.events import Events
+from exporter.mapping.bundled import RULES
+from exporter.mapping.rule import Rule
 from exporter.metrics import Tally
 from exporter.outcome import Reason
+from exporter.pipeline import Pipeline
 from exporter.registry import Registry
-from exporter.roles import Itself, System
+from exporter.roles import App, Itself, System
 from guard.access import Access
 from guard.listen import parse_address
 from guard.web.server import serving
@@ -98,6 +102,11 @@ def registry_of(*collectors: Collector, wrong: Wrong | None = None) -> Registry:
     )
 
 
+def pipeline_of(*rules: Rule) -> Pipeline:
+    """With the bundled rules, and texts as they are."""
+    return Pipeline(rules or RULES, redact=lambda kind, field: lambda text: text)
+
+
 def promptly(scenario: Coroutine[object, object, T]) -> T:
     return asyncio.run(asyncio.wait_for(scenario, SURELY))
 
@@ -123,6 +132,7 @@ async def running(
     requests_max: int = 40,
     timeout_seconds: float = PATIENT,
     access: Access | None = None,
+    pipeline: Pipeline | None = None,
     telemetry_path: str = TELEMETRY_PATH,
     left_out: Sequence[str] = (),
 ) -> AsyncIterator[Running]:
@@ -136,8 +146,10 @@ async def running(
         registry=registry,
         tally=tally,
     )
+    events = Events(pipeline or pipeline_of(), tally.intakes, body_bytes_max=lambda: control.plan.events_body_bytes_max)
     doors = Doors(
-        roles=(System(registry), Itself(registry, tally)),
+        roles=(System(registry), Itself(registry, tally), *([App(pipeline)] if pipeline else [])),
+        intakes=(events.route(),),
         registry=registry,
         control=control,
         tally=tally,

@@ -30,6 +30,7 @@ MAY = {
     "nothing": {"viewer", "responder", "admin", "source", "nobody"},
     "viewer": {"viewer", "responder", "admin"},
     "admin": {"admin"},
+    "any source": {"source", "admin"},
 }
 
 
@@ -64,7 +65,10 @@ def test_each_door_opens_to_whom_it_should_and_to_nobody_else(tmp_path: Path, wh
 def test_every_door_says_what_it_needs() -> None:
     async def scenario() -> None:
         async with running() as exporter:
-            assert set((await statuses(exporter, None)).values()) == {200}
+            found = await statuses(exporter, None)
+            # This one says that nothing came.
+            assert found.pop("POST /events") == 400
+            assert set(found.values()) == {200}
 
     promptly(scenario())
 
@@ -72,7 +76,7 @@ def test_every_door_says_what_it_needs() -> None:
 def test_without_users_and_tokens_callers_from_elsewhere_scrape_and_do_not_reload() -> None:
     caller = Access(None, strangers=Role.VIEWER).at_once(Approach("192.0.2.7", None))
     refused = {door for door, need in NEEDS.items() if MAY[need.value] != MAY["nothing"] and not caller.may(need)}
-    assert refused == {"POST /-/reload"}
+    assert refused == {"POST /-/reload", "POST /events"}
 
 
 def test_the_program_speaks_tls_and_asks_for_a_login(tmp_path: Path) -> None:

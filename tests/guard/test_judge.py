@@ -29,8 +29,8 @@ from guard.webconfig import WebConfig
 
 HASH = bcrypt.hashpw(b"right", bcrypt.gensalt(4)).decode()
 # A door for each need, and one that the table does not know.
-NEEDS: Mapping[str, Need] = {f"GET /{need.value}": need for need in Need}
-PATHS = [f"/{need.value}" for need in Need] + ["/unknown"]
+NEEDS: Mapping[str, Need] = {f"GET /{need.name.lower()}": need for need in Need}
+PATHS = [f"/{need.name.lower()}" for need in Need] + ["/unknown"]
 WEB = f"basic_auth_users: {{ana: {HASH}}}\ntokens:\n" + "".join(
     f"  - {{name: {role}-bot, role: {role}, hash: 'sha256:{hashlib.sha256(role.value.encode()).hexdigest()}'}}\n"
     for role in Role

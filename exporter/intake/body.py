@@ -1,0 +1,143 @@
+"""A body with events, piece by piece: inflated, and cut into blocks of whole lines, or of whole parts of an array.
+
+A body that is not whole, or too large once it is inflated, is refused before any of its events counts. For that, one
+that is compressed is inflated twice, unless it is small: so a bomb costs time that is bounded, and no memory.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+import msgspec
+from isal import isal_zlib
+
+from exporter.reader import LINE_BYTES_MAX, said
+
+# Of a body once it is inflated.
+INFLATED_BYTES_MAX = 64 * 1024 * 1024
+# An array has to be in memory as a whole, lines do not.
+ARRAY_BYTES_MAX = 16 * 1024 * 1024
+EVENTS_MAX = 200_000
+# One after the other, as `cat` makes of several files.
+GZIP_MEMBERS_MAX = 1_000
+# What is looked at in one turn; about a thousand events.
+PIECE_BYTES = 262_144
+PART_EVENTS = 1_000
+# A body that is inflated to less is not inflated again.
+KEPT_BYTES = 1024 * 1024
+# Handed to the inflater at a time: what it does not use of that, it copies.
+_FED_BYTES = 16_384
+_GZIP = 31  # its window, and its header
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_FIRST = re.compile(rb"\S")
+_PARTS = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+class Unreadable(Exception):
+    """Nothing of this body counts. `reason` is one of the tally's; the text is for the sender."""
+
+    def __init__(self, status: int, reason: str, text: str) -> None:
+        self.status = status
+        self.reason = reason
+        super().__init__(text)
+
+
+class Measure:
+    """What is known of a body before its events count. `add` is called with each piece."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self.lines = 0
+        self.is_array = False
+        self.is_empty = True
+
+    def add(self, piece: bytes) -> None:
+        """Raises Unreadable."""
+        self.bytes += len(piece)
+        self.lines += piece.count(b"\n")
+        if self.is_empty:
+            first = _FIRST.search(piece)
+            if first is not None:
+                self.is_empty, self.is_array = False, first[0] == b"["
+        most = ARRAY_BYTES_MAX if self.is_array else INFLATED_BYTES_MAX
+        if self.bytes > most:
+            what = "an array" if self.is_array else "events"
+            raise Unreadable(413, "too_large", f"more than {most} bytes of {what}: send less at once")
+        if not self.is_array and self.lines > EVENTS_MAX:
+            raise too_many()
+
+
+def too_many() -> Unreadable:
+    return Unreadable(413, "too_large", f"more than {EVENTS_MAX} events: send fewer at once")
+
+
+def plain(data: bytes) -> Iterator[bytes]:
+    return (data[start : start + PIECE_BYTES] for start in range(0, len(data), PIECE_BYTES))
+
+
+def inflated(data: bytes) -> Iterator[bytes]:
+    """Raises Unreadable where it is no gzip, or not whole."""
+    at = members = 0
+    while at < len(data):
+        members += 1
+        if members > GZIP_MEMBERS_MAX:
+            raise Unreadable(413, "too_large", f"more than {GZIP_MEMBERS_MAX} gzip files in one body")
+        inflater = isal_zlib.decompressobj(_GZIP)
+        while not inflater.eof:
+            fed = inflater.unconsumed_tail
+            if not fed:
+                fed = data[at : at + _FED_BYTES]
+                at += len(fed)
+            try:
+                piece = inflater.decompress(fed, PIECE_BYTES)
+            except isal_zlib.IsalError:  # type: ignore[misc]  # its stub says that it is a value
+                raise Unreadable(400, "unreadable", "the body says that it is gzip, and is not") from None
+            if piece:
+                yield piece
+            elif not fed and not inflater.eof:
+                raise Unreadable(400, "unreadable", "the gzip data ends before it is whole")
+        at -= len(inflater.unused_data)
+
+
+def without_mark(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Some editors begin a text with a mark of their byte order."""
+    yield next(pieces, b"").removeprefix(_BYTE_ORDER_MARK)
+    yield from pieces
+
+
+def blocks_of_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Whole lines, many at a time. Of a line that is too long there is only the beginning, still too long."""
+    rest = b""
+    skips = False
+    for piece in pieces:
+        start = 0
+        if skips:
+            start = piece.find(b"\n") + 1
+            if not start:
+                continue
+            skips = False
+        end = piece.rfind(b"\n") + 1
+        if end > start:
+            yield rest + piece[start:end]
+            rest, start = b"", end
+        rest += piece[start:]
+        if len(rest) > LINE_BYTES_MAX:
+            yield rest[: LINE_BYTES_MAX + 1]
+            rest, skips = b"", True
+    if rest:
+        yield rest
+
+
+def blocks_of_array(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Arrays of less. Raises Unreadable where it is none."""
+    try:
+        parts = _PARTS.decode(b"".join(pieces))
+    except RecursionError:
+        raise Unreadable(400, "unreadable", "the array is nested too deeply") from None
+    except ValueError as error:
+        text = f"expected an array of events, or lines with one each: {said(error)}"
+        raise Unreadable(400, "unreadable", text) from None
+    if len(parts) > EVENTS_MAX:
+        raise too_many()
+    return (b"[%b]" % b",".join(parts[at : at + PART_EVENTS]) for at in range(0, len(parts), PART_EVENTS))

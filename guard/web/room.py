@@ -1,0 +1,32 @@
+"""Room for large bodies: how large each may be, and how much all of them may hold until they are answered."""
+
+from collections.abc import Callable
+
+from guard.judge import Refusal
+
+CROWDED_SECONDS = 1
+
+
+class Room:
+    """`bytes_max` is for all bodies together; one alone is always let in. Belongs to one event loop."""
+
+    def __init__(self, *, body_bytes_max: Callable[[], int], bytes_max: int, refused: Callable[[int], None]) -> None:
+        """`refused` is told the status with which a body was refused before it was whole."""
+        self._body_bytes_max = body_bytes_max
+        self._bytes_max = bytes_max
+        self.refused = refused
+        self.taken = 0
+
+    @property
+    def body_bytes_max(self) -> int:
+        return self._body_bytes_max()
+
+    def take(self, size: int) -> None:
+        """Raises Refusal; then nothing was taken."""
+        if self.taken and self.taken + size > self._bytes_max:
+            text = "too many bodies arrive at once: send it again"
+            raise Refusal(503, text, {"Retry-After": str(CROWDED_SECONDS)})
+        self.taken += size
+
+    def give_back(self, size: int) -> None:
+        self.taken -= size
