@@ -90,7 +90,12 @@ async def serve(
         registry=registry,
         tally=tally,
     )
-    pipeline = Pipeline(RULES, redact=lambda kind, field: lambda text: text)  # noqa: ARG005
+    pipeline = Pipeline(
+        RULES,
+        redact=lambda kind, field: lambda text: text,  # noqa: ARG005
+        trouble=tally.series,
+        now=time.time(),
+    )
     doors = Doors(
         roles=(System(registry), App(pipeline), Itself(registry, tally)),
         registry=registry,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from exporter.family import Family, single
 from exporter.intake import tally as intake_tally
 from exporter.outcome import Reason
+from exporter.series.trouble import Trouble
 from guard.judge import REASONS
 from guard.version import VERSION
 from guard.web.server import REASONS as CUTS
@@ -27,6 +28,7 @@ class Tally:
         self.intakes = intake_tally.Intakes()
         self.requests_refused = dict.fromkeys(REASONS, 0)
         self.connections_cut = dict.fromkeys(CUTS, 0)
+        self.series = Trouble()
         self.reload_successful = True
         self.reload_success_at = started_at
 
@@ -55,6 +57,7 @@ def families(tally: Tally, *, collectors: Sequence[str], stuck: Sequence[str]) -
         ),
         *_about_collectors(tally, collectors, stuck),
         *intake_tally.families(tally.intakes),
+        *tally.series.families(),
         *_about_the_doors(tally),
     ]
 

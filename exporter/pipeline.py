@@ -16,11 +16,16 @@ from exporter.family import Family
 from exporter.mapping.compiled import Compiled, fields_of
 from exporter.mapping.rule import Rule
 from exporter.reader import Found, Reader
+from exporter.series.room import Room
 from exporter.series.store import Store
+from exporter.series.trouble import Trouble
 
 # Further sources count on the page of everything alone.
 SOURCES_MAX = 100
 FOREIGN = "source: none of those for which the sender may speak"
+# Of the page of one source, and of those of all of them.
+SOURCE_LINES_MAX = 20_000
+SOURCES_LINES_MAX = 100_000
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -43,12 +48,21 @@ ANYBODY = Sender()
 class Pipeline:
     """Belongs to one thread. `redact` makes what removes personal data from one field of one kind of event."""
 
-    def __init__(self, rules: Sequence[Rule], *, redact: Callable[[str, str], Redact]) -> None:
-        self._everything = Store()
+    def __init__(
+        self,
+        rules: Sequence[Rule],
+        *,
+        redact: Callable[[str, str], Redact],
+        trouble: Trouble | None = None,
+        now: float | None = None,
+    ) -> None:
+        """`trouble` is told what cannot be counted as it was said; what is there from the start begins `now`."""
+        self._everything = Store(trouble=trouble, now=now)
         self._sources: dict[str, Store] = {}
-        self.use(rules, redact=redact)
+        self._sources_room = Room(SOURCES_LINES_MAX)
+        self.use(rules, redact=redact, now=now)
 
-    def use(self, rules: Sequence[Rule], *, redact: Callable[[str, str], Redact]) -> None:
+    def use(self, rules: Sequence[Rule], *, redact: Callable[[str, str], Redact], now: float | None = None) -> None:
         """Something else from now on. Series of metrics whose shape stays the same go on."""
         self._asked = fields_of(rules)
         self._reader = Reader(self._asked)
@@ -57,8 +71,9 @@ class Pipeline:
         }
         self._compiled = {kind: [Compiled(rule) for rule in rules if rule.event == kind] for kind in self._asked}
         self._metrics = tuple(dict.fromkeys(rule.metric for rule in rules))
-        for store in (self._everything, *self._sources.values()):
-            store.use(self._metrics)
+        self._everything.use(self._metrics, now=now)
+        for store in self._sources.values():
+            store.follow(self._metrics)
 
     def lines(self, data: bytes, *, now: float, first: int = 0, sender: Sender = ANYBODY) -> Outcome:
         """`first` is the number of the first event."""
@@ -76,9 +91,9 @@ class Pipeline:
             compiled.apply(batch, stores, now=now)
         return faults
 
-    def families(self, source: str = "") -> list[Family]:
-        """Of one source, or of everything. KeyError where there is no such source."""
-        return (self._sources[source] if source else self._everything).families()
+    def families(self, source: str = "", *, now: float | None = None) -> list[Family]:
+        """Of one source, or of everything; what is old by `now` is gone. KeyError where there is no such source."""
+        return (self._sources[source] if source else self._everything).families(now=now)
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -101,7 +116,8 @@ class Pipeline:
         if store is None:
             if len(self._sources) >= SOURCES_MAX:
                 return []
-            store = self._sources[source] = Store(self._metrics)
+            store = self._sources[source] = Store(room=Room(SOURCE_LINES_MAX, within=self._sources_room))
+            store.follow(self._metrics)
         return [store]
 
 

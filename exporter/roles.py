@@ -4,6 +4,7 @@ A role turns the wishes of a scraper into families. It knows nothing of HTTP; th
 where families come from. Adding a role is a class here and a line in `__main__`.
 """
 
+import time
 from typing import Protocol
 
 from exporter import metrics
@@ -43,7 +44,7 @@ class App:
         self._pipeline = pipeline
 
     async def gather(self, wishes: Wishes) -> Snapshot:  # noqa: ARG002 - nothing here can be late
-        return Snapshot({}, self._pipeline.families())
+        return Snapshot({}, self._pipeline.families(now=time.time()))
 
 
 class Itself:

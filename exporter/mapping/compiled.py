@@ -12,8 +12,8 @@ from typing import cast
 
 from exporter.event import REMEMBERED_MAX, Batch, Fields
 from exporter.mapping.rule import Condition, Label, Rule
-from exporter.series.kinds import Key, Taken
 from exporter.series.store import Store
+from exporter.series.taken import Key, Taken
 
 
 def fields_of(rules: Sequence[Rule]) -> dict[str, Fields]:

@@ -1,58 +1,45 @@
 """What a series of each type takes, and what of it is published.
 
-Each takes a whole batch: label values in the order of the metric's labels, one tuple an event, beside what each event
-brings. What can be added up by series first is, so that a series is touched once a batch.
+A series is touched once a batch, with what the batch has added up for it. A number never grows beyond what a float can
+hold, so that none becomes infinite, and no difference of such numbers becomes none at all.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from math import inf
 from typing import Generic, Protocol, TypeVar
 
-import msgspec
-
-from exporter.event import Trace
+from exporter.event import LARGEST
 from exporter.mapping.rule import BUCKETS, Action, Metric
 from exporter.points import Bucket, Count, Exemplar, Histogram, Value
+from exporter.series.taken import Key, Taken
 
-Key = tuple[str, ...]
 Series = TypeVar("Series")
-
-
-class Taken(msgspec.Struct, frozen=True):
-    """What a batch brings to a metric: all lists have the same length.
-
-    `amounts` is None where each event counts as 1, `traces` where no event has one.
-    """
-
-    keys: Sequence[Key]
-    amounts: Sequence[float] | None
-    action: Action
-    traces: Sequence[Trace | None] | None
-    now: float
 
 
 class CounterSeries:
     __slots__ = ("created", "exemplar", "touched", "value")
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: float | None) -> None:
         self.value = 0.0
         self.exemplar: Exemplar | None = None
-        self.created = self.touched = now
+        self.created = now
+        self.touched = now or 0.0
 
     def published(self) -> Value:
         return Count(self.value, self.exemplar, self.created)
 
 
 class GaugeSeries:
-    __slots__ = ("touched", "value")
+    __slots__ = ("created", "touched", "value")
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: float | None) -> None:
         self.value = 0.0
-        self.touched = now
+        self.created = now
+        self.touched = now or 0.0
 
     def published(self) -> Value:
         return self.value
@@ -63,12 +50,13 @@ class HistogramSeries:
 
     __slots__ = ("bounds", "counts", "created", "exemplars", "sum", "touched")
 
-    def __init__(self, bounds: Sequence[float], now: float) -> None:
+    def __init__(self, bounds: Sequence[float], now: float | None) -> None:
         self.bounds = bounds
         self.counts = [0] * (len(bounds) + 1)
         self.exemplars: dict[int, Exemplar] = {}
         self.sum = 0.0
-        self.created = self.touched = now
+        self.created = now
+        self.touched = now or 0.0
 
     def published(self) -> Value:
         buckets = []
@@ -82,75 +70,78 @@ class HistogramSeries:
 class Kind(Protocol, Generic[Series]):
     """One type: how a series begins, and what a batch does to the series that it meets."""
 
-    def new(self, metric: Metric, now: float) -> Series: ...
+    # Whether a series that nobody has touched yet says something: nothing has happened so far.
+    counts: bool
 
-    def take(self, taken: Taken, series: Callable[[Key], Series]) -> None:
-        """`series` finds the one for these label values; it may be one that several share."""
+    def new(self, metric: Metric, now: float | None) -> Series: ...
+
+    def lines(self, metric: Metric) -> int:
+        """How many a series takes on the page."""
+
+    def take(self, taken: Taken, series: Mapping[Key, Series]) -> None: ...
 
 
 class Counters:
-    def new(self, metric: Metric, now: float) -> CounterSeries:  # noqa: ARG002
+    counts = True
+
+    def new(self, metric: Metric, now: float | None) -> CounterSeries:  # noqa: ARG002
         return CounterSeries(now)
 
-    def take(self, taken: Taken, series: Callable[[Key], CounterSeries]) -> None:
-        if taken.amounts is None:
-            for key, count in Counter(taken.keys).items():
-                series(key).value += count
-        else:
-            for key, amount in _sums(taken.keys, taken.amounts).items():
-                series(key).value += amount
-        for key, trace, amount in _last_traces(taken):
-            series(key).exemplar = Exemplar(trace, amount, taken.now)
+    def lines(self, metric: Metric) -> int:  # noqa: ARG002
+        return 1
+
+    def take(self, taken: Taken, series: Mapping[Key, CounterSeries]) -> None:
+        for key, amount in taken.sums.items():
+            found = series[key]
+            found.value = min(found.value + amount, LARGEST)
+        for key, trace, amount in taken.traced:
+            series[key].exemplar = Exemplar(trace, amount, taken.now)
 
 
 class Gauges:
-    def new(self, metric: Metric, now: float) -> GaugeSeries:  # noqa: ARG002
+    counts = False
+
+    def new(self, metric: Metric, now: float | None) -> GaugeSeries:  # noqa: ARG002
         return GaugeSeries(now)
 
-    def take(self, taken: Taken, series: Callable[[Key], GaugeSeries]) -> None:
-        amounts = [1.0] * len(taken.keys) if taken.amounts is None else taken.amounts
+    def lines(self, metric: Metric) -> int:  # noqa: ARG002
+        return 1
+
+    def take(self, taken: Taken, series: Mapping[Key, GaugeSeries]) -> None:
         if taken.action is Action.SET:
-            for key, value in dict(zip(taken.keys, amounts, strict=True)).items():
-                series(key).value = value
+            for key, value in dict(zip(taken.keys, taken.every_amount, strict=True)).items():
+                series[key].value = value
             return
         sign = 1 if taken.action is Action.ADD else -1
-        for key, amount in _sums(taken.keys, amounts).items():
-            series(key).value += sign * amount
+        for key, amount in taken.sums.items():
+            found = series[key]
+            found.value = _within_bounds(found.value + sign * amount)
 
 
 class Histograms:
-    def new(self, metric: Metric, now: float) -> HistogramSeries:
+    counts = True
+
+    def new(self, metric: Metric, now: float | None) -> HistogramSeries:
         return HistogramSeries(metric.buckets or BUCKETS, now)
 
-    def take(self, taken: Taken, series: Callable[[Key], HistogramSeries]) -> None:
-        amounts = taken.amounts
-        assert amounts is not None  # a histogram without a value is no rule
-        met: dict[Key, HistogramSeries] = {}
-        for key, amount in zip(taken.keys, amounts, strict=True):
-            found = met.get(key)
-            if found is None:
-                found = met[key] = series(key)
-            found.counts[bisect_left(found.bounds, amount)] += 1
-            found.sum += amount
-        for key, trace, amount in _last_traces(taken):
-            found = met[key]
+    def lines(self, metric: Metric) -> int:
+        # One without a bound, the sum and the count.
+        return len(metric.buckets or BUCKETS) + 3
+
+    def take(self, taken: Taken, series: Mapping[Key, HistogramSeries]) -> None:
+        for key, amounts in taken.groups.items():
+            found = series[key]
+            counts = found.counts
+            for place in map(partial(bisect_left, found.bounds), amounts):
+                counts[place] += 1
+            found.sum = _within_bounds(found.sum + sum(amounts))
+        for key, trace, amount in taken.traced:
+            found = series[key]
             found.exemplars[bisect_left(found.bounds, amount)] = Exemplar(trace, amount, taken.now)
 
 
 KINDS: Mapping[str, Kind] = {"counter": Counters(), "gauge": Gauges(), "histogram": Histograms()}  # type: ignore[type-arg]
 
 
-def _sums(keys: Sequence[Key], amounts: Sequence[float]) -> dict[Key, float]:
-    sums: dict[Key, float] = {}
-    for key, amount in zip(keys, amounts, strict=True):
-        sums[key] = sums.get(key, 0.0) + amount
-    return sums
-
-
-def _last_traces(taken: Taken) -> Sequence[tuple[Key, Trace, float]]:
-    """For each series that the batch meets, the last event that can be found again."""
-    if taken.traces is None:
-        return ()
-    amounts = [1.0] * len(taken.keys) if taken.amounts is None else taken.amounts
-    last = {key: (trace, amount) for key, trace, amount in zip(taken.keys, taken.traces, amounts, strict=True) if trace}
-    return [(key, trace, amount) for key, (trace, amount) in last.items()]
+def _within_bounds(value: float) -> float:
+    return max(-LARGEST, min(value, LARGEST))

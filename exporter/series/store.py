@@ -2,72 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-from exporter.family import Family, Shape
+from exporter.family import Family
 from exporter.mapping.rule import Metric
-from exporter.series.kinds import KINDS, Key, Taken
+from exporter.series.held import Held
+from exporter.series.room import Room
+from exporter.series.taken import Taken
+from exporter.series.trouble import Trouble
+
+# Of a page. Prometheus calls each line a series.
+LINES_MAX = 100_000
+# What is old is looked for this often while events come, and at each scrape.
+SWEEP_SECONDS = 10.0
 
 
 class Store:
     """Belongs to one thread."""
 
-    def __init__(self, metrics: Sequence[Metric] = ()) -> None:
-        """`metrics` are those that are known from the start."""
+    def __init__(
+        self,
+        metrics: Sequence[Metric] = (),
+        *,
+        room: Room | None = None,
+        trouble: Trouble | None = None,
+        now: float | None = None,
+    ) -> None:
+        """`metrics` are there from the start, which is `now` where that is known."""
+        self._trouble = trouble or Trouble()
+        self._room = room or Room(LINES_MAX)
+        self._swept_at = now or 0.0
         self._held: dict[str, Held] = {}
-        self._known: tuple[str, ...] = ()
-        self.use(metrics)
+        self._known: Mapping[str, Metric] = {}
+        self.use(metrics, now=now)
 
-    def use(self, metrics: Sequence[Metric]) -> None:
-        """Other ones are known from now on. Those that were, and are no more, are gone; what came otherwise stays."""
-        before = {name: self._held.pop(name) for name in self._known if name in self._held}
-        found: dict[str, Held] = {}
+    def use(self, metrics: Sequence[Metric], *, now: float | None = None) -> None:
+        """These are there from now on. Those that were, and are no more, are gone; what came otherwise stays."""
+        self.follow(metrics)
+        self._trouble.foresee(metrics)
         for metric in metrics:
-            held = before.get(metric.name)
-            if held is not None and held.metric.shape == metric.shape:
+            held = self._held.get(metric.name)
+            if held is None or held.metric.shape != metric.shape:
+                self._drop(metric.name)
+                held = self._hold(metric, now=now)
+            held.stays = True
+        self._held = {name: self._held[name] for name in dict.fromkeys((*self._known, *self._held))}
+
+    def follow(self, metrics: Sequence[Metric]) -> None:
+        """The same for a page where each of them begins when an event comes that it counts."""
+        named = {metric.name: metric for metric in metrics}
+        for name in self._known:
+            held, metric = self._held.get(name), named.get(name)
+            if held is not None and metric is not None and held.metric.shape == metric.shape:
                 held.use(metric)
             else:
-                held = Held(metric)
-            found[metric.name] = held
-        self._held = found | {name: held for name, held in self._held.items() if name not in found}
-        self._known = tuple(found)
+                self._drop(name)
+        self._known = named
 
     def take(self, metric: Metric, taken: Taken) -> None:
+        if not self._swept_at <= taken.now < self._swept_at + SWEEP_SECONDS:
+            self.sweep(taken.now)
         held = self._held.get(metric.name)
         if held is None:
-            held = self._held[metric.name] = Held(metric)
+            held = self._hold(metric, now=taken.now)
         held.take(taken)
 
-    def families(self) -> list[Family]:
+    def families(self, *, now: float | None = None) -> list[Family]:
+        """Without a time, as it was after the last event."""
+        if now is not None:
+            self.sweep(now)
         return [held.family() for held in self._held.values()]
 
+    def sweep(self, now: float) -> bool:
+        """What is old vanishes. Whether anything is left."""
+        self._swept_at = now
+        for name in [name for name, held in self._held.items() if not held.sweep(now)]:
+            self._drop(name)
+        return bool(self._held)
 
-class Held:
-    """A metric and its series."""
+    def _hold(self, metric: Metric, *, now: float | None) -> Held:
+        held = Held(metric, room=self._room, overflowed=self._trouble.overflow, now=now)
+        self._held[metric.name] = held
+        return held
 
-    def __init__(self, metric: Metric) -> None:
-        self.metric = metric
-        self._kind = KINDS[metric.type]
-        self._series: dict[Key, Any] = {}
-        self._shape = Shape(metric.name, metric.type, metric.help, metric.label_names)
-
-    def use(self, metric: Metric) -> None:
-        """Of the same shape, so the series stay; what is said about them may be new."""
-        self.metric = metric
-        self._shape = Shape(metric.name, metric.type, metric.help, metric.label_names)
-
-    def take(self, taken: Taken) -> None:
-        series, new, metric = self._series, self._kind.new, self.metric
-
-        def find(key: Key) -> Any:
-            found = series.get(key)
-            if found is None:
-                found = series[key] = new(metric, taken.now)
-            found.touched = taken.now
-            return found
-
-        self._kind.take(taken, find)
-
-    def family(self) -> Family:
-        return self._shape.of(tuple((key, series.published()) for key, series in self._series.items()))
+    def _drop(self, name: str) -> None:
+        held = self._held.pop(name, None)
+        if held is not None:
+            held.leave()

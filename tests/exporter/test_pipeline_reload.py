@@ -9,8 +9,8 @@ from exporter.family import Family
 from exporter.mapping.rule import Action, Label, Metric, Rule
 from exporter.pipeline import Pipeline
 from exporter.points import Count
-from exporter.series.kinds import Taken
 from exporter.series.store import Store
+from exporter.series.taken import Taken
 
 ORDERS = Metric(name="shop_orders_total", type="counter", help="Orders.", labels=(Label("country", "country"),))
 CARTS = Metric(name="shop_carts_total", type="counter", help="Carts.")

@@ -1,0 +1,76 @@
+"""What a batch brings to a metric. It is added up by series once, however many pages take it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+
+from exporter.event import Trace
+from exporter.mapping.rule import Action
+
+Key = tuple[str, ...]
+
+
+class Taken:
+    """Label values in the order of the metric's labels, one tuple an event, beside what each event brings.
+
+    All lists have the same length. `amounts` is None where each event counts as 1, `traces` where no event has one.
+    """
+
+    def __init__(
+        self,
+        keys: Sequence[Key],
+        amounts: Sequence[float] | None,
+        action: Action,
+        traces: Sequence[Trace | None] | None,
+        now: float,
+    ) -> None:
+        self.keys = keys
+        self.amounts = amounts
+        self.action = action
+        self.traces = traces
+        self.now = now
+
+    @cached_property
+    def counts(self) -> Mapping[Key, int]:
+        """How many events each series has, in the order in which they come."""
+        return Counter(self.keys)
+
+    @cached_property
+    def sums(self) -> Mapping[Key, float]:
+        if self.amounts is None:
+            return self.counts
+        sums = dict.fromkeys(self.counts, 0.0)
+        for key, amount in zip(self.keys, self.amounts, strict=True):
+            sums[key] += amount
+        return sums
+
+    @cached_property
+    def groups(self) -> Mapping[Key, Sequence[float]]:
+        """The amounts of each series."""
+        amounts = self.every_amount
+        if len(self.counts) == 1:
+            return dict.fromkeys(self.counts, amounts)
+        groups: dict[Key, list[float]] = {key: [] for key in self.counts}
+        for key, amount in zip(self.keys, amounts, strict=True):
+            groups[key].append(amount)
+        return groups
+
+    @property
+    def every_amount(self) -> Sequence[float]:
+        return [1.0] * len(self.keys) if self.amounts is None else self.amounts
+
+    @cached_property
+    def traced(self) -> Sequence[tuple[Key, Trace, float]]:
+        """For each series, the last event that can be found again."""
+        if self.traces is None:
+            return ()
+        rows = zip(self.keys, self.traces, self.every_amount, strict=True)
+        last = {key: (trace, amount) for key, trace, amount in rows if trace}
+        return [(key, trace, amount) for key, (trace, amount) in last.items()]
+
+    def elsewhere(self, places: Mapping[Key, Key]) -> Taken:
+        """The same, with these label values in the place of those."""
+        keys = [places.get(key, key) for key in self.keys]
+        return Taken(keys, self.amounts, self.action, self.traces, self.now)
