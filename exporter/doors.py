@@ -18,7 +18,7 @@ from exporter.negotiation import (
 )
 from exporter.page import Pages
 from exporter.registry import Registry
-from exporter.roles import Role
+from exporter.roles import App, Role
 from exporter.startpage import Collectors
 from guard.access import Access
 from guard.callers import Need
@@ -36,6 +36,7 @@ NEEDS: Mapping[str, Need] = {
     "GET /": Need.VIEWER,
     "GET /metrics": Need.VIEWER,
     "GET /metrics/{role}": Need.VIEWER,
+    "GET /metrics/app/{source}": Need.VIEWER,
     "GET /sd": Need.VIEWER,
     "POST /events": Need.ANY_SOURCE,
     "GET /health": Need.NOTHING,
@@ -47,6 +48,8 @@ NEEDS: Mapping[str, Need] = {
 # Of what a door gets that needs nothing.
 BODY_BYTES_MAX = 1_024
 TELEMETRY_PATH = "/metrics"
+# What `/sd` can be asked for: each source of events as a target of its own.
+BY_SOURCE = "by_source"
 TELEMETRY_PATHS = re.compile(r"(?:/[A-Za-z0-9._~][A-Za-z0-9._~-]*)+")
 START_PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
@@ -69,6 +72,7 @@ class Doors:
         """`intakes` are the doors through which events come. `left_out` are roles that are not on the whole page, and
         still have their own."""
         self._roles = {role.name: role for role in roles}
+        self._app = next((role for role in roles if isinstance(role, App)), None)
         self._registry = registry
         self._control = control
         self._tally = tally
@@ -91,6 +95,12 @@ class Doors:
             Route("GET", "/", self.start_page),
             Route("GET", self._telemetry_path, self.metrics, door="GET /metrics"),
             Route("GET", f"{self._telemetry_path}/{{role}}", self.metrics_of_role, door="GET /metrics/{role}"),
+            Route(
+                "GET",
+                f"{self._telemetry_path}/app/{{source}}",
+                self.metrics_of_source,
+                door="GET /metrics/app/{source}",
+            ),
             Route("GET", "/sd", self.service_discovery),
             Route("GET", "/health", self.health),
             Route("GET", "/health/detailed", self.health_detailed),
@@ -111,6 +121,12 @@ class Doors:
             names = ", ".join(sorted(self._roles))
             return error_answer(404, f"no role {request.parts['role']!r} here; the roles are: {names}")
         return await self._page(request, [role])
+
+    async def metrics_of_source(self, request: Request) -> Answer:
+        source = request.parts["source"]
+        if self._app is None or source not in self._app.sources:
+            return error_answer(404, f"no source {source!r} has said anything lately; /sd?app=by_source lists all")
+        return await self._page(request, [self._app.of(source)])
 
     async def _page(self, request: Request, roles: Sequence[Role]) -> Answer:
         if 0 < self._requests_max <= self._scrapes:
@@ -143,17 +159,35 @@ class Doors:
         return Wishes(seconds, form, escaping, accepts_gzip(request.headers.get("accept-encoding")), only)
 
     async def service_discovery(self, request: Request) -> Answer:
-        """One target for each role, at the address under which we were asked, over TLS if we were."""
-        scheme = {"__scheme__": "https"} if request.secure else {}
-        target = request.host if HOST.fullmatch(request.host) else _local_address(request)
+        """One target for each role, at the address under which we were asked, over TLS if we were.
+
+        With `app=by_source`, one for each source in the place of the one with all.
+        """
+        try:
+            asked = [value for key, value in request.fields() if key == "app"]
+        except ValueError as wrong:
+            return error_answer(400, str(wrong))
+        if asked not in ([], [BY_SOURCE]):
+            return error_answer(400, f"app: expected {BY_SOURCE}, or nothing for one target with all sources")
+        by_source = self._app if asked else None
         groups = [
-            {
-                "targets": [target],
-                "labels": {"__metrics_path__": f"{self._telemetry_path}/{name}", "__meta_tocsin_role": name, **scheme},
-            }
-            for name in sorted(self._roles)
+            self._target(request, role) for role in sorted(self._roles) if by_source is None or role != by_source.name
         ]
+        if by_source is not None:
+            groups += [self._target(request, by_source.name, source) for source in by_source.sources]
         return json_answer(groups)
+
+    def _target(self, request: Request, role: str, source: str = "") -> dict[str, object]:
+        labels = {
+            "__metrics_path__": "/".join([self._telemetry_path, role, *([source] if source else [])]),
+            "__meta_tocsin_role": role,
+            **({"__meta_tocsin_source": source} if source else {}),
+            **({"__scheme__": "https"} if request.secure else {}),
+        }
+        return {
+            "targets": [request.host if HOST.fullmatch(request.host) else _local_address(request)],
+            "labels": labels,
+        }
 
     async def health(self, request: Request) -> Answer:  # noqa: ARG002
         found = health.summary(self._registry, self._tally)

@@ -1,7 +1,8 @@
 """From what was sent to series: read, checked, redacted, mapped, counted. Pure: bytes and a time in, an outcome out.
 
-There are two kinds of page: everything together, and each source for itself. An event counts on both, so each page
-can be scraped alone and none of them is a sum that could fall.
+There are two kinds of page: everything together, and each source for itself. An event counts on one of either kind, so
+each page can be scraped alone and none of them is a sum that could fall. What no source has sent is on a page too, and
+so is what further sources send than there can be pages: all sources together are everything, once.
 """
 
 from __future__ import annotations
@@ -14,15 +15,17 @@ import msgspec
 from exporter.event import Fault, Memory, Raw, Redact, checked
 from exporter.family import Family
 from exporter.mapping.compiled import Compiled, fields_of
-from exporter.mapping.rule import Rule
+from exporter.mapping.rule import OTHER, Rule
 from exporter.reader import Found, Reader
 from exporter.series.room import Room
-from exporter.series.store import Store
+from exporter.series.store import SWEEP_SECONDS, Store
 from exporter.series.trouble import Trouble
 
-# Further sources count on the page of everything alone.
+# Further sources are one, `other`.
 SOURCES_MAX = 100
 FOREIGN = "source: none of those for which the sender may speak"
+# The source of what has none.
+UNNAMED = "unnamed"
 # Of the page of one source, and of those of all of them.
 SOURCE_LINES_MAX = 20_000
 SOURCES_LINES_MAX = 100_000
@@ -59,6 +62,7 @@ class Pipeline:
         """`trouble` is told what cannot be counted as it was said; what is there from the start begins `now`."""
         self._everything = Store(trouble=trouble, now=now)
         self._sources: dict[str, Store] = {}
+        self._sources_swept_at = 0.0
         self._sources_room = Room(SOURCES_LINES_MAX)
         self.use(rules, redact=redact, now=now)
 
@@ -86,7 +90,7 @@ class Pipeline:
     def raw(self, raw: Raw, *, now: float) -> list[Fault]:
         """Events of a kind that somebody asks for."""
         batch, faults = checked(raw, self._asked[raw.kind], self._memories[raw.kind], now=now)
-        stores = [self._everything, *self._of_source(raw.source)]
+        stores = self.stores(raw.source, now=now)
         for compiled in self._compiled[raw.kind]:
             compiled.apply(batch, stores, now=now)
         return faults
@@ -95,9 +99,19 @@ class Pipeline:
         """Of one source, or of everything; what is old by `now` is gone. KeyError where there is no such source."""
         return (self._sources[source] if source else self._everything).families(now=now)
 
-    @property
-    def sources(self) -> tuple[str, ...]:
+    def sources(self, *, now: float) -> tuple[str, ...]:
+        """Those that have a page: it vanishes with the last of its series."""
+        self._sources_swept_at = now
+        self._sources = {source: store for source, store in self._sources.items() if store.sweep(now)}
         return tuple(sorted(self._sources))
+
+    def stores(self, source: str, *, now: float) -> Sequence[Store]:
+        """Where something from this source counts."""
+        source = source or UNNAMED
+        store = self._sources.get(source)
+        if store is None:
+            store = self._begin(source, now)
+        return self._everything, store
 
     def _take(self, found: Found, sender: Sender, *, now: float) -> Outcome:
         faults = list(found.faults)
@@ -109,16 +123,17 @@ class Pipeline:
         accepted = there + unmatched - (len(faults) - len(found.faults))
         return Outcome(accepted, tuple(sorted(faults)), unmatched)
 
-    def _of_source(self, source: str) -> list[Store]:
-        if not source:
-            return []
-        store = self._sources.get(source)
-        if store is None:
+    def _begin(self, source: str, now: float) -> Store:
+        if len(self._sources) >= SOURCES_MAX:
+            if not self._sources_swept_at <= now < self._sources_swept_at + SWEEP_SECONDS:
+                self.sources(now=now)
             if len(self._sources) >= SOURCES_MAX:
-                return []
-            store = self._sources[source] = Store(room=Room(SOURCE_LINES_MAX, within=self._sources_room))
-            store.follow(self._metrics)
-        return [store]
+                source = OTHER
+                if source in self._sources:
+                    return self._sources[source]
+        store = self._sources[source] = Store(room=Room(SOURCE_LINES_MAX, within=self._sources_room))
+        store.follow(self._metrics)
+        return store
 
 
 def _named(raw: Raw, sender: Sender) -> Raw | None:

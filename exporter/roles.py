@@ -4,7 +4,10 @@ A role turns the wishes of a scraper into families. It knows nothing of HTTP; th
 where families come from. Adding a role is a class here and a line in `__main__`.
 """
 
+from __future__ import annotations
+
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from exporter import metrics
@@ -40,11 +43,22 @@ class App:
     name = "app"
     help = "What applications have said."
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    def __init__(self, pipeline: Pipeline, *, clock: Callable[[], float] = time.time, source: str = "") -> None:
+        """Of one source, or of all."""
         self._pipeline = pipeline
+        self._clock = clock
+        self._source = source
 
     async def gather(self, wishes: Wishes) -> Snapshot:  # noqa: ARG002 - nothing here can be late
-        return Snapshot({}, self._pipeline.families(now=time.time()))
+        return Snapshot({}, self._pipeline.families(self._source, now=self._clock()))
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return self._pipeline.sources(now=self._clock())
+
+    def of(self, source: str) -> App:
+        """One source alone, which is among those that there are."""
+        return App(self._pipeline, clock=self._clock, source=source)
 
 
 class Itself:

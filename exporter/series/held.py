@@ -140,7 +140,8 @@ class Held:
         series, now = self._series, taken.now
         said = list(zip(*new, strict=True))
         # In a flood nearly all that is new ends here, so this goes by columns.
-        places = dict(zip(new, zip(*map(_folded, said, self._places), strict=True), strict=True)) if said else {(): ()}
+        folded: Sequence[Key] = list(zip(*map(_folded, said, self._places), strict=True)) if said else new
+        places = dict(zip(new, folded, strict=True))
         for key, place in places.items():
             if place not in series:
                 places[key] = self._let_in(place, now)

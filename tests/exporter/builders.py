@@ -135,6 +135,7 @@ async def running(
     pipeline: Pipeline | None = None,
     telemetry_path: str = TELEMETRY_PATH,
     left_out: Sequence[str] = (),
+    app: App | None = None,
 ) -> AsyncIterator[Running]:
     tally = Tally(started_at=0.0)
     registry = Registry((), failed=tally.failed, quarantined=tally.quarantine)
@@ -148,7 +149,12 @@ async def running(
     )
     events = Events(pipeline or pipeline_of(), tally.intakes, body_bytes_max=lambda: control.plan.events_body_bytes_max)
     doors = Doors(
-        roles=(System(registry), Itself(registry, tally), *([App(pipeline)] if pipeline else [])),
+        roles=(
+            System(registry),
+            *([app] if app else []),
+            Itself(registry, tally),
+            *([App(pipeline)] if pipeline else []),
+        ),
         intakes=(events.route(),),
         registry=registry,
         control=control,
