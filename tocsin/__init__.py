@@ -1,4 +1,15 @@
-"""What people type.
+"""What people type, and what applications import: `tocsin.event("auth", method="password", outcome="failed")`.
+
+What an application imports needs the standard library alone, waits for nothing, and never raises:
+
+telling.py       event, configure, flush, dropped
+encoding.py      an event as one line of JSON, whatever its values are
+sending.py       a bounded queue, and the thread that sends what is in it
+delivering.py    one batch to the exporter, with a deadline
+destination.py   where events go, and who says them
+identifiers.py   what a request is known by: its correlation ID and its trace
+
+The commands:
 
 cli.py        the subcommands, and nothing else
 up.py         exporter and receiver together, with no configuration
@@ -24,3 +35,7 @@ filekinds.py  which file is of which kind
 promcheck.py  promtool and amtool, for the files that are theirs
 schemas.py    the JSON Schemas for editors
 """
+
+from tocsin.telling import configure, dropped, event, flush
+
+__all__ = ["configure", "dropped", "event", "flush"]

@@ -1,0 +1,497 @@
+"""`tocsin.event` never waits, never raises, and what it could not bring to an exporter is counted."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.event import Fields
+from exporter.reader import Reader
+from tests.tocsin.exporters import SURELY, Door, breaks_off, door, free_port, says
+from tocsin.encoding import EVENT_BYTES_MAX, encoded, head_of, line_of
+from tocsin.identifiers import CURRENT, accepted
+from tocsin.sending import BATCH_EVENTS_MAX, WAITING_EVENTS_MAX, Pace
+from tocsin.telling import FLUSH_SECONDS, Client
+
+ROOT = Path(__file__).parents[2]
+# No faster than the tests need it, and no slower.
+QUICK = Pace(batch_seconds=0.01, retry_seconds=0.01)
+
+
+@pytest.fixture
+def there() -> Iterator[Door]:
+    with door() as standing:
+        yield standing
+
+
+def client(there: Door, pace: Pace = QUICK, **more: str) -> Client:
+    return Client({**there.environ, **more}, pace=pace)
+
+
+def run(program: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")}
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        cwd=ROOT,
+        env={**plain, **environ},
+        capture_output=True,
+        text=True,
+        timeout=SURELY,
+    )
+
+
+# --- what arrives -----------------------------------------------------------------------------------------------
+
+
+def test_an_event_arrives_with_its_fields_its_time_and_its_source(there: Door) -> None:
+    ours = client(there, TOCSIN_EVENTS_SOURCE="shop")
+    before = time.time()
+    ours.event("auth", method="password", outcome="failed", attempts=3, seconds=0.5, known=True, nobody=None)
+    assert ours.flush(SURELY)
+    (event,) = there.events
+    assert before - 1 <= event.pop("at") <= time.time()
+    assert event == {
+        "event": "auth",
+        "source": "shop",
+        "method": "password",
+        "outcome": "failed",
+        "attempts": 3,
+        "seconds": 0.5,
+        "known": True,
+        "nobody": None,
+    }
+    assert ours.dropped() == {}
+
+
+def test_fields_may_say_the_source_and_the_time(there: Door) -> None:
+    ours = client(there, TOCSIN_EVENTS_SOURCE="shop")
+    ours.event("a", source="billing", at=1.5)
+    ours.event("b", at=datetime(2026, 11, 22, 8, tzinfo=UTC), event="another")
+    ours.event("c")
+    assert ours.flush(SURELY)
+    a, b, c = there.events
+    assert a == {"event": "a", "source": "billing", "at": 1.5}
+    assert b == {"event": "b", "source": "shop", "at": "2026-11-22T08:00:00+00:00"}
+    assert c.keys() == {"event", "source", "at"}
+
+
+def test_an_event_within_a_request_has_its_identifiers(there: Door) -> None:
+    ours = client(there)
+    ids = accepted("order-4711-a", None)
+    token = CURRENT.set(ids)
+    ours.event("a", x=1)
+    ours.event("b", source="s")
+    CURRENT.reset(token)
+    ours.event("c")
+    assert ours.flush(SURELY)
+    a, b, c = there.events
+    assert (
+        (a["trace_id"], a["correlation_id"]) == (b["trace_id"], b["correlation_id"]) == (ids.trace_id, "order-4711-a")
+    )
+    assert "trace_id" not in c
+
+
+def test_many_events_come_in_few_requests_over_one_connection(there: Door) -> None:
+    ours = client(there)
+    for number in range(2_500):
+        ours.event("a", number=number)
+    assert ours.flush(SURELY)
+    assert [event["number"] for event in there.events] == list(range(2_500))
+    assert len(there.bodies) < 20
+    assert there.connections == 1
+    assert {each.get("content-encoding") for each in there.headers} >= {"gzip"}
+
+
+def test_a_full_batch_waits_for_no_clock(there: Door) -> None:
+    ours = client(there, Pace(batch_seconds=3_600))
+    for _ in range(BATCH_EVENTS_MAX):
+        ours.event("a")
+    there.wait_for(lambda: len(there.events) == BATCH_EVENTS_MAX, "a full batch is sent")
+
+
+def test_the_token_is_sent_and_one_from_a_file_is_read_again(there: Door, tmp_path: Path) -> None:
+    ours = client(there, TOCSIN_EVENTS_TOKEN="abc")
+    ours.event("a")
+    assert ours.flush(SURELY)
+    (tmp_path / "token").write_text("first\n")
+    ours.configure(token_file=str(tmp_path / "token"))
+    ours.event("a")
+    assert ours.flush(SURELY)
+    (tmp_path / "token").write_text("second\n")
+    there.answers = [says(202, Connection="close")]
+    for _ in range(2):
+        ours.event("a")
+        assert ours.flush(SURELY)
+    assert [each["authorization"] for each in there.headers] == [
+        *("Bearer abc", "Bearer first", "Bearer first", "Bearer second"),
+    ]
+
+
+def test_threads_do_not_lose_each_others_events(there: Door) -> None:
+    ours = client(there)
+    threads = [
+        threading.Thread(target=lambda name=name: [ours.event("a", place=(name * 1_000) + n) for n in range(500)])
+        for name in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert ours.flush(SURELY)
+    assert sorted(event["place"] for event in there.events) == [(n * 1_000) + m for n in range(8) for m in range(500)]
+
+
+# --- an exporter that does not take them --------------------------------------------------------------------------
+
+
+def test_what_was_said_while_the_exporter_was_away_arrives_when_it_is_back() -> None:
+    port = free_port()
+    ours = Client({"TOCSIN_EVENTS_URL": f"http://127.0.0.1:{port}"}, pace=QUICK)
+    ours.event("a", number=1)
+    assert not ours.flush(0.05)
+    ours.event("a", number=2)
+    with door(port) as there:
+        assert ours.flush(SURELY)
+        assert [event["number"] for event in there.events] == [1, 2]
+    assert ours.dropped() == {}
+
+
+def test_what_is_too_old_when_the_exporter_comes_back_is_lost_and_counted() -> None:
+    port = free_port()
+    ours = Client({"TOCSIN_EVENTS_URL": f"http://127.0.0.1:{port}"}, pace=QUICK._replace(kept_seconds=0.0))
+    ours.event("a")
+    assert ours.flush(SURELY)
+    assert ours.dropped() == {"away": 1}
+
+
+@pytest.mark.parametrize("status", [408, 429, 502, 503])
+def test_an_exporter_that_is_busy_is_asked_again(there: Door, status: int) -> None:
+    there.answers = [says(status, Retry_After="0"), says(status, Retry_After="soon")]
+    ours = client(there)
+    ours.event("a")
+    assert ours.flush(SURELY)
+    assert len(there.bodies) == 3
+    assert ours.dropped() == {}
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 413, 500])
+def test_what_is_refused_is_lost_and_counted_and_the_next_is_sent(there: Door, status: int) -> None:
+    there.answers = [says(status, b'{"error": "no"}')]
+    ours = client(there)
+    ours.event("a")
+    assert ours.flush(SURELY)
+    ours.event("b")
+    assert ours.flush(SURELY)
+    assert [event["event"] for event in there.events] == ["a", "b"]
+    assert ours.dropped() == {"refused": 1}
+
+
+def test_events_that_the_exporter_rejects_are_counted(there: Door) -> None:
+    there.answers = [says(202, b'{"accepted": 1, "rejected": 2, "errors": [{"event": 0, "error": "why"}]}')]
+    ours = client(there)
+    ours.event("a")
+    assert ours.flush(SURELY)
+    assert ours.dropped() == {"rejected": 2}
+
+
+@pytest.mark.parametrize("answer", [b"", b"[" * 5_000, b"[]", b'{"errors": 7, "rejected": "x"}', b"\xff"])
+def test_an_answer_that_is_no_answer_changes_nothing(there: Door, answer: bytes) -> None:
+    there.answers = [says(202, answer)]
+    ours = client(there)
+    for _ in range(2):
+        ours.event("a")
+        assert ours.flush(SURELY)
+    assert ours.dropped() == {}
+    assert len(there.events) == 2
+
+
+def test_what_was_never_answered_is_not_sent_twice_and_the_next_is_sent_after_a_probe(there: Door) -> None:
+    there.answers = [breaks_off, breaks_off]
+    ours = client(there)
+    ours.event("a")
+    assert ours.flush(SURELY)
+    ours.event("b")
+    assert ours.flush(SURELY)
+    assert there.bodies[1:3] == [b"[]", b"[]"]
+    assert [event["event"] for event in there.events] == ["a", "b"]
+    assert ours.dropped() == {"unanswered": 1}
+
+
+def test_a_connection_that_was_closed_meanwhile_costs_no_event(there: Door) -> None:
+    def answers_and_closes(handler: object) -> None:
+        says(202)(handler)  # type: ignore[arg-type]
+        breaks_off(handler)  # type: ignore[arg-type]
+
+    there.answers = [answers_and_closes]
+    ours = client(there)
+    ours.event("a")
+    assert ours.flush(SURELY)
+    there.wait_for(lambda: not there.answers, "it was closed")
+    ours.event("b")
+    assert ours.flush(SURELY)
+    assert ours.dropped() == {}
+    assert len(there.events) == there.connections == 2
+
+
+def test_a_full_queue_takes_no_more_and_counts(there: Door) -> None:
+    ours = client(there, Pace(batch_seconds=3_600))
+    held = threading.Event()
+    there.answers = [lambda handler: (held.wait(SURELY), says(202)(handler))[1]]
+    for number in range(WAITING_EVENTS_MAX + 3_000):
+        ours.event("a", number=number)
+    lost = ours.dropped()["full"]
+    assert 0 < lost <= 3_000
+    held.set()
+    assert ours.flush(SURELY)
+    assert len(there.events) == WAITING_EVENTS_MAX + 3_000 - lost
+
+
+def test_nobody_waits_for_an_exporter_that_hangs() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        ours = Client({"TOCSIN_EVENTS_URL": f"http://127.0.0.1:{mute.getsockname()[1]}"}, pace=QUICK)
+        began = time.monotonic()
+        for number in range(3_000):
+            ours.event("a", number=number)
+        assert not ours.flush(0.05)
+        # Each has its own second, if not less; together they would be hours.
+        assert time.monotonic() - began < SURELY
+
+
+def test_a_wrong_address_is_an_error_of_configure_and_none_of_event() -> None:
+    ours = Client({"TOCSIN_EVENTS_URL": "ftp://x/"}, pace=QUICK)
+    ours.event("a")
+    assert ours.flush(0) is True
+    with pytest.raises(ValueError, match="url: found 'ftp://x/', expected an address such as"):
+        ours.configure(url="ftp://x/")
+    with pytest.raises(ValueError, match="url: found a login in the address") as error:
+        ours.configure(url="http://ana:s3cret@127.0.0.1/")
+    assert "s3cret" not in str(error.value)
+    with pytest.raises(ValueError, match="source: found 'a b', expected"):
+        ours.configure(source="a b")
+    with pytest.raises(ValueError, match="token: expected"):
+        ours.configure(token="a\r\nHost: x")
+
+
+@pytest.mark.parametrize("off", ["off", "0", "No", "false"])
+def test_events_can_be_switched_off(there: Door, off: str) -> None:
+    ours = client(there, TOCSIN_EVENTS=off)
+    ours.event("a")
+    assert ours.flush(SURELY)
+    assert there.bodies == []
+    assert ours.dropped() == {}
+
+
+# --- odd values -------------------------------------------------------------------------------------------------
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+class Nasty:
+    def __str__(self) -> str:
+        raise RuntimeError("no")
+
+    def __repr__(self) -> str:
+        return "Nasty()"
+
+
+def test_values_that_json_does_not_have_are_written_as_what_they_mean() -> None:
+    itself: list[object] = []
+    itself.append(itself)
+    odd = {
+        "decimal": Decimal("1.5"),
+        "uuid": UUID(int=1),
+        "enum": Colour.RED,
+        "bytes": b"a\xff",
+        "half": "\ud800",
+        "nan": float("nan"),
+        "infinity": float("inf"),
+        "large": 10**400,
+        "huge": 10**5_000,
+        "nasty": Nasty(),
+        "when": datetime(2026, 1, 1, tzinfo=UTC),
+        "list": [1],
+        "itself": itself,
+        "set": {1},
+        "long": "x" * 5_000,
+    }
+    assert json.loads(encoded(odd)) == {
+        "decimal": 1.5,
+        "uuid": str(UUID(int=1)),
+        "enum": "red",
+        "bytes": "a\ufffd",
+        "half": "?",
+        "when": "2026-01-01T00:00:00+00:00",
+        "long": "x" * 1_000,
+    }
+
+
+# Nothing is sent before the tests end: each event waits for an hour, or the queue is full.
+NOWHERE = Client({"TOCSIN_EVENTS_URL": "http://127.0.0.1:1"}, pace=Pace(batch_seconds=3_600))
+ODD = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(alphabet=st.characters()),  # halves of characters as well
+    st.binary(),
+    st.decimals(),
+    st.datetimes(),
+    st.uuids(),
+    st.just(Nasty()),
+    st.lists(st.integers() | st.lists(st.text())),
+    st.dictionaries(st.text(), st.floats()),
+)
+
+
+@given(st.text(st.characters(codec="ascii"), min_size=1, max_size=100), st.dictionaries(st.text(), ODD, max_size=8))
+def test_whatever_the_values_are_the_exporters_reader_takes_the_line(kind: str, fields: dict[str, object]) -> None:
+    """What the reader is not asked for it does not look at, so all of them are asked for."""
+    ids = accepted(None, None)
+    ours = {"event", "source", "at", "trace_id", "correlation_id"}
+    line = line_of(kind, head_of(kind, "shop"), {n: v for n, v in fields.items() if n not in ours}, at=1.5, ids=ids)
+    names = tuple(name for name in fields if name.isprintable())
+    found = Reader({kind: Fields(texts=names)}).lines(line)
+    assert (found.faults, found.unmatched) == ([], {})
+    (raw,) = found.events
+    assert raw.source == "shop"
+    assert raw.columns["correlation_id"] == [ids.correlation_id]
+
+
+@given(st.one_of(st.text(max_size=300), st.integers(), st.none()), st.dictionaries(st.text(), ODD, max_size=4))
+def test_event_never_raises(kind: object, fields: dict[str, object]) -> None:
+    NOWHERE.event(kind, **fields)  # type: ignore[arg-type]
+
+
+def test_an_event_that_is_too_large_or_has_no_name_is_counted(there: Door) -> None:
+    ours = client(there)
+    ours.event("a", **{f"field_{number}": "x" * 999 for number in range(20)})
+    ours.event("")
+    ours.event("x" * 101)
+    ours.event(7)  # type: ignore[arg-type]
+    ours.event("b", text="x" * (EVENT_BYTES_MAX + 1))
+    assert ours.flush(SURELY)
+    assert [event["event"] for event in there.events] == ["b"]
+    assert ours.dropped() == {"unusable": 4}
+
+
+# --- processes --------------------------------------------------------------------------------------------------
+
+
+def test_what_is_said_last_is_sent_at_the_end_of_a_program(there: Door) -> None:
+    done = run("import tocsin; tocsin.event('a')", **there.environ)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [event["event"] for event in there.events] == ["a"]
+
+
+# What is registered first is called last: after the end of what Tocsin does there.
+ENDS = """
+import atexit, time, tocsin
+atexit.register(lambda: print(time.monotonic() - began, tocsin.dropped(), sep="\\n"))
+tocsin.event("a")
+began = time.monotonic()
+"""
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+def test_a_program_ends_in_time_without_an_exporter(hangs: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        port = mute.getsockname()[1] if hangs else free_port()
+        done = run(ENDS, TOCSIN_EVENTS_URL=f"http://127.0.0.1:{port}")
+    assert done.returncode == 0
+    seconds, lost = done.stdout.splitlines()
+    assert FLUSH_SECONDS <= float(seconds) < 5 * FLUSH_SECONDS if hangs else float(seconds) < FLUSH_SECONDS
+    assert lost == ("{}" if hangs else "{'away': 1}")
+
+
+FORKS = """
+import os, tocsin
+tocsin.event("parent", number=1)
+if START: tocsin.flush(10)
+if os.fork():
+    os.wait()
+    tocsin.event("parent", number=2)
+else:
+    tocsin.event("child")
+    raise SystemExit(0)
+"""
+
+
+@pytest.mark.parametrize("start", [True, False])
+def test_after_a_fork_both_processes_send_what_is_theirs(there: Door, start: bool) -> None:
+    done = run(FORKS.replace("START", str(start)), **there.environ)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted((event["event"], event.get("number")) for event in there.events) == [
+        *(("child", None), ("parent", 1), ("parent", 2)),
+    ]
+
+
+POOL = """
+import multiprocessing, tocsin
+def work(number):
+    tocsin.event("worker", number=number)
+if __name__ == "__main__":
+    tocsin.event("parent")
+    context = multiprocessing.get_context(METHOD)
+    for number in range(3):
+        process = context.Process(target=work, args=(number,))
+        process.start()
+        process.join()
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_processes_of_multiprocessing_send_what_is_theirs(there: Door, method: str, tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(POOL.replace("METHOD", repr(method)))
+    environ = {**os.environ, **there.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, program], env=environ, capture_output=True, text=True, timeout=SURELY)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted((event["event"], event.get("number", -1)) for event in there.events) == [
+        *(("parent", -1), ("worker", 0), ("worker", 1), ("worker", 2)),
+    ]
+
+
+def test_a_signal_handler_may_say_something_in_the_middle_of_an_event(there: Door) -> None:
+    ours = client(there)
+    heard = []
+
+    def hear(*_: object) -> None:
+        heard.append(1)
+        ours.event("signal")
+
+    before = signal.signal(signal.SIGALRM, hear)
+    signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+    try:
+        said = 0
+        while len(heard) < 50:
+            ours.event("a")
+            said += 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert ours.flush(SURELY)
+    assert len(there.events) + ours.dropped().get("full", 0) == said + len(heard)
+
+
+def test_importing_it_brings_nothing_along_that_is_large() -> None:
+    large = ("aiohttp", "msgspec", "yaml", "jinja2", "http.client", "ssl", "email", "exporter", "receiver")
+    done = run(f"import sys, tocsin; print([name for name in {large!r} if name in sys.modules])")
+    assert done.stdout.strip() == "[]"
