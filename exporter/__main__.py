@@ -37,7 +37,7 @@ from guard import flags, listen, systemd
 from guard.access import Access
 from guard.callers import Role
 from guard.faults import InvalidConfig
-from guard.log import FORMATS, LEVELS, set_up
+from guard.log import FORMATS, LEVELS, CannotLog, Log, parse_output, start
 from guard.version import VERSION
 from guard.web.server import serving
 
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("tocsin.exporter")
 
 SCOPE = "EXPORTER"
+PROGRAM = "tocsin-exporter"
 # What is still being answered when the process is told to stop has this long to finish.
 GRACE_SECONDS = 0.5
 # For the three generations: Python's own values but for the last one, which is the costly one.
@@ -60,25 +61,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         return check(arguments, load)
     try:
         plan, web_config = plan_of(arguments, argv, os.environ), _web_config(arguments, os.environ)
-        set_up(format=arguments.log_format, level=arguments.log_level)
+        kept = start(
+            format=arguments.log_format, level=arguments.log_level, output=arguments.log_output, program=PROGRAM
+        )
         _let_many_files_be_open()
         for missing in missing_folders(arguments):
             log.warning(missing)
-        listen.run(serve(arguments, plan, load, web_config))
+        listen.run(serve(arguments, plan, load, web_config, kept))
     except Refused as refused:
         print("\n".join(refused.faults), file=sys.stderr)  # noqa: T201 - a fault is said, not logged
         return 1
-    except listen.CannotListen as error:
+    except (listen.CannotListen, CannotLog) as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 1
     return 0
 
 
 async def serve(
-    arguments: argparse.Namespace, plan: Plan, load: Callable[[], Plan], web_config: WebConfig | None
+    arguments: argparse.Namespace, plan: Plan, load: Callable[[], Plan], web_config: WebConfig | None, kept: Log
 ) -> None:
     tally = Tally(
         started_at=time.time(),
+        logged=kept.counts,
         web_config_successful=lambda: web_config is None or web_config.successful,
     )
     access = Access(web_config, strangers=Role.VIEWER)
@@ -110,6 +114,7 @@ async def serve(
     )
 
     def on_reload() -> None:
+        kept.reopen()
         control.reload()
 
     stop = await listen.signals(on_reload=on_reload)
@@ -306,6 +311,12 @@ def command_line(file: choices.Said, environ: Mapping[str, str]) -> argparse.Arg
         default="info",
         parse=partial(_named, {"warn": "warning"}, LEVELS),
         help="the least that is logged",
+    )
+    declare(
+        "--log.output",
+        default="stderr",
+        parse=parse_output,
+        help="stderr, syslog, syslog:ADDRESS, or a file, which is opened anew when it is rotated",
     )
     return parser
 

@@ -13,6 +13,7 @@ from exporter.intake import tally as intake_tally
 from exporter.outcome import Reason
 from exporter.series.trouble import Trouble
 from guard.judge import REASONS
+from guard.log import Counts
 from guard.version import VERSION
 from guard.web.server import REASONS as CUTS
 
@@ -20,7 +21,14 @@ from guard.web.server import REASONS as CUTS
 class Tally:
     """What has been counted since the process started, and how the last reading of the configuration went."""
 
-    def __init__(self, *, started_at: float, web_config_successful: Callable[[], bool] = lambda: True) -> None:
+    def __init__(
+        self,
+        *,
+        started_at: float,
+        web_config_successful: Callable[[], bool] = lambda: True,
+        logged: Counts | None = None,
+    ) -> None:
+        self.logged = logged or Counts()
         self.web_config_successful = web_config_successful
         self.failures: dict[tuple[str, Reason], int] = {}
         self.quarantined: dict[str, int] = {}
@@ -59,6 +67,7 @@ def families(tally: Tally, *, collectors: Sequence[str], stuck: Sequence[str]) -
         *intake_tally.families(tally.intakes),
         *tally.series.families(),
         *_about_the_doors(tally),
+        *_about_the_log(tally.logged),
     ]
 
 
@@ -134,5 +143,23 @@ def _about_the_doors(tally: Tally) -> list[Family]:
             type="gauge",
             help="When the configuration in force was read, in seconds since 1970.",
             samples=single(tally.reload_success_at),
+        ),
+    ]
+
+
+def _about_the_log(logged: Counts) -> list[Family]:
+    return [
+        Family.of(
+            name="tocsin_exporter_log_messages_total",
+            type="counter",
+            help="What was logged, by level; what is below --log.level is not.",
+            labels=("level",),
+            samples=tuple(((level,), count) for level, count in logged.messages.items()),
+        ),
+        Family.of(
+            name="tocsin_exporter_log_lines_dropped_total",
+            type="counter",
+            help="Log lines that were lost, because --log.output did not take them.",
+            samples=single(logged.lines_dropped),
         ),
     ]

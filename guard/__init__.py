@@ -4,6 +4,8 @@ A leaf: it imports neither `exporter` nor `receiver`, and it knows nothing of me
 Its files, in the order in which a starting program meets them:
 
     flags       the command line, each flag also an environment variable
+    logline     a log record as one line
+    logwriter   where log lines go
     log         one event is one line
     faults      what is wrong with a file, and what a kind of file is
     document    YAML text into a plain document that knows its lines

@@ -62,6 +62,7 @@ from receiver.store.sqlite import open_sqlite
 
 log = logging.getLogger("tocsin.receiver")
 
+PROGRAM = "tocsin-receiver"
 # Alertmanager waits for an answer; requests in flight get this long when we are told to stop.
 DOORS_GRACE_SECONDS = 2.0
 OUTBOX_GRACE_SECONDS = 5.0
@@ -72,13 +73,13 @@ WARNINGS_LOGGED_MAX = 20
 
 def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
     chosen = parser(environ).parse_args(arguments)
-    logs.set_up(format=chosen.log_format, level=chosen.log_level)
     try:
-        return listen.run(_serve(chosen, environ))
+        kept = logs.start(format=chosen.log_format, level=chosen.log_level, output=chosen.log_output, program=PROGRAM)
+        return listen.run(_serve(chosen, environ, kept))
     except InvalidConfig as error:
         count = f"{len(error.faults)} {'fault' if len(error.faults) == 1 else 'faults'}"
         return _said(f"the configuration has {count}:\n{error}")
-    except (StoreUnusable, StoreFailed, listen.CannotListen) as error:
+    except (StoreUnusable, StoreFailed, listen.CannotListen, logs.CannotLog) as error:
         return _said(str(error))
 
 
@@ -87,13 +88,13 @@ def _said(text: str) -> int:
     return 1
 
 
-async def _serve(chosen: argparse.Namespace, environ: Mapping[str, str]) -> int:
+async def _serve(chosen: argparse.Namespace, environ: Mapping[str, str], kept: logs.Log) -> int:
     path = Path(chosen.config_file) if chosen.config_file else settings.EXAMPLE
     web_path = Path(chosen.web_config_file) if chosen.web_config_file else None
     first, web_config = settings.load_with_web(path, web_path, environ=environ)
     store = open_sqlite(chosen.storage_url)
     try:
-        receiver = _Receiver(chosen, path=path, environ=environ, store=store, web_config=web_config)
+        receiver = _Receiver(chosen, path=path, environ=environ, store=store, web_config=web_config, kept=kept)
         await receiver.start(first)
         return await receiver.run()
     finally:
@@ -111,8 +112,10 @@ class _Receiver:
         environ: Mapping[str, str],
         store: Store,
         web_config: WebConfig | None,
+        kept: logs.Log,
     ) -> None:
         self._chosen = chosen
+        self._kept = kept
         self._path = path
         self._environ = environ
         self._store = store
@@ -193,6 +196,7 @@ class _Receiver:
         self._metrics.observe_reconciliation(self._reconciliation)
         self._metrics.observe_retention(self._retention)
         self._metrics.observe_web_config(self._web_config)
+        self._metrics.observe_log(self._kept.counts)
         gc.freeze()
         gc.enable()
 
@@ -288,6 +292,7 @@ class _Receiver:
         self._metrics.count_decisions(messages, counts, timed)
 
     def _reload_on_signal(self) -> None:
+        self._kept.reopen()
         if self._reloading is None or self._reloading.done():
             self._reloading = asyncio.create_task(self._reload_and_log())
 

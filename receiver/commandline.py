@@ -40,5 +40,11 @@ def parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     flag("--web.external-url", help="how people reach this receiver, for links", parse=external_url, metavar="URL")
     flag("--log.format", help="auto, text or json", default="auto", parse=flags.one_of(*logs.FORMATS))
     flag("--log.level", help="debug, info, warning or error", default="info", parse=flags.one_of(*logs.LEVELS))
+    flag(
+        "--log.output",
+        help="stderr, syslog, syslog:ADDRESS, or a file, which is opened anew when it is rotated",
+        default="stderr",
+        parse=logs.parse_output,
+    )
     command.add_argument("--version", action="version", version=f"tocsin receiver {VERSION}")
     return command

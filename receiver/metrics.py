@@ -18,6 +18,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from guard.judge import REASONS
+from guard.log import Counts
 from guard.version import VERSION
 from guard.webconfig import WebConfig
 from receiver.clock import Clock
@@ -31,6 +32,7 @@ from receiver.spell import ACKNOWLEDGED, RESOLVED, Timed
 from receiver.standing import (
     action_families,
     families_of,
+    log_families,
     reconciliation_families,
     retention_families,
     web_config_families,
@@ -279,6 +281,9 @@ class Metrics:
 
     def observe_web_config(self, web: WebConfig | None) -> None:
         self.registry.register(_Running(lambda: web_config_families(web)))
+
+    def observe_log(self, logged: Counts) -> None:
+        self.registry.register(_Running(lambda: log_families(logged)))
 
     def observe_retention(self, retention: Retention) -> None:
         self.registry.register(_Running(lambda: retention_families(retention.taken)))

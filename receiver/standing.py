@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
+from guard.log import Counts
 from guard.webconfig import WebConfig
 from receiver.audit import Audit
 from receiver.clock import Clock
@@ -190,6 +191,20 @@ def web_config_families(web: WebConfig | None) -> Iterator[Metric]:
         "tocsin_receiver_web_config_last_reload_successful",
         "1 if the web configuration and its certificates were without a fault when they were last read.",
         value=0 if web is not None and not web.successful else 1,
+    )
+
+
+def log_families(logged: Counts) -> Iterator[Metric]:
+    messages = CounterMetricFamily(
+        "tocsin_receiver_log_messages", "What was logged, by level; what is below --log.level is not.", labels=["level"]
+    )
+    for level, count in logged.messages.items():
+        messages.add_metric([level], count)
+    yield messages
+    yield CounterMetricFamily(
+        "tocsin_receiver_log_lines_dropped",
+        "Log lines that were lost, because --log.output did not take them.",
+        value=logged.lines_dropped,
     )
 
 

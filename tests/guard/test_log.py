@@ -124,4 +124,4 @@ def test_setting_up_again_replaces_the_earlier_stream() -> None:
 @pytest.mark.parametrize(("style", "level"), [("xml", "info"), ("text", "loud")])
 def test_an_unknown_format_or_level_is_refused(style: str, level: str) -> None:
     with pytest.raises(ValueError, match="expected one of"):
-        log.set_up(format=style, level=level)
+        log.set_up(format=style, level=level, stream=io.StringIO())

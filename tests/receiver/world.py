@@ -23,6 +23,7 @@ from aiohttp import web
 from guard.access import Access
 from guard.framework import listening
 from guard.listen import parse_address
+from guard.log import Counts
 from guard.webconfig import WebConfig
 from receiver import settings
 from receiver.accesses import Accesses
@@ -307,6 +308,7 @@ async def _running(
     metrics.observe_retention(retention)
     doing = Doing(store=store, runner=runner, **acts)
     metrics.observe_web_config(web_config)
+    metrics.observe_log(Counts())
     app = application(
         webhook=door,
         api=Api(
