@@ -35,6 +35,8 @@ LOST = (
 )
 
 log = logging.getLogger("tocsin.events")
+# Its own, so that nobody's seed is touched.
+CHANCE = random.Random()  # noqa: S311
 
 
 class Away(Exception):
@@ -219,7 +221,7 @@ class Sender:
                 self.lose("away", len(batch) - len(kept))
                 batch = kept
                 # A part of it is chance, so that what failed together does not come back together.
-                self._hold_back(max(error.after_seconds, pause * random.uniform(0.5, 1.0)))  # noqa: S311
+                self._hold_back(max(error.after_seconds, pause * CHANCE.uniform(0.5, 1.0)))
                 pause = min(pause * 2, RETRY_SECONDS_MAX)
             else:
                 self._tell_back()

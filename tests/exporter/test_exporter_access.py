@@ -68,6 +68,8 @@ def test_every_door_says_what_it_needs() -> None:
             found = await statuses(exporter, None)
             # This one says that nothing came.
             assert found.pop("POST /events") == 400
+            # Nor has any source said something.
+            assert found.pop("GET /metrics/app/{source}") == 404
             assert set(found.values()) == {200}
 
     promptly(scenario())
