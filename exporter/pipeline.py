@@ -74,6 +74,8 @@ class Pipeline:
             kind: {field: Memory(redact(kind, field)) for field in fields.texts} for kind, fields in self._asked.items()
         }
         self._compiled = {kind: [Compiled(rule) for rule in rules if rule.event == kind] for kind in self._asked}
+        # Of one batch, kinds count in the order of their rules: what opens before what closes.
+        self._order = {kind: place for place, kind in enumerate(self._asked)}
         self._metrics = tuple(dict.fromkeys(rule.metric for rule in rules))
         self._everything.use(self._metrics, now=now)
         for store in self._sources.values():
@@ -115,7 +117,7 @@ class Pipeline:
 
     def _take(self, found: Found, sender: Sender, *, now: float) -> Outcome:
         faults = list(found.faults)
-        for raw in found.events:
+        for raw in sorted(found.events, key=lambda raw: self._order[raw.kind]):
             named = _named(raw, sender)
             faults += self.raw(named, now=now) if named else [Fault(place, FOREIGN) for place in raw.places]
         unmatched = sum(found.unmatched.values())

@@ -11,7 +11,7 @@ from itertools import compress
 from typing import cast
 
 from exporter.event import REMEMBERED_MAX, Batch, Fields
-from exporter.mapping.rule import Condition, Label, Rule
+from exporter.mapping.rule import BUCKETS, Condition, Label, Metric, Rule
 from exporter.series.store import Store
 from exporter.series.taken import Key, Taken
 
@@ -27,13 +27,18 @@ def fields_of(rules: Sequence[Rule]) -> dict[str, Fields]:
         asked.update(dict.fromkeys(condition.field for condition in rule.where))
         if rule.value:
             numbers.setdefault(rule.event, {})[rule.value] = None
-            if rule.metric.type == "counter":
+            if _only_grows(rule.metric):
                 counted.setdefault(rule.event, {})[rule.value] = None
     moments = {rule.event for rule in rules if rule.moment}
     return {
         kind: Fields(tuple(asked), tuple(numbers.get(kind, ())), tuple(counted.get(kind, ())), kind in moments)
         for kind, asked in texts.items()
     }
+
+
+def _only_grows(metric: Metric) -> bool:
+    """Also the sum of a histogram, unless its buckets say that it counts what is negative."""
+    return metric.type == "counter" or (metric.type == "histogram" and (metric.buckets or BUCKETS)[0] >= 0)
 
 
 class Compiled:

@@ -7,6 +7,9 @@ from typing import Literal
 
 import msgspec
 
+from exporter.family import RESERVED_SUFFIXES
+from exporter.family import Type as PublishedType
+
 Type = Literal["counter", "gauge", "histogram"]
 
 # What stands for a label's value where an event does not say it, and where a limit is reached.
@@ -56,10 +59,17 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     # None: for as long as the exporter runs.
     ttl_seconds: float | None = TTL_SECONDS
     series_max: int = SERIES_MAX
+    # Below which a gauge does not fall: what closes may have opened before anybody counted.
+    least: float | None = None
 
     @property
     def label_names(self) -> tuple[str, ...]:
         return tuple(label.name for label in self.labels)
+
+    @property
+    def published_type(self) -> PublishedType:
+        """A gauge whose name ends as the parts of other types do could be taken for one of them, so it has none."""
+        return "unknown" if self.type == "gauge" and self.name.endswith(RESERVED_SUFFIXES) else self.type
 
     @property
     def shape(self) -> tuple[object, ...]:

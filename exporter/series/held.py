@@ -70,7 +70,7 @@ class Held:
     def use(self, metric: Metric, *, now: float | None = None) -> None:
         """Of the same shape, so the series stay; what is said about them may be new."""
         self.metric = metric
-        self._shape = Shape(metric.name, metric.type, metric.help, metric.label_names)
+        self._shape = Shape(metric.name, metric.published_type, metric.help, metric.label_names)
         self._ttl_seconds = inf if metric.ttl_seconds is None else metric.ttl_seconds
         self._places = [Places(label) for label in metric.labels]
         for key in self._series:

@@ -34,10 +34,11 @@ class CounterSeries:
 
 
 class GaugeSeries:
-    __slots__ = ("created", "touched", "value")
+    __slots__ = ("created", "least", "touched", "value")
 
-    def __init__(self, now: float | None) -> None:
+    def __init__(self, least: float | None, now: float | None) -> None:
         self.value = 0.0
+        self.least = -LARGEST if least is None else least
         self.created = now
         self.touched = now or 0.0
 
@@ -101,8 +102,8 @@ class Counters:
 class Gauges:
     counts = False
 
-    def new(self, metric: Metric, now: float | None) -> GaugeSeries:  # noqa: ARG002
-        return GaugeSeries(now)
+    def new(self, metric: Metric, now: float | None) -> GaugeSeries:
+        return GaugeSeries(metric.least, now)
 
     def lines(self, metric: Metric) -> int:  # noqa: ARG002
         return 1
@@ -115,7 +116,7 @@ class Gauges:
         sign = 1 if taken.action is Action.ADD else -1
         for key, amount in taken.sums.items():
             found = series[key]
-            found.value = _within_bounds(found.value + sign * amount)
+            found.value = max(_within_bounds(found.value + sign * amount), found.least)
 
 
 class Histograms:
