@@ -12,6 +12,7 @@ drain.py     10,000 messages are owed when a channel comes back
 schedule.py  who is on call in a year, for 500 people
 scrape.py    what a scrape costs, against node_exporter with the same collectors
 million.py   a page of a million series, and how long others wait meanwhile
+client.py    what one line of code costs an application, beside a line of a log
 load.py      the load of requests
 servers.py   starting and ending what is measured, and asking it
 """

@@ -27,6 +27,7 @@ PARTS = {
     "Who is on call in a year": "bench.schedule",
     "A scrape of the exporter": "bench.scrape",
     "A page of a million series": "bench.million",
+    "One line of code in an application": "bench.client",
 }
 # What stays when the figures are measured again.
 NOTES_MARK = "## Where the time goes"

@@ -64,6 +64,7 @@ class Door:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection[0].close()
+            connection[1].end()
 
     def _post(self, body: bytes) -> Taken:
         deadline = time.monotonic() + CONNECT_SECONDS_MAX + ANSWER_SECONDS_MAX
@@ -151,6 +152,9 @@ class _Bounded:
         return self._inner.fileno()
 
     def close(self) -> None:
+        """What http.client calls while there is still an answer to be read."""
+
+    def end(self) -> None:
         self._inner.close()
 
 

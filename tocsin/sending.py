@@ -35,8 +35,6 @@ LOST = (
 )
 
 log = logging.getLogger("tocsin.events")
-# Its own, so that nobody's seed is touched.
-CHANCE = random.Random()  # noqa: S311
 
 
 class Away(Exception):
@@ -106,6 +104,8 @@ class Sender:
         self._hurry = False
         self._leaving = False
         self._is_away = False
+        # Not the one that the application may have seeded for itself.
+        self._chance = random.Random()  # noqa: S311
         self.lost = dict.fromkeys(LOST, 0)
 
     def use(self, exporter: Exporter | None) -> None:
@@ -221,7 +221,7 @@ class Sender:
                 self.lose("away", len(batch) - len(kept))
                 batch = kept
                 # A part of it is chance, so that what failed together does not come back together.
-                self._hold_back(max(error.after_seconds, pause * CHANCE.uniform(0.5, 1.0)))
+                self._hold_back(max(error.after_seconds, pause * self._chance.uniform(0.5, 1.0)))
                 pause = min(pause * 2, RETRY_SECONDS_MAX)
             else:
                 self._tell_back()

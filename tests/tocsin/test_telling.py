@@ -367,7 +367,7 @@ def test_whatever_the_values_are_the_exporters_reader_takes_the_line(kind: str, 
     ids = accepted(None, None)
     ours = {"event", "source", "at", "trace_id", "correlation_id"}
     line = line_of(kind, head_of(kind, "shop"), {n: v for n, v in fields.items() if n not in ours}, at=1.5, ids=ids)
-    names = tuple(name for name in fields if name.isprintable())
+    names = tuple(name for name in fields if name.isidentifier())
     found = Reader({kind: Fields(texts=names)}).lines(line)
     assert (found.faults, found.unmatched) == ([], {})
     (raw,) = found.events
@@ -489,6 +489,13 @@ def test_a_signal_handler_may_say_something_in_the_middle_of_an_event(there: Doo
         signal.signal(signal.SIGALRM, before)
     assert ours.flush(SURELY)
     assert len(there.events) + ours.dropped().get("full", 0) == said + len(heard)
+
+
+def test_the_chance_of_the_application_stays_its_own() -> None:
+    """Where it is seeded, a program that says something draws the same numbers as one that says nothing."""
+    program = "import random, tocsin; random.seed(1); tocsin.event('a'); tocsin.flush(0.7); print(random.random())"
+    environ = {"TOCSIN_EVENTS_URL": f"http://127.0.0.1:{free_port()}"}
+    assert run(program, **environ).stdout == run(program, **environ, TOCSIN_EVENTS="off").stdout
 
 
 def test_importing_it_brings_nothing_along_that_is_large() -> None:
