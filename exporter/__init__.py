@@ -21,6 +21,7 @@ One process, state in memory. Its files, in the order in which data meets them:
     process      what the kernel says about the exporter's own process
     roles        what a scraper can ask for alone
     negotiation  what the scraper says about its wishes
+    compound     lines of values that are more than a number
     exposition   families into the bytes of a page
     page         from roles and wishes to the bytes that are sent, once for all who want the same
     health       is the exporter well?

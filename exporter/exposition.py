@@ -8,10 +8,10 @@ it in its cache. Nothing here knows HTTP or where the families come from.
 from collections.abc import Iterable, Iterator
 from enum import Enum
 
-from exporter.escaping import Escaping, escaped, label, metric, quoted, series
-from exporter.family import Family, Samples, Shape, Type, rewritten
+from exporter.compound import Compound
+from exporter.escaping import Escaping, escaped, metric
+from exporter.family import Family, Shape, Type, rewritten
 from exporter.layout import PIECE_SERIES, encoded, plain_lines
-from exporter.points import Count, Exemplar, Histogram, Summary, bound, number
 
 
 class Format(Enum):
@@ -86,64 +86,10 @@ def unit_of(shape: Shape) -> str:
 def laborious(family: Family, *, is_text: bool) -> Iterator[bytes]:
     """The lines of a family that is very large, or whose values are more than numbers."""
     shape = family.shape
+    compound = Compound(shape, is_text=is_text)
     for start in range(0, len(family.samples), PIECE_SERIES):
         piece = family.samples[start : start + PIECE_SERIES]
         try:
             yield encoded(plain_lines(shape.name, shape.labels, piece))  # type: ignore[arg-type]
         except TypeError:
-            yield encoded("".join(compound_lines(shape, piece, is_text=is_text)))
-
-
-def compound_lines(shape: Shape, samples: Samples, *, is_text: bool) -> Iterator[str]:
-    names = [label(name) for name in shape.labels]
-    for values, value in samples:
-        pairs = [f"{name}={quoted(text)}" for name, text in zip(names, values, strict=True)]
-        match value:
-            case Histogram():
-                yield from histogram_lines(shape.name, pairs, value, is_text=is_text)
-            case Summary():
-                yield from summary_lines(shape.name, pairs, value, is_text=is_text)
-            case Count():
-                example = "" if is_text else exemplar(value.exemplar)
-                yield f"{series(shape.name, ','.join(pairs))} {number(value.value)}{example}\n"
-                yield from created_lines(shape.base_name, pairs, value.created, is_text=is_text)
-            case _:
-                yield f"{series(shape.name, ','.join(pairs))} {number(value)}\n"
-
-
-def histogram_lines(name: str, pairs: list[str], value: Histogram, *, is_text: bool) -> Iterator[str]:
-    for bucket in value.buckets:
-        within = ",".join([*pairs, f'le="{bound(bucket.bound)}"'])
-        example = "" if is_text else exemplar(bucket.exemplar)
-        yield f"{series(f'{name}_bucket', within)} {number(bucket.count)}{example}\n"
-    without = ",".join(pairs)
-    if is_text or value.counts_a_sum:
-        yield f"{series(f'{name}_sum', without)} {number(value.sum)}\n"
-        yield f"{series(f'{name}_count', without)} {number(value.count)}\n"
-    yield from created_lines(name, pairs, value.created, is_text=is_text)
-
-
-def summary_lines(name: str, pairs: list[str], value: Summary, *, is_text: bool) -> Iterator[str]:
-    without = ",".join(pairs)
-    for quantile, found in value.quantiles:
-        # OpenMetrics knows no quantile below zero.
-        if is_text or not found < 0:
-            within = ",".join([*pairs, f'quantile="{bound(quantile)}"'])
-            yield f"{series(name, within)} {number(found)}\n"
-    if is_text or value.counts_a_sum:
-        yield f"{series(f'{name}_sum', without)} {number(value.sum)}\n"
-    yield f"{series(f'{name}_count', without)} {number(value.count)}\n"
-    yield from created_lines(name, pairs, value.created, is_text=is_text)
-
-
-def created_lines(base: str, pairs: list[str], created: float | None, *, is_text: bool) -> Iterator[str]:
-    if created is not None and not is_text:
-        yield f"{series(f'{base}_created', ','.join(pairs))} {number(created)}\n"
-
-
-def exemplar(found: Exemplar | None) -> str:
-    if found is None:
-        return ""
-    pairs = ",".join(f"{name}={quoted(text)}" for name, text in found.labels)
-    at = "" if found.at is None else f" {number(found.at)}"
-    return f" # {{{pairs}}} {number(found.value)}{at}"
+            yield encoded(compound.lines(piece))

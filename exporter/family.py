@@ -13,7 +13,7 @@ from typing import Literal
 
 from exporter.escaping import LABEL_NAME, METRIC_NAME, Escaping, escape_label, escape_metric, is_legal
 from exporter.layout import PIECE_SERIES, SERIES_MAX, Layout, check_keys
-from exporter.points import Count, Histogram, InvalidFamily, Summary, Value
+from exporter.points import Count, Distribution, Histogram, InvalidFamily, Summary, Value
 
 Type = Literal["counter", "gauge", "unknown", "histogram", "summary", "info", "stateset"]
 Samples = Sequence[tuple[tuple[str, ...], Value]]
@@ -32,7 +32,9 @@ OWN_SUFFIX: dict[Type, str] = {"counter": "_total", "info": "_info"}
 # Labels that a type writes itself.
 OWN_LABEL: dict[Type, str] = {"histogram": "le", "summary": "quantile"}
 # Types whose values are these, and no numbers.
-COMPOUND: dict[Type, type[Histogram] | type[Summary]] = {"histogram": Histogram, "summary": Summary}
+COMPOUND: dict[Type, type | tuple[type, ...]] = {"histogram": (Histogram, Distribution), "summary": Summary}
+# About so many lines a sample takes.
+LINES: dict[Type, int] = {"histogram": 14, "summary": 6}
 # A whole number beyond what a float can hold reads back as infinity, or as an error.
 LARGEST = 2.0**1023
 # The types whose numbers need no closer look from here on.
@@ -135,6 +137,20 @@ class Family:
     def of(*, name: str, type: Type, help: str, samples: Samples, labels: tuple[str, ...] = ()) -> "Family":  # noqa: A002
         """For a family whose shape nobody keeps."""
         return Family(shape(name, type, help, labels), samples)
+
+    @staticmethod
+    def vouched(shape: Shape, samples: Samples) -> "Family":
+        """Where the owner sees to it that labels fit and differ, and that each value is what it has to be."""
+        family = Family.__new__(Family)
+        family.shape = shape
+        family.samples = samples
+        family.lines = None if samples else b""
+        return family
+
+    @property
+    def size(self) -> int:
+        """About how many lines it has."""
+        return len(self.samples) * LINES.get(self.shape.type, 1)
 
     @property
     def name(self) -> str:

@@ -23,7 +23,7 @@ from exporter.outcome import Names, Quarantined, Snapshot
 from exporter.pool import Pool
 from exporter.roles import Role
 
-# A page of more series is written in a thread of its own.
+# A page of more lines is written in a thread of its own.
 QUICK_SERIES_MAX = 5_000
 # The smallest page is mostly repetition: the fastest level takes away nine tenths of it already.
 GZIP_LEVEL = 1
@@ -63,7 +63,7 @@ class Pages:
         body = shared.get(key)
         if body is None:
             together = partial(_together, self._judges.setdefault(names, Names()), gathered)
-            if sum(len(family.samples) for each in gathered.values() for family in each.families) > QUICK_SERIES_MAX:
+            if sum(family.size for each in gathered.values() for family in each.families) > QUICK_SERIES_MAX:
                 for snapshot in gathered.values():
                     self._let_go_slowly(snapshot)
                 body = self._written_elsewhere(together, wishes)

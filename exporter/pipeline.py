@@ -7,7 +7,7 @@ so is what further sources send than there can be pages: all sources together ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -99,7 +99,11 @@ class Pipeline:
 
     def families(self, source: str = "", *, now: float | None = None) -> list[Family]:
         """Of one source, or of everything; what is old by `now` is gone. KeyError where there is no such source."""
-        return (self._sources[source] if source else self._everything).families(now=now)
+        return list(self.published(source, now=now))
+
+    def published(self, source: str = "", *, now: float | None = None) -> Iterator[Family]:
+        """The same one by one; events may come in between."""
+        return (self._sources[source] if source else self._everything).published(now=now)
 
     def sources(self, *, now: float) -> tuple[str, ...]:
         """Those that have a page: it vanishes with the last of its series."""

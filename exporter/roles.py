@@ -6,16 +6,21 @@ where families come from. Adding a role is a class here and a line in `__main__`
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Protocol
 
 from exporter import metrics
+from exporter.family import Family
 from exporter.negotiation import Wishes
 from exporter.outcome import Snapshot
 from exporter.pipeline import Pipeline
 from exporter.process import Process
 from exporter.registry import Registry
+
+# About so many lines are published at once.
+PIECE_LINES = 5_000
 
 
 class Role(Protocol):
@@ -50,7 +55,16 @@ class App:
         self._source = source
 
     async def gather(self, wishes: Wishes) -> Snapshot:  # noqa: ARG002 - nothing here can be late
-        return Snapshot({}, self._pipeline.families(self._source, now=self._clock()))
+        families: list[Family] = []
+        lines = 0
+        for family in self._pipeline.published(self._source, now=self._clock()):
+            families.append(family)
+            lines += family.size
+            if lines > PIECE_LINES:
+                # Whoever else asks something is answered in between.
+                await asyncio.sleep(0)
+                lines = 0
+        return Snapshot({}, families)
 
     @property
     def sources(self) -> tuple[str, ...]:

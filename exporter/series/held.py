@@ -102,7 +102,8 @@ class Held:
         self._kind.take(taken, series)
 
     def family(self) -> Family:
-        return self._shape.of(tuple((key, series.published()) for key, series in self._series.items()))
+        samples = tuple([(key, series.published()) for key, series in self._series.items()])
+        return Family.vouched(self._shape, samples) if self._kind.counts else self._shape.of(samples)
 
     def sweep(self, now: float) -> bool:
         """Whether anything is left that somebody has touched lately, or that stays."""

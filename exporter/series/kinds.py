@@ -7,14 +7,13 @@ hold, so that none becomes infinite, and no difference of such numbers becomes n
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
-from math import inf
 from typing import Generic, Protocol, TypeVar
 
 from exporter.event import LARGEST
 from exporter.mapping.rule import BUCKETS, Action, Metric
-from exporter.points import Bucket, Count, Exemplar, Histogram, Value
+from exporter.points import Count, Distribution, Exemplar, Value
 from exporter.series.taken import Key, Taken
 
 Series = TypeVar("Series")
@@ -51,7 +50,7 @@ class HistogramSeries:
 
     __slots__ = ("bounds", "counts", "created", "exemplars", "sum", "touched")
 
-    def __init__(self, bounds: Sequence[float], now: float | None) -> None:
+    def __init__(self, bounds: tuple[float, ...], now: float | None) -> None:
         self.bounds = bounds
         self.counts = [0] * (len(bounds) + 1)
         self.exemplars: dict[int, Exemplar] = {}
@@ -60,12 +59,7 @@ class HistogramSeries:
         self.touched = now or 0.0
 
     def published(self) -> Value:
-        buckets = []
-        total = 0
-        for place, (bound, count) in enumerate(zip((*self.bounds, inf), self.counts, strict=True)):
-            total += count
-            buckets.append(Bucket(bound, total, self.exemplars.get(place)))
-        return Histogram(tuple(buckets), self.sum, self.created)
+        return Distribution(self.bounds, tuple(self.counts), self.sum, self.created, dict(self.exemplars))
 
 
 class Kind(Protocol, Generic[Series]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from exporter.family import Family
 from exporter.mapping.rule import Metric
@@ -69,9 +69,13 @@ class Store:
 
     def families(self, *, now: float | None = None) -> list[Family]:
         """Without a time, as it was after the last event."""
+        return list(self.published(now=now))
+
+    def published(self, *, now: float | None = None) -> Iterator[Family]:
+        """The same one by one; events may come in between."""
         if now is not None:
             self.sweep(now)
-        return [held.family() for held in self._held.values()]
+        return map(Held.family, list(self._held.values()))
 
     def sweep(self, now: float) -> bool:
         """What is old vanishes. Whether anything is left."""

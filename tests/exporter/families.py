@@ -7,7 +7,7 @@ import math
 from hypothesis import strategies as st
 
 from exporter.family import SUFFIXES, Family, Shape, Type
-from exporter.points import Bucket, Count, Exemplar, Histogram, InvalidFamily, Summary, Value
+from exporter.points import Bucket, Count, Distribution, Exemplar, Histogram, InvalidFamily, Summary, Value
 
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 TEXTS = st.one_of(ANY_TEXT, st.text('\\"\n{}=,# %rs\r\t', max_size=8), st.sampled_from(["", "+Inf", "# EOF", "1.0"]))
@@ -41,6 +41,14 @@ def histograms(draw: st.DrawFn) -> Histogram:
 
 
 @st.composite
+def distributions(draw: st.DrawFn) -> Distribution:
+    bounds = sorted(draw(st.sets(st.floats(allow_nan=False, allow_infinity=False), max_size=3)))
+    counts = draw(st.lists(st.integers(0, 2**50), min_size=len(bounds) + 1, max_size=len(bounds) + 1))
+    exemplars = {place: each for place in range(len(counts)) for each in [draw(EXEMPLARS)] if each is not None}
+    return Distribution(tuple(bounds), tuple(counts), draw(NUMBERS), draw(MOMENTS), exemplars)
+
+
+@st.composite
 def summaries(draw: st.DrawFn) -> Summary:
     quantiles = sorted(draw(st.sets(st.floats(0, 1), max_size=3)))
     return Summary(
@@ -52,7 +60,7 @@ VALUES: dict[Type, st.SearchStrategy[Value]] = {
     "counter": st.one_of(COUNTS, st.builds(Count, COUNTS, EXEMPLARS, MOMENTS)),
     "gauge": NUMBERS,
     "unknown": NUMBERS,
-    "histogram": histograms(),
+    "histogram": st.one_of(histograms(), distributions()),
     "summary": summaries(),
     "info": st.just(1),
     "stateset": st.integers(0, 1),

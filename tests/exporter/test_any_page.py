@@ -1,6 +1,7 @@
 """Any families at all, hostile as they may be, make a page that every parser takes, in every format and escaping."""
 
 import math
+from itertools import accumulate
 
 import pytest
 from hypothesis import given, settings
@@ -11,10 +12,10 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from exporter.escaping import Escaping, escape_label, escape_metric
 from exporter.exposition import Format, render
-from exporter.family import Family
+from exporter.family import Family, Shape
 from exporter.outcome import Names
-from exporter.points import Count
-from tests.exporter.families import families
+from exporter.points import Bucket, Count, Distribution, Histogram
+from tests.exporter.families import TEXTS, distributions, families
 
 Sample = tuple[str, frozenset[tuple[str, str]], str]
 PAGES = [
@@ -40,6 +41,32 @@ def simple_samples(shown: list[Family], escaping: Escaping) -> set[Sample]:
 
 def shown_number(value: float) -> str:
     return "NaN" if math.isnan(value) else repr(float(value) + 0.0)
+
+
+@pytest.mark.parametrize("form", [Format.TEXT, Format.OPENMETRICS])
+@given(st.lists(distributions(), min_size=1, max_size=3), TEXTS)
+@settings(max_examples=40)
+def test_a_distribution_is_written_as_the_histogram_that_it_is(
+    form: Format, values: list[Distribution], text: str
+) -> None:
+    shape = Shape("x_seconds", "histogram", "A test.", ("y",))
+    keys = [(f"{text}{place}",) for place in range(len(values))]
+    histograms = [
+        Histogram(
+            tuple(
+                Bucket(bound, count, value.exemplars.get(place))
+                for place, (bound, count) in enumerate(
+                    zip((*value.bounds, math.inf), accumulate(value.counts), strict=True)
+                )
+            ),
+            value.sum,
+            value.created,
+        )
+        for value in values
+    ]
+    quick = render([Family.vouched(shape, list(zip(keys, values, strict=True)))], form)
+    assert quick == render([Family(shape, list(zip(keys, histograms, strict=True)))], form)
+    assert [value.count for value in values] == [value.count for value in histograms]
 
 
 @pytest.mark.parametrize(("form", "escaping"), PAGES, ids=lambda each: each.name)
