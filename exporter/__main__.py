@@ -26,6 +26,7 @@ from exporter.collectors.files import Paths
 from exporter.control import Control, Plan, Refused
 from exporter.doors import TELEMETRY_PATH, Doors, parse_telemetry_path
 from exporter.duration import parse_timeout
+from exporter.event import Redact
 from exporter.foreign import parsed
 from exporter.intake.events import BODY_BYTES_MAX, Events, parse_body_bytes
 from exporter.mapping.bundled import RULES
@@ -87,18 +88,14 @@ async def serve(
     )
     access = Access(web_config, strangers=Role.VIEWER)
     registry = Registry((), failed=tally.failed, quarantined=tally.quarantine)
+    pipeline = Pipeline((), redact=_as_it_is, trouble=tally.series)
     control = Control(
         plan,
         load=load,
         build=partial(collector_of, paths_of(arguments)),
         registry=registry,
         tally=tally,
-    )
-    pipeline = Pipeline(
-        RULES,
-        redact=lambda kind, field: lambda text: text,  # noqa: ARG005
-        trouble=tally.series,
-        now=time.time(),
+        parts=(partial(_mapped, pipeline),),
     )
     doors = Doors(
         roles=(System(registry), App(pipeline), Itself(registry, tally)),
@@ -135,6 +132,16 @@ async def serve(
         systemd.tell(systemd.STOPPING, os.environ)
         log.info("stopping")
     access.close()
+
+
+def _mapped(pipeline: Pipeline, plan: Plan) -> Callable[[], None]:
+    """What becomes of events follows the plan."""
+    rules = RULES if plan.file is None else plan.file.rules
+    return lambda: pipeline.use(rules, redact=_as_it_is, now=time.time())
+
+
+def _as_it_is(kind: str, field: str) -> Redact:  # noqa: ARG001
+    return str
 
 
 def _let_many_files_be_open() -> None:

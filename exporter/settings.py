@@ -17,6 +17,11 @@ from exporter.collectors import Kind as OptionKind
 from exporter.control import Refused
 from exporter.duration import parse_timeout
 from exporter.intake.events import EventsSettings
+from exporter.mapping import checks as mapping_checks
+from exporter.mapping.bundled import RULES
+from exporter.mapping.file import RULES_MAX, RuleFile
+from exporter.mapping.made import rules_of, seconds
+from exporter.mapping.rule import Rule
 from guard import configfile
 from guard.configfile import Format
 from guard.faults import Kind
@@ -90,6 +95,16 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         default_factory=_COLLECTORS
     )
     events: Annotated[EventsSettings, Meta(description="What is set about POST /events.")] = EventsSettings()
+    mapping: Annotated[
+        tuple[RuleFile, ...],
+        Meta(max_length=RULES_MAX, description="What becomes of events, besides the bundled rules."),
+    ] = ()
+    mapping_bundled: Annotated[bool, Meta(description="Whether the rules that come with Tocsin are in force.")] = True
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """What becomes of events."""
+        return rules_of(self.mapping, bundled=RULES if self.mapping_bundled else ())
 
 
 def said(settings: Settings) -> Said:
@@ -125,6 +140,7 @@ FORMATS: Mapping[str, Format] = {
     "regex": _expected(lambda text: parse(OptionKind.PATTERN, text)),
     "duration": _expected(lambda text: parse(OptionKind.DURATION, text)),
     "timeout": _expected(parse_timeout),
+    "ttl": _expected(seconds),
 }
 
 KIND = Kind(
@@ -133,6 +149,7 @@ KIND = Kind(
     title="Configuration of the Tocsin exporter",
     file_names=("exporter.yml", "exporter.yaml"),
     formats=FORMATS,
+    check=mapping_checks.problems,
 )
 
 

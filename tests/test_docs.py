@@ -205,6 +205,10 @@ def keys(form: Mapping[str, Any], definitions: Mapping[str, Any], path: str = ""
         yield from inside
 
 
+# Parts of exporter.yml whose keys have a page of their own.
+ON_PAGES_OF_THEIR_OWN = {"mapping[].": "mapping.md"}
+
+
 @pytest.mark.parametrize(
     ("kind", "page", "heading"),
     [
@@ -218,11 +222,18 @@ def test_exactly_the_keys_of_a_configuration_file_are_documented(kind: str, page
     form = schema(NAMED_KINDS[kind])
     found = set(keys(form, form["$defs"]))
     if kind == "exporter":  # each collector's own stand in the table of flags, as options
-        found = {key for key in found if not key.startswith("collectors.")} | {
+        found = {key for key in found if not key.startswith(("collectors.", *ON_PAGES_OF_THEIR_OWN))} | {
             "collectors.NAME.enabled",
             "collectors.NAME.OPTION",
         }
     assert set(rows(page, heading)) == found
+
+
+@pytest.mark.parametrize(("part", "page"), ON_PAGES_OF_THEIR_OWN.items())
+def test_exactly_the_keys_of_a_part_of_the_exporters_file_are_documented(part: str, page: str) -> None:
+    form = schema(NAMED_KINDS["exporter"])
+    found = {key.removeprefix(part) for key in keys(form, form["$defs"]) if key.startswith(part)}
+    assert set(rows(page, "Every key")) == found
 
 
 def defaults(form: Mapping[str, Any], definitions: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:

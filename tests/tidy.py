@@ -82,15 +82,34 @@ CORE = (
 )
 # A leaf of the leaf: a parser that both programs' cores use.
 GUARD_CORE = ("matcher",)
-EXPORTER_CORE = ("reader", "event", "mapping", "series", "pipeline", "points", "family", "layout", "escaping")
+EXPORTER_CORE = (
+    "reader",
+    "event",
+    "mapping",
+    "series",
+    "pipeline",
+    "points",
+    "family",
+    "layout",
+    "escaping",
+    "duration",
+)
 # A value that is a key of dictionaries has a hash; nothing is ordered by it.
 HASHES = ("exporter.family", "exporter.layout")
 CORE_LIBRARIES = _words(
     "__future__ bisect collections dataclasses datetime enum functools hashlib heapq itertools json math msgspec"
     " operator re string typing zoneinfo"
 )
-# policy/checks.py speaks of faults in the words of the reader of configuration files, and of nothing else of it.
-CORE_EXCEPTIONS = {"receiver.policy.checks": ("guard.configfile", "guard.configfile.Problem")}
+# These speak of faults in the words of the reader of configuration files, and of nothing else of it.
+CORE_EXCEPTIONS = {
+    "exporter.mapping.checks": (
+        "guard.faults.Path",
+        "guard.faults.Problem",
+        "guard.wording.one_of",
+        "guard.wording.quote",
+    ),
+    "receiver.policy.checks": ("guard.configfile", "guard.configfile.Problem"),
+}
 
 FORBIDDEN_CALLS = _words("open print input hash id exec eval compile __import__ breakpoint globals")
 READS_A_CLOCK = _words("now utcnow today")

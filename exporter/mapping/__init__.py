@@ -2,5 +2,9 @@
 
 rule         what a rule says: of which events, which metric, with which labels
 bundled      the rules for the kinds of event that Tocsin knows
+pattern      regular expressions that end in time, and what they put in place
+file         rules as people write them in exporter.yml
+checks       what can be wrong with those
+made         rules made of them
 compiled     a rule made ready for batches
 """

@@ -5,12 +5,12 @@ Everything goes by columns. No step is done an event at a time where one call ca
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import compress
 from typing import cast
 
-from exporter.event import REMEMBERED_MAX, Batch, Fields
+from exporter.event import LARGEST, REMEMBERED_MAX, Batch, Fields
+from exporter.mapping.pattern import LOOKED_AT_CHARACTERS_MAX, Replaced, compiled
 from exporter.mapping.rule import BUCKETS, Condition, Label, Metric, Rule
 from exporter.series.store import Store
 from exporter.series.taken import Key, Taken
@@ -44,12 +44,15 @@ def _only_grows(metric: Metric) -> bool:
 class Compiled:
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
+        self._replaced = {label.name: Replaced(label.replace) for label in rule.metric.labels if label.replace}
+        # What is beyond would be no number any more.
+        self._largest = LARGEST / max(rule.scale, 1.0)
         self._conditions = tuple((each.field, Verdicts(each)) for each in rule.where)
 
     def apply(self, batch: Batch, stores: Sequence[Store], *, now: float) -> int:
         """How many events counted."""
         rule = self.rule
-        columns = [_filled(batch.texts(label.field), label) for label in rule.metric.labels]
+        columns = [self._filled(batch, label) for label in rule.metric.labels]
         amounts = self._amounts(batch, now)
         chosen = self._chosen(batch, amounts)
         traces = batch.traces
@@ -66,6 +69,15 @@ class Compiled:
                 store.take(rule.metric, taken)
         return size
 
+    def _filled(self, batch: Batch, label: Label) -> Sequence[str]:
+        """An empty label is none in Prometheus, so what is empty is as missing as what is not there."""
+        column = batch.texts(label.field)
+        if label.replace:
+            column = list(map(self._replaced[label.name].__getitem__, column))
+        if None in column or "" in column:
+            return [text or label.missing for text in column]
+        return column  # type: ignore[return-value]
+
     def _amounts(self, batch: Batch, now: float) -> Sequence[float | None] | None:
         """None: each counts as 1."""
         rule = self.rule
@@ -76,7 +88,8 @@ class Compiled:
         numbers = batch.numbers(rule.value)
         if rule.scale == 1.0:
             return numbers
-        return [None if number is None else number * rule.scale for number in numbers]
+        most = self._largest
+        return [None if number is None or not -most <= number <= most else number * rule.scale for number in numbers]
 
     def _chosen(self, batch: Batch, amounts: Sequence[float | None] | None) -> list[bool] | None:
         """None: all of them."""
@@ -105,13 +118,13 @@ class Verdicts(dict[str | None, bool]):
 
 
 def _like(pattern: str) -> Callable[[str], bool]:
-    matches = re.compile(pattern, re.DOTALL).fullmatch
-    return lambda text: matches(text) is not None
+    matches = compiled(pattern).fullmatch
+    return lambda text: matches(text[:LOOKED_AT_CHARACTERS_MAX]) is not None
 
 
 def _unlike(pattern: str) -> Callable[[str], bool]:
-    matches = re.compile(pattern, re.DOTALL).fullmatch
-    return lambda text: matches(text) is None
+    matches = compiled(pattern).fullmatch
+    return lambda text: matches(text[:LOOKED_AT_CHARACTERS_MAX]) is None
 
 
 _TESTS: Mapping[str, Callable[[str], Callable[[str], bool]]] = {
@@ -120,10 +133,3 @@ _TESTS: Mapping[str, Callable[[str], Callable[[str], bool]]] = {
     "=~": _like,
     "!~": _unlike,
 }
-
-
-def _filled(column: Sequence[str | None], label: Label) -> Sequence[str]:
-    """An empty label is none in Prometheus, so what is empty is as missing as what is not there."""
-    if None in column or "" in column:
-        return [text or label.missing for text in column]
-    return column  # type: ignore[return-value]

@@ -31,13 +31,17 @@ class Action(StrEnum):
 
 
 class Label(msgspec.Struct, frozen=True):
-    """`known` values are there from the start. Past `values_max` different ones, further ones are `other`."""
+    """`known` values are there from the start. Past `values_max` different ones, further ones are `other`.
+
+    `replace` are expressions, and what a text becomes that the expression matches as a whole; the first one counts.
+    """
 
     name: str
     field: str
     missing: str = UNKNOWN
     known: tuple[str, ...] = ()
     values_max: int = VALUES_MAX
+    replace: tuple[tuple[str, str], ...] = ()
 
 
 class Condition(msgspec.Struct, frozen=True):
