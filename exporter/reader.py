@@ -221,14 +221,42 @@ def _struct(kind: str, fields: Fields) -> type[msgspec.Struct]:
 def _asked(fields: Fields) -> dict[str, str]:
     """The attribute that holds each field. What every event has is there anyway."""
     names = dict.fromkeys((*fields.texts, *fields.numbers))
+    names |= dict.fromkeys(name.partition(".")[0] for name in list(names) if "." in name)
     return {
-        name: f"field_{number}" for number, name in enumerate(names) if name not in ("event", "source", "at", *TRACES)
+        name: f"field_{number}"
+        for number, name in enumerate(names)
+        if name not in ("", "event", "source", "at", *TRACES)
     }
 
 
 def _columns_of(fields: Fields) -> dict[str, Callable[[Any], Any]]:
+    asked = _asked(fields)
     return {
         "at": attrgetter("at"),
         **{name: attrgetter(name) for name in TRACES},
-        **{name: attrgetter(attribute) for name, attribute in _asked(fields).items()},
+        **{name: _column_of(name, asked) for name in dict.fromkeys((*fields.texts, *fields.numbers)) if name in asked},
     }
+
+
+def _column_of(name: str, asked: Mapping[str, str]) -> Callable[[Any], Any]:
+    """A field of that very name, or else the one inside of objects that its dots lead to."""
+    exactly: Callable[[Any], Any] = attrgetter(asked[name])
+    first, dot, rest = name.partition(".")
+    if not dot or first not in asked:
+        return exactly
+    around: Callable[[Any], Any] = attrgetter(asked[first])
+
+    def reach(event: Any) -> Any:
+        found = exactly(event)
+        return _inside(around(event), rest) if found is None else found
+
+    return reach
+
+
+def _inside(value: Any, rest: str) -> Any:
+    while isinstance(value, dict):
+        if rest in value:
+            return value[rest]
+        name, _, rest = rest.partition(".")
+        value = value.get(name)
+    return None

@@ -184,3 +184,35 @@ def test_the_bundled_rules_are_in_force_unless_the_file_says_otherwise() -> None
     assert settings("").rules == RULES
     assert settings("mapping_bundled: false").rules == ()
     assert Plan((), 1.0).file is None
+
+
+def test_a_field_with_dots_reaches_into_objects_unless_there_is_one_of_that_very_name() -> None:
+    mapped = Mapped("""
+mapping:
+  - match: request
+    where: ['log.level!="debug"']
+    name: requests_seconds_total
+    type: counter
+    help: R
+    value: http.took.seconds
+    labels: {status: http.status, host: http.request.headers.host}
+""")
+    inside = {"status": 200, "took": {"seconds": 2}, "request": {"headers.host": "a"}}
+    mapped.take({"event": "request", "http": inside})
+    mapped.take({"event": "request", "http.status": 404, "http": {**inside, "request": {"headers": {"host": "b"}}}})
+    mapped.take({"event": "request", "log": {"level": "debug"}, "http": inside})
+    mapped.take({"event": "request", "http": "GET", "http.took.seconds": 1})
+    mapped.take({"event": "request", "http": {"took": [{"seconds": 2}]}}, {"event": "request", "http": {"took": 5}})
+    assert mapped.lines == [
+        'requests_seconds_total{status="200",host="a"} 2.0',
+        'requests_seconds_total{status="404",host="b"} 2.0',
+        'requests_seconds_total{status="unknown",host="unknown"} 1.0',
+    ]
+
+
+def test_an_object_is_no_value_of_a_field_and_is_not_shown() -> None:
+    mapped = Mapped(ORDERS.replace("{country: country}", "{country: customer.country}"))
+    outcome = mapped.take({"event": "order", "customer": {"country": {"name": "ada@example.org"}}})
+    (fault,) = outcome.faults
+    assert fault.text == "customer.country: found an object, expected a text, a number or true or false"
+    assert outcome.accepted == 0
