@@ -14,6 +14,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +30,9 @@ from exporter.duration import parse_timeout
 from exporter.event import Redact
 from exporter.foreign import parsed
 from exporter.intake.events import BODY_BYTES_MAX, Events, parse_body_bytes
+from exporter.intake.statsd import choices as statsd
+from exporter.intake.statsd.counting import Counting
+from exporter.intake.statsd.sockets import receiving
 from exporter.mapping.bundled import RULES
 from exporter.metrics import Tally
 from exporter.pipeline import Pipeline
@@ -97,6 +101,12 @@ async def serve(
         tally=tally,
         parts=(partial(_mapped, pipeline),),
     )
+    counting = Counting(
+        partial(pipeline.take, source="statsd"),
+        told=tally.statsd,
+        redact=_as_it_is,
+        styles=plan.statsd.styles,
+    )
     doors = Doors(
         roles=(System(registry), App(pipeline), Itself(registry, tally)),
         registry=registry,
@@ -118,13 +128,19 @@ async def serve(
     tls = None if web_config is None else web_config.server_context()
     settle_memory()
     by_systemd = arguments.web_systemd_socket
-    async with serving(
-        doors.server(),
-        () if by_systemd else arguments.web_listen_address,
-        grace_seconds=GRACE_SECONDS,
-        tls=tls,
-        sockets=systemd.inherited_sockets(os.environ) if by_systemd else (),
-    ) as addresses:
+    async with AsyncExitStack() as open_doors:
+        addresses = await open_doors.enter_async_context(
+            serving(
+                doors.server(),
+                () if by_systemd else arguments.web_listen_address,
+                grace_seconds=GRACE_SECONDS,
+                tls=tls,
+                sockets=systemd.inherited_sockets(os.environ) if by_systemd else (),
+            )
+        )
+        open_doors.enter_context(
+            receiving(plan.statsd, take=lambda packets, now: counting.packets(packets, now=now), told=tally.statsd)
+        )
         for address in addresses:
             listen.announce(f"tocsin exporter: listening on {address}")
         systemd.tell(systemd.READY, os.environ)
@@ -307,6 +323,7 @@ def command_line(file: choices.Said, environ: Mapping[str, str]) -> argparse.Arg
     for root, default in zip(Paths._fields, Paths(), strict=True):
         declare(path_flag(root), default=default, metavar="FOLDER", help=f"where {root.replace('_', ' ')} is")
     choices.declare(parser, said=file, scope=SCOPE, environ=environ)
+    statsd.declare(parser, file=file, scope=SCOPE, environ=environ)
     declare(
         "--log.format",
         default="auto",

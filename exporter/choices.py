@@ -11,6 +11,7 @@ from functools import partial
 
 from exporter.collectors import COLLECTORS, Kind, Option, parse
 from exporter.control import Plan
+from exporter.intake.statsd import choices as statsd
 from guard import flags
 
 # What a file says, by flag.
@@ -62,7 +63,7 @@ def plan_of(arguments: argparse.Namespace) -> Plan:
             option.name: _text(option, chosen[flags.destination(flag_of(collector.name, option))])
             for option in collector.options
         }
-    return Plan(tuple(enabled), arguments.collector_timeout, options)
+    return Plan(tuple(enabled), arguments.collector_timeout, options, statsd=statsd.chosen(arguments))
 
 
 def flag_of(collector: str, option: Option | None = None) -> str:

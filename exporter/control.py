@@ -15,6 +15,7 @@ import msgspec
 
 from exporter.collectors import Collector
 from exporter.intake.events import BODY_BYTES_MAX
+from exporter.intake.statsd.choices import Chosen
 from exporter.metrics import Tally
 from exporter.registry import Registry
 
@@ -31,6 +32,7 @@ class Plan(msgspec.Struct, frozen=True):
     timeout_seconds: float
     options: Mapping[str, Mapping[str, str]] = {}
     events_body_bytes_max: int = BODY_BYTES_MAX
+    statsd: Chosen = Chosen()
     # What only the file can say. None without a file.
     file: Settings | None = None
 

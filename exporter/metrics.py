@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from exporter.family import Family, single
 from exporter.intake import tally as intake_tally
+from exporter.intake.statsd import telling as statsd
 from exporter.outcome import Reason
 from exporter.series.trouble import Trouble
 from guard.judge import REASONS
@@ -37,6 +38,7 @@ class Tally:
         self.requests_refused = dict.fromkeys(REASONS, 0)
         self.connections_cut = dict.fromkeys(CUTS, 0)
         self.series = Trouble()
+        self.statsd = statsd.Told()
         self.reload_successful = True
         self.reload_success_at = started_at
 
@@ -68,6 +70,7 @@ def families(tally: Tally, *, collectors: Sequence[str], stuck: Sequence[str]) -
         *tally.series.families(),
         *_about_the_doors(tally),
         *_about_the_log(tally.logged),
+        *statsd.families(tally.statsd),
     ]
 
 

@@ -15,10 +15,11 @@ import msgspec
 from exporter.event import Fault, Memory, Raw, Redact, checked
 from exporter.family import Family
 from exporter.mapping.compiled import Compiled, fields_of
-from exporter.mapping.rule import OTHER, Rule
+from exporter.mapping.rule import OTHER, Metric, Rule
 from exporter.reader import Found, Reader
 from exporter.series.room import Room
 from exporter.series.store import SWEEP_SECONDS, Store
+from exporter.series.taken import Taken
 from exporter.series.trouble import Trouble
 
 # Further sources are one, `other`.
@@ -96,6 +97,11 @@ class Pipeline:
         for compiled in self._compiled[raw.kind]:
             compiled.apply(batch, stores, now=now)
         return faults
+
+    def take(self, metric: Metric, taken: Taken, *, source: str = "") -> None:
+        """Of an intake that knows no events: what it has counted itself, redacted as it must be."""
+        for store in self.stores(source, now=taken.now):
+            store.take(metric, taken)
 
     def families(self, source: str = "", *, now: float | None = None) -> list[Family]:
         """Of one source, or of everything; what is old by `now` is gone. KeyError where there is no such source."""

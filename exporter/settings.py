@@ -17,6 +17,8 @@ from exporter.collectors import Kind as OptionKind
 from exporter.control import Refused
 from exporter.duration import parse_timeout
 from exporter.intake.events import EventsSettings
+from exporter.intake.statsd import choices as statsd
+from exporter.intake.statsd.choices import StatsdSettings
 from exporter.mapping import checks as mapping_checks
 from exporter.mapping.bundled import RULES
 from exporter.mapping.file import RULES_MAX, RuleFile
@@ -106,6 +108,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """What becomes of events."""
         return rules_of(self.mapping, bundled=RULES if self.mapping_bundled else ())
 
+    statsd: Annotated[StatsdSettings, Meta(description="StatsD and DogStatsD over UDP and Unix sockets.")] = (
+        msgspec.field(default_factory=StatsdSettings)
+    )
+
 
 def said(settings: Settings) -> Said:
     """What the file says, as the flags that say the same."""
@@ -113,6 +119,7 @@ def said(settings: Settings) -> Said:
         "--collector.timeout": settings.timeout,
         DISABLE_DEFAULTS: settings.disable_defaults,
         "--events.body-bytes-max": str(settings.events.body_bytes_max),
+        **statsd.said(settings.statsd),
     }
     for collector in COLLECTORS:
         chosen = getattr(settings.collectors, collector.name)
@@ -141,6 +148,7 @@ FORMATS: Mapping[str, Format] = {
     "duration": _expected(lambda text: parse(OptionKind.DURATION, text)),
     "timeout": _expected(parse_timeout),
     "ttl": _expected(seconds),
+    **{name: _expected(read) for name, read in statsd.FORMATS.items()},
 }
 
 KIND = Kind(

@@ -82,6 +82,19 @@ class Held:
             if key not in self._series:
                 self._begin(key, now)
 
+    def follows(self, metric: Metric) -> bool:
+        """Whether this metric is the same, perhaps with further labels behind those that it had: series from before
+        have none of them. What has its name and is something else is not taken.
+        """
+        width = len(self.metric.labels)
+        if metric.type != self.metric.type or metric.label_names[:width] != self.metric.label_names:
+            return False
+        missing = ("",) * (len(metric.labels) - width)
+        if missing:
+            self._series = {key + missing: series for key, series in self._series.items()}
+            self.use(metric)
+        return True
+
     @property
     def series(self) -> int:
         return len(self._series)

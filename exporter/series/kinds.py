@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping
 from functools import partial
+from operator import mul
 from typing import Generic, Protocol, TypeVar
 
 from exporter.event import LARGEST
@@ -127,9 +128,17 @@ class Histograms:
         for key, amounts in taken.groups.items():
             found = series[key]
             counts = found.counts
-            for place in map(partial(bisect_left, found.bounds), amounts):
-                counts[place] += 1
-            found.sum = _within_bounds(found.sum + sum(amounts))
+            places = map(partial(bisect_left, found.bounds), amounts)
+            if taken.weights is None:
+                for place in places:
+                    counts[place] += 1
+                total = sum(amounts)
+            else:
+                weights = taken.weight_groups[key]
+                for place, weight in zip(places, weights, strict=True):
+                    counts[place] += weight
+                total = sum(map(mul, amounts, weights))
+            found.sum = _within_bounds(found.sum + total)
         for key, trace, amount in taken.traced:
             found = series[key]
             found.exemplars[bisect_left(found.bounds, amount)] = Exemplar(trace, amount, taken.now)

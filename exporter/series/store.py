@@ -65,6 +65,8 @@ class Store:
         held = self._held.get(metric.name)
         if held is None:
             held = self._hold(metric, now=taken.now)
+        elif held.metric is not metric and not held.follows(metric):
+            return
         held.take(taken)
 
     def families(self, *, now: float | None = None) -> list[Family]:

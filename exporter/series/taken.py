@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from typing import TypeVar
 
 from exporter.event import Trace
 from exporter.mapping.rule import Action
 
 Key = tuple[str, ...]
+T = TypeVar("T")
 
 
 class Taken:
     """Label values in the order of the metric's labels, one tuple an event, beside what each event brings.
 
     All lists have the same length. `amounts` is None where each event counts as 1, `traces` where no event has one.
+    `weights` are how often each amount was observed; None where each was once, and for counters and gauges.
     """
 
     def __init__(
@@ -25,12 +28,14 @@ class Taken:
         action: Action,
         traces: Sequence[Trace | None] | None,
         now: float,
+        weights: Sequence[int] | None = None,
     ) -> None:
         self.keys = keys
         self.amounts = amounts
         self.action = action
         self.traces = traces
         self.now = now
+        self.weights = weights
 
     @cached_property
     def counts(self) -> Mapping[Key, int]:
@@ -49,12 +54,19 @@ class Taken:
     @cached_property
     def groups(self) -> Mapping[Key, Sequence[float]]:
         """The amounts of each series."""
-        amounts = self.every_amount
+        return self._by_series(self.every_amount)
+
+    @cached_property
+    def weight_groups(self) -> Mapping[Key, Sequence[int]]:
+        """How often each of these was observed, where that is said."""
+        return self._by_series(self.weights or ())
+
+    def _by_series(self, column: Sequence[T]) -> Mapping[Key, Sequence[T]]:
         if len(self.counts) == 1:
-            return dict.fromkeys(self.counts, amounts)
-        groups: dict[Key, list[float]] = {key: [] for key in self.counts}
-        for key, amount in zip(self.keys, amounts, strict=True):
-            groups[key].append(amount)
+            return dict.fromkeys(self.counts, column)
+        groups: dict[Key, list[T]] = {key: [] for key in self.counts}
+        for key, value in zip(self.keys, column, strict=True):
+            groups[key].append(value)
         return groups
 
     @property
@@ -73,4 +85,4 @@ class Taken:
     def elsewhere(self, places: Mapping[Key, Key]) -> Taken:
         """The same, with these label values in the place of those."""
         keys = [places.get(key, key) for key in self.keys]
-        return Taken(keys, self.amounts, self.action, self.traces, self.now)
+        return Taken(keys, self.amounts, self.action, self.traces, self.now, self.weights)

@@ -45,8 +45,12 @@ def stream(pipe: IO[str] | None) -> IO[str]:
 
 @contextmanager
 def started(*flags: str, below: Sequence[str] = ()) -> Iterator[Program]:
-    """`below` is the command that starts it, if the shell's own way is not the one that matters."""
-    command = [*below, sys.executable, "-m", "exporter", "--web.listen-address=127.0.0.1:0", *flags]
+    """`below` is the command that starts it, if the shell's own way is not the one that matters.
+
+    Many run at once, so the one port of StatsD is not asked for, unless a flag does.
+    """
+    own = ("--web.listen-address=127.0.0.1:0", "--statsd.listen-udp=")
+    command = [*below, sys.executable, "-m", "exporter", *own, *flags]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     with process:
         try:
