@@ -27,6 +27,7 @@ One process, state in memory. Its files, in the order in which data meets them:
     health       is the exporter well?
     startpage    the same for people, at `/`
     reader       bytes into events, each kind with the fields that somebody asks for
+    redaction    what is left of each field of them, by the rules of exporter.yml
     event        events as columns: checked, redacted, and bounded
     intake/      how events come in: over HTTP, from logs, as packets
     mapping/     what events become: rules, those that come with Tocsin and a user's own

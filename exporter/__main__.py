@@ -27,7 +27,6 @@ from exporter.collectors.files import Paths
 from exporter.control import Control, Plan, Refused
 from exporter.doors import TELEMETRY_PATH, Doors, parse_telemetry_path
 from exporter.duration import parse_timeout
-from exporter.event import Redact
 from exporter.foreign import parsed
 from exporter.intake.events import BODY_BYTES_MAX, Events, parse_body_bytes
 from exporter.intake.statsd import choices as statsd
@@ -36,6 +35,7 @@ from exporter.intake.statsd.sockets import receiving
 from exporter.mapping.bundled import RULES
 from exporter.metrics import Tally
 from exporter.pipeline import Pipeline
+from exporter.redaction import Redaction
 from exporter.registry import Registry
 from exporter.roles import App, Itself, System
 from guard import flags, listen, systemd
@@ -92,19 +92,20 @@ async def serve(
     )
     access = Access(web_config, strangers=Role.VIEWER)
     registry = Registry((), failed=tally.failed, quarantined=tally.quarantine)
-    pipeline = Pipeline((), redact=_as_it_is, trouble=tally.series)
+    redaction = Redaction(seen=tally.redact)
+    pipeline = Pipeline((), redact=redaction.redact, trouble=tally.series)
     control = Control(
         plan,
         load=load,
         build=partial(collector_of, paths_of(arguments)),
         registry=registry,
         tally=tally,
-        parts=(partial(_mapped, pipeline),),
+        parts=(redaction.prepare, partial(_mapped, pipeline, redaction)),
     )
     counting = Counting(
         partial(pipeline.take, source="statsd"),
         told=tally.statsd,
-        redact=_as_it_is,
+        redact=redaction.redact,
         styles=plan.statsd.styles,
     )
     doors = Doors(
@@ -150,14 +151,10 @@ async def serve(
     access.close()
 
 
-def _mapped(pipeline: Pipeline, plan: Plan) -> Callable[[], None]:
-    """What becomes of events follows the plan."""
+def _mapped(pipeline: Pipeline, redaction: Redaction, plan: Plan) -> Callable[[], None]:
+    """What becomes of events follows the plan; `redaction` has followed it before."""
     rules = RULES if plan.file is None else plan.file.rules
-    return lambda: pipeline.use(rules, redact=_as_it_is, now=time.time())
-
-
-def _as_it_is(kind: str, field: str) -> Redact:  # noqa: ARG001
-    return str
+    return lambda: pipeline.use(rules, redact=redaction.redact, now=time.time())
 
 
 def _let_many_files_be_open() -> None:

@@ -16,7 +16,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-# Of a text, before it is redacted: what is longer is cut.
+# Of a text, before it is redacted and after that. Where the first cut leaves half of an address, the second one ends
+# before it.
+TEXT_READ_MAX = 1_256
 TEXT_CHARACTERS_MAX = 1_000
 # Texts of one field whose redaction is remembered; then the memory begins anew.
 REMEMBERED_MAX = 4_096
@@ -66,8 +68,8 @@ class Memory(dict[Any, str | None]):
         super().__init__({None: None})
 
     def __missing__(self, value: str | float) -> str:
-        text = as_text(value)[:TEXT_CHARACTERS_MAX]
-        found = self._redact(text)
+        text = as_text(value)[:TEXT_READ_MAX]
+        found = self._redact(text)[:TEXT_CHARACTERS_MAX]
         if len(text) <= REMEMBERED_CHARACTERS_MAX:
             if len(self) > REMEMBERED_MAX:
                 self.clear()

@@ -15,6 +15,7 @@ from exporter.outcome import Reason
 from exporter.series.trouble import Trouble
 from guard.judge import REASONS
 from guard.log import Counts
+from guard.redaction import PATTERNS
 from guard.version import VERSION
 from guard.web.server import REASONS as CUTS
 
@@ -39,6 +40,7 @@ class Tally:
         self.connections_cut = dict.fromkeys(CUTS, 0)
         self.series = Trouble()
         self.statsd = statsd.Told()
+        self.redactions = dict.fromkeys(PATTERNS, 0)
         self.reload_successful = True
         self.reload_success_at = started_at
 
@@ -50,6 +52,9 @@ class Tally:
 
     def cut_connection(self, reason: str) -> None:
         self.connections_cut[reason] += 1
+
+    def redact(self, pattern: str) -> None:
+        self.redactions[pattern] += 1
 
     def quarantine(self, collector: str) -> None:
         self.quarantined[collector] = self.quarantined.get(collector, 0) + 1
@@ -71,6 +76,7 @@ def families(tally: Tally, *, collectors: Sequence[str], stuck: Sequence[str]) -
         *_about_the_doors(tally),
         *_about_the_log(tally.logged),
         *statsd.families(tally.statsd),
+        *_about_events(tally),
     ]
 
 
@@ -164,5 +170,17 @@ def _about_the_log(logged: Counts) -> list[Family]:
             type="counter",
             help="Log lines that were lost, because --log.output did not take them.",
             samples=single(logged.lines_dropped),
+        ),
+    ]
+
+
+def _about_events(tally: Tally) -> list[Family]:
+    return [
+        Family.of(
+            name="tocsin_exporter_redactions_total",
+            type="counter",
+            help="Personal data found in events, by what it was; a value that comes again soon counts once.",
+            labels=("pattern",),
+            samples=tuple(((pattern,), count) for pattern, count in tally.redactions.items()),
         ),
     ]

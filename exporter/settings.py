@@ -24,6 +24,7 @@ from exporter.mapping.bundled import RULES
 from exporter.mapping.file import RULES_MAX, RuleFile
 from exporter.mapping.made import rules_of, seconds
 from exporter.mapping.rule import Rule
+from exporter.redaction import RedactionSettings
 from guard import configfile
 from guard.configfile import Format
 from guard.faults import Kind
@@ -103,14 +104,15 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = ()
     mapping_bundled: Annotated[bool, Meta(description="Whether the rules that come with Tocsin are in force.")] = True
 
+    statsd: Annotated[StatsdSettings, Meta(description="StatsD and DogStatsD over UDP and Unix sockets.")] = (
+        msgspec.field(default_factory=StatsdSettings)
+    )
+    redaction: Annotated[RedactionSettings, Meta(description="What is hidden of events.")] = RedactionSettings()
+
     @property
     def rules(self) -> tuple[Rule, ...]:
         """What becomes of events."""
         return rules_of(self.mapping, bundled=RULES if self.mapping_bundled else ())
-
-    statsd: Annotated[StatsdSettings, Meta(description="StatsD and DogStatsD over UDP and Unix sockets.")] = (
-        msgspec.field(default_factory=StatsdSettings)
-    )
 
 
 def said(settings: Settings) -> Said:

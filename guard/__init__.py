@@ -27,6 +27,7 @@ Its files, in the order in which a starting program meets them:
     judge       before every door: may they, and not too often
     doorkeeper  the judge before the doors of the web framework
     printable   text from anywhere, fit for somebody's terminal
+    redaction/  personal data in texts, found and replaced
     peers       who is on the other end of a connection
     version     which Tocsin this is
     web/        HTTP without a web framework behind doors
