@@ -56,15 +56,17 @@ class Compiled:
         amounts = self._amounts(batch, now)
         chosen = self._chosen(batch, amounts)
         traces = batch.traces
+        at = batch.at if traces else None
         size = batch.size
         if chosen is not None:
             columns = [list(compress(column, chosen)) for column in columns]
             amounts = None if amounts is None else list(compress(amounts, chosen))
             traces = None if traces is None else list(compress(traces, chosen))
+            at = None if at is None else list(compress(at, chosen))
             size = sum(chosen)
         if size:
             keys: list[Key] = list(zip(*columns, strict=True)) if columns else [()] * size
-            taken = Taken(keys, cast("Sequence[float] | None", amounts), rule.action, traces, now)
+            taken = Taken(keys, cast("Sequence[float] | None", amounts), rule.action, traces, now, at=at)
             for store in stores:
                 store.take(rule.metric, taken)
         return size

@@ -10,7 +10,7 @@ import msgspec
 from exporter.family import RESERVED_SUFFIXES
 from exporter.family import Type as PublishedType
 
-Type = Literal["counter", "gauge", "histogram"]
+Type = Literal["counter", "gauge", "histogram", "summary"]
 
 # What stands for a label's value where an event does not say it, and where a limit is reached.
 UNKNOWN = "unknown"
@@ -20,6 +20,8 @@ SERIES_MAX = 1_000
 TTL_SECONDS = 86_400.0
 # Seconds, for what people and machines wait for.
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+# Of what was observed in the last minutes.
+QUANTILES = (0.5, 0.9, 0.99)
 
 
 class Action(StrEnum):
@@ -60,6 +62,8 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     help: str
     labels: tuple[Label, ...] = ()
     buckets: tuple[float, ...] = ()
+    # Of a summary, ascending.
+    quantiles: tuple[float, ...] = ()
     # None: for as long as the exporter runs.
     ttl_seconds: float | None = TTL_SECONDS
     series_max: int = SERIES_MAX
@@ -78,7 +82,7 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def shape(self) -> tuple[object, ...]:
         """What its series cannot do without: where this is another, they begin anew."""
-        return (self.name, self.type, self.label_names, self.buckets)
+        return (self.name, self.type, self.label_names, self.buckets, self.quantiles)
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,5 +5,7 @@ store        the series of one page
 held         a metric and its series: which are let in, and when they vanish
 room         how many lines there may be in all
 kinds        what a series of each type takes, and what of it is published
+window       the last minutes of what was observed
+sketch       quantiles of many numbers in little memory
 trouble      what could not be counted as it was said
 """

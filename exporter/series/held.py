@@ -114,8 +114,8 @@ class Held:
             series[key].touched = now
         self._kind.take(taken, series)
 
-    def family(self) -> Family:
-        samples = tuple([(key, series.published()) for key, series in self._series.items()])
+    def family(self, now: float) -> Family:
+        samples = tuple([(key, series.published(now)) for key, series in self._series.items()])
         return Family.vouched(self._shape, samples) if self._kind.counts else self._shape.of(samples)
 
     def sweep(self, now: float) -> bool:

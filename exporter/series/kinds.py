@@ -13,11 +13,14 @@ from operator import mul
 from typing import Generic, Protocol, TypeVar
 
 from exporter.event import LARGEST
-from exporter.mapping.rule import BUCKETS, Action, Metric
-from exporter.points import Count, Distribution, Exemplar, Value
+from exporter.mapping.rule import BUCKETS, QUANTILES, Action, Metric
+from exporter.points import Count, Distribution, Exemplar, Summary, Value
 from exporter.series.taken import Key, Taken
+from exporter.series.window import Window
 
 Series = TypeVar("Series")
+# What a summary counts for where the lines of a page are limited: it has few, but takes as much memory as so many.
+SUMMARY_LINES = 50
 
 
 class CounterSeries:
@@ -29,7 +32,7 @@ class CounterSeries:
         self.created = now
         self.touched = now or 0.0
 
-    def published(self) -> Value:
+    def published(self, now: float) -> Value:  # noqa: ARG002
         return Count(self.value, self.exemplar, self.created)
 
 
@@ -42,7 +45,7 @@ class GaugeSeries:
         self.created = now
         self.touched = now or 0.0
 
-    def published(self) -> Value:
+    def published(self, now: float) -> Value:  # noqa: ARG002
         return self.value
 
 
@@ -59,8 +62,26 @@ class HistogramSeries:
         self.created = now
         self.touched = now or 0.0
 
-    def published(self) -> Value:
+    def published(self, now: float) -> Value:  # noqa: ARG002
         return Distribution(self.bounds, tuple(self.counts), self.sum, self.created, dict(self.exemplars))
+
+
+class SummarySeries:
+    """`count` and `sum` are of all that was observed, the quantiles of the last minutes."""
+
+    __slots__ = ("count", "created", "quantiles", "sum", "touched", "window")
+
+    def __init__(self, quantiles: tuple[float, ...], now: float | None) -> None:
+        self.quantiles = quantiles
+        self.count = 0
+        self.sum = 0.0
+        self.window = Window()
+        self.created = now
+        self.touched = now or 0.0
+
+    def published(self, now: float) -> Value:
+        found = self.window.whole(now=now).quantiles(self.quantiles)
+        return Summary(self.count, self.sum, tuple(zip(self.quantiles, found, strict=True)), self.created)
 
 
 class Kind(Protocol, Generic[Series]):
@@ -90,8 +111,8 @@ class Counters:
         for key, amount in taken.sums.items():
             found = series[key]
             found.value = min(found.value + amount, LARGEST)
-        for key, trace, amount in taken.traced:
-            series[key].exemplar = Exemplar(trace, amount, taken.now)
+        for key, example in taken.examples.items():
+            series[key].exemplar = example
 
 
 class Gauges:
@@ -139,12 +160,39 @@ class Histograms:
                     counts[place] += weight
                 total = sum(map(mul, amounts, weights))
             found.sum = _within_bounds(found.sum + total)
-        for key, trace, amount in taken.traced:
+        for key, example in taken.examples.items():
             found = series[key]
-            found.exemplars[bisect_left(found.bounds, amount)] = Exemplar(trace, amount, taken.now)
+            found.exemplars[bisect_left(found.bounds, example.value)] = example
 
 
-KINDS: Mapping[str, Kind] = {"counter": Counters(), "gauge": Gauges(), "histogram": Histograms()}  # type: ignore[type-arg]
+class Summaries:
+    counts = True
+
+    def new(self, metric: Metric, now: float | None) -> SummarySeries:
+        return SummarySeries(metric.quantiles or QUANTILES, now)
+
+    def lines(self, metric: Metric) -> int:  # noqa: ARG002
+        return SUMMARY_LINES
+
+    def take(self, taken: Taken, series: Mapping[Key, SummarySeries]) -> None:
+        for key, amounts in taken.groups.items():
+            found = series[key]
+            if taken.weights is None:
+                weights, total = None, sum(amounts)
+            else:
+                weights = taken.weight_groups[key]
+                total = sum(map(mul, amounts, weights))
+            found.count += len(amounts) if weights is None else sum(weights)
+            found.sum = _within_bounds(found.sum + total)
+            found.window.add(amounts, weights, now=taken.now)
+
+
+KINDS: Mapping[str, Kind] = {  # type: ignore[type-arg]
+    "counter": Counters(),
+    "gauge": Gauges(),
+    "histogram": Histograms(),
+    "summary": Summaries(),
+}
 
 
 def _within_bounds(value: float) -> float:

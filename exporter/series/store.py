@@ -32,6 +32,7 @@ class Store:
         self._trouble = trouble or Trouble()
         self._room = room or Room(LINES_MAX)
         self._swept_at = now or 0.0
+        self._latest = now or 0.0
         self._held: dict[str, Held] = {}
         self._known: Mapping[str, Metric] = {}
         self.use(metrics, now=now)
@@ -62,6 +63,7 @@ class Store:
     def take(self, metric: Metric, taken: Taken) -> None:
         if not self._swept_at <= taken.now < self._swept_at + SWEEP_SECONDS:
             self.sweep(taken.now)
+        self._latest = taken.now
         held = self._held.get(metric.name)
         if held is None:
             held = self._hold(metric, now=taken.now)
@@ -77,7 +79,8 @@ class Store:
         """The same one by one; events may come in between."""
         if now is not None:
             self.sweep(now)
-        return map(Held.family, list(self._held.values()))
+        at = self._latest if now is None else now
+        return (held.family(at) for held in list(self._held.values()))
 
     def sweep(self, now: float) -> bool:
         """What is old vanishes. Whether anything is left."""

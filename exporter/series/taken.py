@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from exporter.event import Trace
 from exporter.mapping.rule import Action
+from exporter.points import Exemplar
 
 Key = tuple[str, ...]
 T = TypeVar("T")
@@ -19,6 +20,7 @@ class Taken:
 
     All lists have the same length. `amounts` is None where each event counts as 1, `traces` where no event has one.
     `weights` are how often each amount was observed; None where each was once, and for counters and gauges.
+    `at` is None where no event says when it happened.
     """
 
     def __init__(
@@ -29,6 +31,7 @@ class Taken:
         traces: Sequence[Trace | None] | None,
         now: float,
         weights: Sequence[int] | None = None,
+        at: Sequence[float | None] | None = None,
     ) -> None:
         self.keys = keys
         self.amounts = amounts
@@ -36,6 +39,7 @@ class Taken:
         self.traces = traces
         self.now = now
         self.weights = weights
+        self.at = at
 
     @cached_property
     def counts(self) -> Mapping[Key, int]:
@@ -74,15 +78,18 @@ class Taken:
         return [1.0] * len(self.keys) if self.amounts is None else self.amounts
 
     @cached_property
-    def traced(self) -> Sequence[tuple[Key, Trace, float]]:
+    def examples(self) -> Mapping[Key, Exemplar]:
         """For each series, the last event that can be found again."""
         if self.traces is None:
-            return ()
-        rows = zip(self.keys, self.traces, self.every_amount, strict=True)
-        last = {key: (trace, amount) for key, trace, amount in rows if trace}
-        return [(key, trace, amount) for key, (trace, amount) in last.items()]
+            return {}
+        moments = self.at or [None] * len(self.keys)
+        rows = zip(self.keys, self.traces, self.every_amount, moments, strict=True)
+        last = {key: (trace, amount, at) for key, trace, amount, at in rows if trace}
+        return {
+            key: Exemplar(trace, amount, self.now if at is None else at) for key, (trace, amount, at) in last.items()
+        }
 
     def elsewhere(self, places: Mapping[Key, Key]) -> Taken:
         """The same, with these label values in the place of those."""
         keys = [places.get(key, key) for key in self.keys]
-        return Taken(keys, self.amounts, self.action, self.traces, self.now, self.weights)
+        return Taken(keys, self.amounts, self.action, self.traces, self.now, self.weights, self.at)
