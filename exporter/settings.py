@@ -4,7 +4,7 @@ The file is optional: the exporter runs without one. Its keys are made from what
 that a file and a flag know the same. A flag or an environment variable that says the same thing outweighs the file.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +20,7 @@ from exporter.intake.events import EventsSettings
 from exporter.intake.statsd import choices as statsd
 from exporter.intake.statsd.choices import StatsdSettings
 from exporter.mapping import checks as mapping_checks
+from exporter.mapping import lint as mapping_lint
 from exporter.mapping.bundled import RULES
 from exporter.mapping.file import RULES_MAX, RuleFile
 from exporter.mapping.made import rules_of, seconds
@@ -27,7 +28,7 @@ from exporter.mapping.rule import Rule
 from exporter.redaction import RedactionSettings
 from guard import configfile
 from guard.configfile import Format
-from guard.faults import Kind
+from guard.faults import Kind, Problem
 
 
 def _field(option: Option) -> tuple[str, Any, Any]:
@@ -153,6 +154,11 @@ FORMATS: Mapping[str, Format] = {
     **{name: _expected(read) for name, read in statsd.FORMATS.items()},
 }
 
+
+def _warnings(settings: Settings) -> Iterable[Problem]:
+    return mapping_lint.warnings(settings.mapping, bundled=RULES if settings.mapping_bundled else ())
+
+
 KIND = Kind(
     name="exporter",
     struct=Settings,
@@ -160,6 +166,7 @@ KIND = Kind(
     file_names=("exporter.yml", "exporter.yaml"),
     formats=FORMATS,
     check=mapping_checks.problems,
+    warn=_warnings,
 )
 
 

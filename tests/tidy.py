@@ -101,13 +101,10 @@ CORE_LIBRARIES = _words(
     " operator re string typing zoneinfo"
 )
 # These speak of faults in the words of the reader of configuration files, and of nothing else of it.
+_FAULTS_IN_WORDS = ("guard.faults.Path", "guard.faults.Problem", "guard.wording.one_of", "guard.wording.quote")
 CORE_EXCEPTIONS = {
-    "exporter.mapping.checks": (
-        "guard.faults.Path",
-        "guard.faults.Problem",
-        "guard.wording.one_of",
-        "guard.wording.quote",
-    ),
+    "exporter.mapping.checks": _FAULTS_IN_WORDS,
+    "exporter.mapping.lint": _FAULTS_IN_WORDS,
     "receiver.policy.checks": ("guard.configfile", "guard.configfile.Problem"),
 }
 

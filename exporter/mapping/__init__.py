@@ -5,6 +5,7 @@ bundled      the rules for the kinds of event that Tocsin knows
 pattern      regular expressions that end in time, and what they put in place
 file         rules as people write them in exporter.yml
 checks       what can be wrong with those
+lint         what is no fault of a metric, and hardly meant
 made         rules made of them
 compiled     a rule made ready for batches
 """
