@@ -59,7 +59,7 @@ class Complaint(NamedTuple):
 
 def names(metric: Metric) -> Iterator[Complaint]:
     """What `promtool check metrics` says of such a metric."""
-    name, kind = metric.name, metric.type
+    name, kind = metric.name, metric.published_type
     lower = name.lower()
     for expected in _of_names(name, lower, kind):
         yield Complaint(("name",), quote(name), expected)
@@ -74,11 +74,11 @@ def _of_names(name: str, lower: str, kind: str) -> Iterator[str]:
         yield f"the unit {unit[1]} in place of {unit[0]}"
     if kind == "counter" and not name.endswith("_total"):
         yield "the name of a counter to end in _total"
-    if kind != "counter" and name.endswith("_total"):
+    if kind not in ("counter", "unknown") and name.endswith("_total"):
         yield f"the name of a {kind} not to end in _total"
-    if kind != "histogram" and name.endswith("_bucket"):
+    if kind not in ("histogram", "unknown") and name.endswith("_bucket"):
         yield "no name that looks like a part of a histogram"
-    if kind not in ("histogram", "summary") and name.endswith(("_count", "_sum")):
+    if kind not in ("histogram", "summary", "unknown") and name.endswith(("_count", "_sum")):
         yield "no name that looks like a part of a histogram or a summary"
     if any(f"_{word}_" in lower or lower.endswith(f"_{word}") for word in _TYPES):
         yield "a name without a type"

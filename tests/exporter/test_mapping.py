@@ -122,7 +122,8 @@ mapping:
   - {match: bestellung, name: shop_orders_total, labels: {kind: {field: art, missing: none}, country: land}}
 """)
     mapped.take({"event": "order", "country": "it", "kind": "new"}, {"event": "bestellung", "land": "it", "art": "new"})
-    mapped.take({"event": "bestellung", "land": "at"}, {"event": "order", "country": "at"})
+    mapped.take({"event": "bestellung", "land": "at"})
+    mapped.take({"event": "order", "country": "at"})
     assert mapped.lines == [
         'shop_orders_total{country="it",kind="new"} 2.0',
         'shop_orders_total{country="at",kind="none"} 1.0',

@@ -65,7 +65,7 @@ def page(found: list[Metric]) -> str:
 
 def _lines(metric: Metric) -> Iterator[str]:
     name = metric.name
-    yield f"# HELP {name} {metric.help}\n# TYPE {name} {metric.type}\n"
+    yield f"# HELP {name} {metric.help}\n# TYPE {name} {metric.published_type.replace('unknown', 'untyped')}\n"
     label = "".join(f'{each.name}="1"' for each in metric.labels)
     braced = f"{{{label}}}" if label else ""
     if metric.type == "histogram":
