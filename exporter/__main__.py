@@ -30,6 +30,7 @@ from exporter.duration import parse_timeout
 from exporter.foreign import parsed
 from exporter.intake.events import BODY_BYTES_MAX, Events, parse_body_bytes
 from exporter.intake.statsd import choices as statsd
+from exporter.intake.statsd import following
 from exporter.intake.statsd.counting import Counting
 from exporter.intake.statsd.sockets import receiving
 from exporter.mapping.bundled import RULES
@@ -94,19 +95,23 @@ async def serve(
     registry = Registry((), failed=tally.failed, quarantined=tally.quarantine)
     redaction = Redaction(seen=tally.redact)
     pipeline = Pipeline((), redact=redaction.redact, trouble=tally.series)
+    counting = Counting(
+        partial(pipeline.take, source="statsd"),
+        told=tally.statsd,
+        redact=redaction.redact,
+        styles=plan.statsd.styles,
+    )
     control = Control(
         plan,
         load=load,
         build=partial(collector_of, paths_of(arguments)),
         registry=registry,
         tally=tally,
-        parts=(redaction.prepare, partial(_mapped, pipeline, redaction)),
-    )
-    counting = Counting(
-        partial(pipeline.take, source="statsd"),
-        told=tally.statsd,
-        redact=redaction.redact,
-        styles=plan.statsd.styles,
+        parts=(
+            redaction.prepare,
+            partial(_mapped, pipeline, redaction),
+            partial(following.prepare, counting, redaction.redact),
+        ),
     )
     doors = Doors(
         roles=(System(registry), App(pipeline), Itself(registry, tally)),
@@ -183,6 +188,7 @@ def check(arguments: argparse.Namespace, load: Callable[[], Plan]) -> int:
         plan = load()
         for name in plan.collectors:
             collector_of(paths_of(arguments), name, plan.options[name])
+        following.choose_of(plan)
     except Refused as refused:
         faults += refused.faults
     faults += missing_folders(arguments)

@@ -28,6 +28,7 @@ class Chosen(msgspec.Struct, frozen=True):
     mode: int = 0o755
     buffer_bytes: int = READ_BUFFER_BYTES
     styles: Styles = Styles()
+    mapping_config: str = ""
 
 
 # A path that the kernel takes as that of a socket, without the byte that ends it.
@@ -90,6 +91,9 @@ class StatsdSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
             le=READ_BUFFER_BYTES_MAX,
         ),
     ] = READ_BUFFER_BYTES
+    mapping_config: Annotated[
+        str, Meta(description="The path of a mapping file of statsd_exporter; empty: none. A reload reads it again.")
+    ] = ""
     parse_dogstatsd_tags: Annotated[bool, Meta(description="Read tags as in `name:1|c|#tag:value`.")] = True
     parse_influxdb_tags: Annotated[bool, Meta(description="Read tags as in `name,tag=value:1|c`.")] = True
     parse_librato_tags: Annotated[bool, Meta(description="Read tags as in `name#tag=value:1|c`.")] = True
@@ -108,6 +112,7 @@ def said(settings: StatsdSettings) -> dict[str, str | bool]:
         "--statsd.listen-unixgram": settings.listen_unixgram,
         "--statsd.unixsocket-mode": settings.unixsocket_mode,
         "--statsd.read-buffer": str(settings.read_buffer),
+        "--statsd.mapping-config": settings.mapping_config,
         **{style_flag(style): getattr(settings, f"parse_{style}_tags") for style in STYLES},
     }
 
@@ -144,6 +149,12 @@ def declare(
         metavar="BYTES",
         help="the buffer for packets that wait, which the kernel is asked for",
     )
+    flag(
+        "--statsd.mapping-config",
+        default=usual["--statsd.mapping-config"],
+        metavar="FILE",
+        help="a mapping file of statsd_exporter",
+    )
     for style in STYLES:
         flags.switch(
             parser,
@@ -161,6 +172,7 @@ def chosen(arguments: argparse.Namespace) -> Chosen:
         unixgram=arguments.statsd_listen_unixgram,
         mode=arguments.statsd_unixsocket_mode,
         buffer_bytes=arguments.statsd_read_buffer,
+        mapping_config=arguments.statsd_mapping_config,
         styles=Styles(**{style: getattr(arguments, flags.destination(style_flag(style))) for style in STYLES}),
     )
 

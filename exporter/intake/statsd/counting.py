@@ -48,6 +48,8 @@ HELP = "Lines of StatsD with this name."
 # What statsd_exporter calls the types; timers, histograms and distributions are one.
 CLASSES: Mapping[str, str] = {"c": "counter", "g": "gauge", "ms": "observer", "h": "observer", "d": "observer"}
 MILLISECONDS = 0.001
+# In the place of a type: what nobody wants.
+DROPPED = ""
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -146,6 +148,7 @@ class Counting:
         self._recent: dict[tuple[bytes, bytes], Target] = {}
         self._before: dict[tuple[bytes, bytes], Target] = {}
         self._choose = choose
+        self._nothing = Target(Gathered(Metric(name="", type="counter", help=""), 0.0), (), DROPPED, 0.0, 1.0)
 
     def use(self, choose: Choose, *, redact: Callable[[str, str], Redact]) -> None:
         """From now on lines become something else, perhaps."""
@@ -167,7 +170,7 @@ class Counting:
             try:
                 head, value, tail = parts(line)
                 target = recent.get((head, tail)) or self._target(head, tail, now)
-                if target is None:
+                if target.type == DROPPED:
                     told.dropped += times
                     continue
                 amount = number_of(value)
@@ -218,15 +221,16 @@ class Counting:
             for each, of_each in several(value, tail):
                 target = self._target(head, of_each, now)
                 amount = number_of(each)
-                if target is not None and target.type == "c" and amount < 0:
+                if target.type == "c" and amount < 0:
                     raise Wrong(Reason.NEGATIVE)
                 found.append((target, each, amount))
         except Wrong as wrong:
             told.faults[wrong.reason] += times
             return
-        for target, each, amount in found:
-            if target is not None:
-                self._count(target, each, amount, times, line, gauges)
+        kept = [each for each in found if each[0].type != DROPPED]
+        told.dropped += 0 if kept else times
+        for target, each, amount in kept:
+            self._count(target, each, amount, times, line, gauges)
 
     @staticmethod
     def _in_order(lines: Sequence[bytes], gauges: Mapping[bytes, list[Change]]) -> None:
@@ -255,18 +259,17 @@ class Counting:
         self._recent.clear()
         self._before.clear()
 
-    def _target(self, head: bytes, tail: bytes, now: float) -> Target | None:
-        """What a head and a tail mean; None where that is dropped. Raises `Wrong`."""
+    def _target(self, head: bytes, tail: bytes, now: float) -> Target:
+        """What a head and a tail mean. Raises `Wrong`."""
         known = (head, tail)
         target = self._recent.get(known) or self._before.get(known) or self._found(head, tail, now)
-        if target is not None:
-            if len(self._recent) >= REMEMBERED_MAX // 2:
-                self._before = dict(self._recent)
-                self._recent.clear()
-            self._recent[known] = target
+        if len(self._recent) >= REMEMBERED_MAX // 2:
+            self._before = dict(self._recent)
+            self._recent.clear()
+        self._recent[known] = target
         return target
 
-    def _found(self, head: bytes, tail: bytes, now: float) -> Target | None:
+    def _found(self, head: bytes, tail: bytes, now: float) -> Target:
         said = tail_of(tail, self._styles)
         name, tags, dropped = head_of(head, self._styles)
         if tags and said.tags:
@@ -277,7 +280,7 @@ class Counting:
         self._told.tags_dropped += dropped + said.dropped
         wanted = self._choose(name, kind)
         if wanted is None:
-            return None
+            return self._nothing
         labels = self._labels(tags or said.tags, wanted)
         gathered = self._of(wanted, labels, now)
         key = tuple([labels.get(label, "") for label in gathered.metric.label_names])
