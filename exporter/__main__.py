@@ -100,6 +100,7 @@ async def serve(
         told=tally.statsd,
         redact=redaction.redact,
         styles=plan.statsd.styles,
+        secret=os.urandom(16),
     )
     control = Control(
         plan,
@@ -145,7 +146,12 @@ async def serve(
             )
         )
         open_doors.enter_context(
-            receiving(plan.statsd, take=lambda packets, now: counting.packets(packets, now=now), told=tally.statsd)
+            receiving(
+                plan.statsd,
+                take=lambda packets, now: counting.packets(packets, now=now),
+                tick=counting.tick,
+                told=tally.statsd,
+            )
         )
         for address in addresses:
             listen.announce(f"tocsin exporter: listening on {address}")

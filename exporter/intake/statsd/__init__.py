@@ -7,6 +7,7 @@ names        names of metrics and labels that Prometheus takes
 mapping      which mapping of a statsd_exporter file a name has, and what its lines become then
 mappingfile  such a file, and everything that can be wrong with it
 counting     lines into series: what is known of a line is remembered, and a batch of packets is counted at once
+sets         how many different values a set has seen in the last minute
 following    what lines become follows the configuration
 telling      what the exporter says about all this
 """

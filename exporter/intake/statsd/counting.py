@@ -28,6 +28,7 @@ from exporter.intake.statsd.lines import (
     tail_of,
 )
 from exporter.intake.statsd.names import label_name, metric_name
+from exporter.intake.statsd.sets import Sets
 from exporter.intake.statsd.telling import Told
 from exporter.mapping.rule import TTL_SECONDS, Action, Label, Metric, Type
 from exporter.series.taken import Key, Taken
@@ -46,10 +47,19 @@ NAME = "name"
 HELP = "Lines of StatsD with this name."
 
 # What statsd_exporter calls the types; timers, histograms and distributions are one.
-CLASSES: Mapping[str, str] = {"c": "counter", "g": "gauge", "ms": "observer", "h": "observer", "d": "observer"}
+# A set becomes a gauge, the number of its values.
+CLASSES: Mapping[str, str] = {
+    "c": "counter",
+    "g": "gauge",
+    "ms": "observer",
+    "h": "observer",
+    "d": "observer",
+    "s": "gauge",
+}
 MILLISECONDS = 0.001
 # In the place of a type: what nobody wants.
 DROPPED = ""
+NUMBERS = frozenset(("c", "g", "ms", "h", "d"))
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -136,8 +146,11 @@ class Counting:
         redact: Callable[[str, str], Redact],
         styles: Styles = Styles(),  # noqa: B008 - a value that nobody changes
         choose: Choose = unmapped,
+        secret: bytes = b"",
     ) -> None:
+        """`secret` is what the values of sets are hashed with."""
         self._give = give
+        self._sets = Sets(secret)
         self._told = told
         self._styles = styles
         self._redact = redact
@@ -170,8 +183,8 @@ class Counting:
             try:
                 head, value, tail = parts(line)
                 target = recent.get((head, tail)) or self._target(head, tail, now)
-                if target.type == DROPPED:
-                    told.dropped += times
+                if target.type not in NUMBERS:
+                    self._no_number(target, value, times, now)
                     continue
                 amount = number_of(value)
             except Wrong as wrong:
@@ -181,6 +194,23 @@ class Counting:
         if gauges:
             self._in_order(lines, gauges)
         self._hand_on(now)
+
+    def tick(self, now: float) -> None:
+        """What is true now though nobody has sent anything: to be called again and again."""
+        for (name, key), size in self._sets.sweep(now).items():
+            gathered = self._gathered.get(name)
+            if gathered is not None:
+                self._give(gathered.metric, Taken([key], [float(size)], Action.SET, None, now))
+
+    def _no_number(self, target: Target, value: bytes, times: int, now: float) -> None:
+        if target.type == DROPPED:
+            self._told.dropped += times
+            return
+        gathered, name = target.gathered, target.gathered.metric.name
+        self._touched[name] = gathered
+        if not self._sets.add(name, target.key, value, now):
+            self._told.faults[Reason.SET_FULL] += times
+        gathered.values[target.key] = self._sets.size(name, target.key) * target.factor
 
     def _count(
         self, target: Target, value: bytes, amount: float, times: int, line: bytes, gauges: dict[bytes, list[Change]]
@@ -220,6 +250,8 @@ class Counting:
             found = []
             for each, of_each in several(value, tail):
                 target = self._target(head, of_each, now)
+                if target.type == "s":
+                    raise Wrong(Reason.TYPE)
                 amount = number_of(each)
                 if target.type == "c" and amount < 0:
                     raise Wrong(Reason.NEGATIVE)
@@ -274,9 +306,7 @@ class Counting:
         name, tags, dropped = head_of(head, self._styles)
         if tags and said.tags:
             raise Wrong(Reason.MIXED_TAGS)
-        kind = CLASSES.get(said.type)
-        if kind is None:
-            raise Wrong(Reason.TYPE)
+        kind = CLASSES[said.type]
         self._told.tags_dropped += dropped + said.dropped
         wanted = self._choose(name, kind)
         if wanted is None:
@@ -320,6 +350,7 @@ class Counting:
             # Keys that are remembered are too short from now on.
             self._forget()
             gathered.metric = replace(metric, labels=(*metric.labels, *further[:room]))
+            self._sets.widen(name, ("",) * len(further[:room]))
         return gathered
 
     def _new(self, name: str, wanted: Wanted, labels: Mapping[str, str], now: float) -> Gathered:

@@ -43,6 +43,7 @@ class Reason(StrEnum):
     NEGATIVE = "negative"
     CONFLICT = "conflict"
     METRICS_MAX = "metrics_max"
+    SET_FULL = "set_full"
 
 
 class Wrong(Exception):

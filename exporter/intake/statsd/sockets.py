@@ -36,6 +36,8 @@ SO_RCVBUFFORCE = 33
 SO_MEMINFO = 55
 MEMINFO = struct.Struct("9I")
 WRAPS = 1 << 32
+# How often sets are brought up to date though nobody sends anything.
+TICK_SECONDS = 10.0
 
 Packets = Callable[[Sequence[bytes]], None]
 
@@ -100,7 +102,11 @@ class Receiver:
 
 @contextlib.contextmanager
 def receiving(
-    chosen: Chosen, *, take: Callable[[Sequence[bytes], float], None], told: Told
+    chosen: Chosen,
+    *,
+    take: Callable[[Sequence[bytes], float], None],
+    tick: Callable[[float], None],
+    told: Told,
 ) -> Iterator[Sequence[Receiver]]:
     """Inside a loop that runs. Raises `CannotListen` for an address that was asked for and cannot be had."""
     loop = asyncio.get_running_loop()
@@ -109,6 +115,7 @@ def receiving(
         take(packets, time.time())
 
     receivers: list[Receiver] = []
+    ticking: asyncio.Future[None] | None = None
     try:
         if chosen.udp is not None and (opened := _udp_or_nothing(chosen.udp, chosen.buffer_bytes)) is not None:
             receivers.append(Receiver("udp", opened, took, told))
@@ -120,8 +127,11 @@ def receiving(
             told.buffer_bytes[each.name] = each.buffer_bytes
             told.asked[each.name] = each.dropped
             log.info("listening for StatsD", extra={"socket": each.name, "address": each.address})
+        ticking = asyncio.ensure_future(_every(TICK_SECONDS, tick))
         yield receivers
     finally:
+        if ticking is not None:
+            ticking.cancel()
         for each in receivers:
             each.stop(loop)
             told.listening[each.name] = 0
@@ -129,6 +139,12 @@ def receiving(
         if any(each.name == "unixgram" for each in receivers):
             with contextlib.suppress(OSError):
                 os.unlink(chosen.unixgram)
+
+
+async def _every(seconds: float, tick: Callable[[float], None]) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        tick(time.time())
 
 
 def _udp_or_nothing(address: Address, buffer_bytes: int) -> socket.socket | None:
