@@ -3,8 +3,8 @@
     python -m bench.client [--events=15000] [--rounds=5]
 
 `tocsin.event` is called with the five fields of a request: with an exporter that takes them, with none at its address,
-and with one that accepts connections and never answers. Beside it, in turns, `logging` writes the same fields to a file, as
-an application would do otherwise. Each round is a process of its own; the table has the least, the middle and the most.
+and with one that accepts connections and never answers. Beside it, in turns, `logging` writes the same to a file,
+as an application would do otherwise. Each round is a process of its own; the table has the least, the middle, the most.
 """
 
 from __future__ import annotations

@@ -8,6 +8,10 @@ sending.py       a bounded queue, and the thread that sends what is in it
 delivering.py    one batch to the exporter, with a deadline
 destination.py   where events go, and who says them
 identifiers.py   what a request is known by: its correlation ID and its trace
+exchange.py      what is told of one HTTP request
+asgi.py          middleware for FastAPI, Starlette and any other ASGI application
+wsgi.py          middleware for Flask and any other WSGI application
+django.py        middleware for Django
 
 The commands:
 
