@@ -4,6 +4,7 @@ A leaf: it imports neither `exporter` nor `receiver`, and it knows nothing of me
 Its files, in the order in which a starting program meets them:
 
     flags       the command line, each flag also an environment variable
+    trail       by what a request is found again
     logline     a log record as one line
     logwriter   where log lines go
     log         one event is one line

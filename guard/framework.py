@@ -18,10 +18,12 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from guard.listen import KEEPALIVE_SECONDS, Address, base_urls, open_doors
+from guard.trail import CORRELATION, CURRENT, TRACEPARENT, Trail, made, read
 
 log = logging.getLogger("tocsin.listen")
 
 GRACE_SECONDS_MIN = 0.1
+_TRAIL = web.RequestKey("tocsin.trail", Trail)
 # Not HTTP at all, or a body that breaks off or is not encoded as its headers say.
 _SENDERS_MISTAKES = (HttpProcessingError, web.RequestPayloadError)
 
@@ -51,6 +53,8 @@ async def listening(
     """Serves `app` at every address, or at none of them; yields the base URLs that are really bound."""
     if json_errors not in app.middlewares:
         app.middlewares.insert(0, json_errors)
+        app.middlewares.insert(0, on_a_trail)
+        app.on_response_prepare.append(_name_trail)
     runner = web.AppRunner(
         app,
         access_log=None,
@@ -77,6 +81,44 @@ async def listening(
 
 
 @web.middleware
+async def on_a_trail(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Each request has identifiers, which its answer and its log lines have as well. The requests of a connection share
+    a context: so what was there before is put back."""
+    trail = trail_of(request) or made()
+    request[_TRAIL] = trail
+    before = CURRENT.set(trail)
+    try:
+        response = await handler(request)
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("a request was answered", extra={**_where(request), "status": response.status})
+        return response
+    finally:
+        CURRENT.reset(before)
+
+
+def trail_of(request: web.Request) -> Trail | None:
+    """What came with the request, if anything did."""
+    return read(_only(request, CORRELATION), _only(request, TRACEPARENT))
+
+
+def _only(request: web.Request, name: str) -> str | None:
+    """Of a header that is there twice, nobody knows which one is meant."""
+    values = request.headers.getall(name, ())
+    return values[0] if len(values) == 1 else None
+
+
+async def _name_trail(request: web.Request, response: web.StreamResponse) -> None:
+    trail = request.get(_TRAIL)
+    if trail is not None:
+        response.headers.setdefault(CORRELATION, trail.correlation)
+
+
+def _where(request: web.Request) -> dict[str, object]:
+    route = request.match_info.route.resource
+    return {"method": request.method, "route": route.canonical if route else "none"}
+
+
+@web.middleware
 async def json_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Every refusal is `{"error": …}`; an unexpected exception is logged whole, answered without details."""
     try:
@@ -91,9 +133,7 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
         # Nobody is left to answer. aiohttp expects this error and drops it.
         if isinstance(error, ConnectionError) and (request.transport is None or request.transport.is_closing()):
             raise
-        route = request.match_info.route.resource
-        where = {"method": request.method, "route": route.canonical if route else "none"}
-        log.exception("a handler failed", extra=where)
+        log.exception("a handler failed", extra=_where(request))
         if request.writer.output_size > 0:
             raise ConnectionError("the answer had begun, and there cannot be a second one") from error
         return web.json_response({"error": "internal error; the log of this process says more"}, status=500)

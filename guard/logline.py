@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
+from guard.trail import CURRENT
+
 FORMATS = ("auto", "text", "json")
 # Docker takes 16,384 bytes for one line, and splits what is longer; rsyslog 8,192, and cuts it.
 LINE_BYTES_MAX = 16_000
@@ -66,7 +68,8 @@ class Lines(logging.Formatter):
 
     def _extra(self, record: logging.LogRecord) -> dict[str, object]:
         most = self.bytes_max
-        extra = {key: _plain(value, most) for key, value in record.__dict__.items() if key not in _OWN}
+        extra = _trail()
+        extra |= {key: _plain(value, most) for key, value in record.__dict__.items() if key not in _OWN}
         if record.exc_info:
             extra["trace"] = _cut(self.formatException(record.exc_info), most)
         if record.stack_info:
@@ -116,6 +119,14 @@ class Syslog(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         priority = _DAEMON * 8 + _SEVERITIES[level_of(record)]
         return f"<{priority}>1 {_time(record)} {self._middle} {self._inner.format(record)}"
+
+
+def _trail() -> dict[str, object]:
+    """Of the request in whose course it is said."""
+    trail = CURRENT.get()
+    if trail is None:
+        return {}
+    return {"correlation_id": trail.correlation, **({"trace_id": trail.trace} if trail.traceparent else {})}
 
 
 def _said(record: logging.LogRecord, message: str, extra: Mapping[str, object]) -> str:

@@ -17,6 +17,7 @@ from typing import assert_never
 import msgspec
 from msgspec.structs import replace
 
+from guard.trail import CURRENT, Trail
 from receiver.channels import Channel, Quotable, Refused, Unreachable
 from receiver.clock import Clock
 from receiver.entry import Delivered, NotTaken, Undeliverable, Withdrawn
@@ -160,6 +161,8 @@ class ChannelQueue:
         """One attempt for the first message of a lane, or a rest."""
         lane = self._lanes[incident]
         message = lane[0]
+        # The worker's own context, and each message is another.
+        CURRENT.set(Trail(message.correlation, message.traceparent) if message.correlation else None)
         answer = await self._attempt_or_rest(message)
         if answer is None:
             self._resting.append(incident)

@@ -2,11 +2,12 @@
 
 The journal is the only input of the engine. Time that passes is a fact, a loaded policy is a fact, what a
 provider answered is a fact. Each is kept as bytes that this module alone writes and reads; a webhook is kept
-as the very bytes that came.
+as the very bytes that came, behind its identifiers if any came.
 """
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from typing import get_args
 
@@ -17,11 +18,14 @@ from receiver.policy.policy import Policy
 
 
 class AlertsReceived(msgspec.Struct, frozen=True):
-    """A webhook. `body` is what came over the wire; `notification` is the same, parsed."""
+    """A webhook. `body` is what came over the wire; `notification` is the same, parsed. By the other two whoever sent
+    it finds it again; they are empty where nothing of the kind came."""
 
     source: str
     body: bytes
     notification: Notification
+    correlation: str = ""
+    traceparent: str = ""
 
 
 class TimePassed(msgspec.Struct, frozen=True, tag="time_passed"):
@@ -271,6 +275,8 @@ Fact = AlertsReceived | _Tagged | Unreadable
 
 KINDS = ("alerts_received", *(str(each.__struct_config__.tag) for each in get_args(_Tagged)))
 _encoder = msgspec.json.Encoder(order="deterministic")
+# Before a body, as in the request that it came with. JSON begins otherwise, so a body alone is told apart from this.
+_IDENTIFIERS = re.compile(rb"X-Correlation-ID: ([A-Za-z0-9_-]+)\r\n(?:traceparent: ([0-9a-f-]+)\r\n)?\r\n")
 _decoder: msgspec.json.Decoder[_Tagged] = msgspec.json.Decoder(_Tagged)
 
 
@@ -303,7 +309,7 @@ def kind_of(fact: Fact) -> str:
 def write(fact: Fact) -> Written:
     match fact:
         case AlertsReceived():
-            return Written("alerts_received", fact.source, fact.body)
+            return Written("alerts_received", fact.source, _with_identifiers(fact))
         case Unreadable():
             return Written(fact.kind, fact.source, fact.body)
         case AlertsFetched() | Looked():
@@ -316,8 +322,23 @@ def read(written: Written) -> Fact:
     """Never raises: what cannot be read is a fact too, so that what comes after it is reached."""
     try:
         if written.kind == "alerts_received":
-            return AlertsReceived(written.source, written.body, parse(written.body))
+            return _received(written.source, written.body)
         fact: Fact = _decoder.decode(written.body)
     except Exception as error:  # noqa: BLE001 - whatever it is, the entries after it must be read
         return Unreadable(written.kind, written.source, written.body, f"cannot be read: {error}")
     return fact
+
+
+def _with_identifiers(fact: AlertsReceived) -> bytes:
+    if not fact.correlation:
+        return fact.body
+    parent = f"traceparent: {fact.traceparent}\r\n" if fact.traceparent else ""
+    return f"X-Correlation-ID: {fact.correlation}\r\n{parent}\r\n".encode() + fact.body
+
+
+def _received(source: str, written: bytes) -> AlertsReceived:
+    match = _IDENTIFIERS.match(written)
+    if match is None:
+        return AlertsReceived(source, written, parse(written))
+    body, correlation, traceparent = written[match.end() :], match[1].decode(), (match[2] or b"").decode()
+    return AlertsReceived(source, body, parse(body), correlation, traceparent)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 
@@ -167,6 +168,16 @@ class Spell(msgspec.Struct, frozen=True, omit_defaults=True):
     flaps: int = 0  # how often it came back
 
 
+class Cause(NamedTuple):
+    """By what the webhook is found again that something follows from: the identifiers that it came with."""
+
+    correlation: str = ""
+    traceparent: str = ""
+
+
+NO_CAUSE = Cause()
+
+
 class Incident(msgspec.Struct, frozen=True):
     """What one decision after the other made of a group. The story of it is in its steps."""
 
@@ -227,6 +238,7 @@ class Incident(msgspec.Struct, frozen=True):
     paged: dict[str, int] = {}  # by channel: the position of the entry by which it was paged last
     pages: dict[str, int] = {}  # likewise of each page that is owed, and that nobody was told instead
     withdrawn: dict[str, str] = {}  # by channel: the kind of a page that was not sent, until one calls it after all
+    cause: Cause = NO_CAUSE  # of the webhook that opened it; nothing if that came without
 
     @property
     def deadline(self) -> datetime | None:

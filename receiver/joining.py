@@ -242,6 +242,7 @@ def _opened(ledger: Ledger, group: Group, group_labels: dict[str, str], place: P
             why=why[:CHARACTERS_MAX],
             rule=place.rule,
             keys=place.keys,
+            cause=ledger.brought,
         )
     )
 

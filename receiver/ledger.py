@@ -13,10 +13,10 @@ from itertools import islice
 import msgspec
 from msgspec.structs import replace
 
-from receiver.entry import Act, Entry
-from receiver.incident import AlertRecord, Group, Incident, Status, Step
+from receiver.entry import Act, AlertsReceived, Entry
+from receiver.incident import NO_CAUSE, AlertRecord, Cause, Group, Incident, Status, Step
 from receiver.known import ChannelKnown, Cut, Known, SourceKnown, name_of
-from receiver.message import ALERTS_MAX, PAGES, Kind, Message, compose, compose_digest
+from receiver.message import ALERTS_MAX, PAGES, Kind, Message, compose, compose_digest, entry_named
 from receiver.policy.actionnames import action_named
 from receiver.policy.policy import Policy
 from receiver.policy.redaction import Redact, rules_for
@@ -68,6 +68,7 @@ class Ledger:
         self.policy = policy
         self.at = entry.at
         self.position = entry.position
+        self._webhook = entry.fact if isinstance(entry.fact, AlertsReceived) else None
         self._via = entry.fact.via if isinstance(entry.fact, Act) else ""  # by which way a person acts
         self.counts: defaultdict[str, int] = defaultdict(int)
         self.forgotten: list[str] = []
@@ -137,6 +138,11 @@ class Ledger:
 
     def open_under(self, key: str) -> Incident | None:
         return next((each for each in self.found_by(key) if each.status is not Status.RESOLVED), None)
+
+    @property
+    def brought(self) -> Cause:
+        """What came with the webhook that is decided about; nothing if none is."""
+        return NO_CAUSE if self._webhook is None else Cause(self._webhook.correlation, self._webhook.traceparent)
 
     def new_incident_id(self) -> str:
         """`T-7` for what entry 7 opens, and `T-7-2` for the second."""
@@ -279,6 +285,7 @@ class Ledger:
                 alerts=shown[identifier],
                 at=self.at,
                 hiding=hiding.get((identifier, rules)),
+                cause=self._cause(incident),
             )
         for channel, digest in self.digests.items():
             incidents = [self.incident(identifier) for identifier in digest.incidents]
@@ -291,7 +298,13 @@ class Ledger:
                 position=self.position,
                 at=self.at,
                 hiding=[self._hiding(incident, rules) for incident in incidents] if rules else (),
+                cause=self._cause(incidents[0]),
             )
+
+    def _cause(self, incident: Incident) -> Cause:
+        """The webhook that is decided about; of what time or a person brings, the one that opened the incident."""
+        came, position = (incident.cause, incident.position) if self._webhook is None else (self.brought, self.position)
+        return Cause(came.correlation or entry_named(self.state.journal, position), came.traceparent)
 
     def _rules(self, channel: str) -> tuple[Redact, ...]:
         """Of what leaves. A program of ours is handed what is true, or it would do something to somebody else."""

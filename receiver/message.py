@@ -12,7 +12,7 @@ from datetime import datetime
 
 import msgspec
 
-from receiver.incident import AlertRecord, Incident
+from receiver.incident import NO_CAUSE, AlertRecord, Cause, Incident
 from receiver.redaction import Hiding
 from receiver.view import AlertView, IncidentView, alert_view, incident_view
 
@@ -34,8 +34,9 @@ class Kind(enum.StrEnum):
 PAGES = (Kind.OPENED, Kind.ESCALATED)
 
 
-class Message(msgspec.Struct, frozen=True):
-    """One line of the outbox. `body` is the document that a `webhook` channel posts as it is."""
+class Message(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line of the outbox. `body` is the document that a `webhook` channel posts as it is. `correlation` and
+    `traceparent` are those of the webhook that it follows from; older versions did not write them down."""
 
     id: str
     channel: str
@@ -43,6 +44,8 @@ class Message(msgspec.Struct, frozen=True):
     kind: Kind
     created_at: datetime
     body: bytes
+    correlation: str = ""
+    traceparent: str = ""
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -60,6 +63,11 @@ class Document(msgspec.Struct, frozen=True):
 
 _encoder = msgspec.json.Encoder(order="deterministic")
 _decoder = msgspec.json.Decoder(Document)
+
+
+def entry_named(journal: str, position: int) -> str:
+    """What stands for the identifier of an entry that came without one: it is found by its place in the journal."""
+    return f"entry-{journal}-{position}"
 
 
 def message_id(*, journal: str, incident: str, step: int, channel: str) -> str:
@@ -82,6 +90,7 @@ def compose(
     alerts: Sequence[AlertRecord],
     at: datetime,
     hiding: Hiding | None = None,
+    cause: Cause = NO_CAUSE,
 ) -> Message:
     """The message that tells `channel` of one step of an incident, with the first of its alerts. `hiding` says what of
     them the channel is not told."""
@@ -102,6 +111,8 @@ def compose(
         kind=kind,
         created_at=at,
         body=_encoder.encode(document),
+        correlation=cause.correlation,
+        traceparent=cause.traceparent,
     )
 
 
@@ -114,6 +125,7 @@ def compose_digest(
     position: int,
     at: datetime,
     hiding: Sequence[Hiding] = (),
+    cause: Cause = NO_CAUSE,
 ) -> Message:
     """One message for what a storm held back: the incidents as they are now, the most severe first. `hiding` has
     one for each of them, where the channel is not told everything."""
@@ -135,6 +147,8 @@ def compose_digest(
         kind=Kind.DIGEST,
         created_at=at,
         body=_encoder.encode(document),
+        correlation=cause.correlation,
+        traceparent=cause.traceparent,
     )
 
 

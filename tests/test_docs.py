@@ -559,7 +559,7 @@ def test_the_unit_for_systemd_uses_flags_that_exist() -> None:
 def test_the_sample_of_a_message_has_exactly_the_keys_that_are_posted() -> None:
     samples = [json.loads(sample) for sample in fenced(text_of("webhook-channel.md"), "json")]
     assert [sample["kind"] for sample in samples] == ["opened", "digest"]
-    headers = {"Idempotency-Key", "X-Tocsin-Signature", "User-Agent"}
+    headers = {"Idempotency-Key", "X-Correlation-ID", "traceparent", "X-Tocsin-Signature", "User-Agent"}
     added = {"links"}  # when it is posted
     assert [{*sample} & added for sample in samples] == [added, set()]
     for sample in samples:

@@ -302,6 +302,7 @@ def _posted(fact: AlertsReceived) -> str:
     return (
         f"posted {_alerts(alerts)} ({counts['firing']} firing, {counts['resolved']} resolved) "
         f"of the group {fact.notification.group_key}: {_few(_names(alerts))}"
+        f"{f', as {fact.correlation}' if fact.correlation else ''}"
     )
 
 

@@ -13,8 +13,8 @@ from receiver import settings
 from receiver.channels import Refused, Unreachable
 from receiver.channels.making import action_of, channel_of, templates_of
 from receiver.clock import SystemClock
-from receiver.incident import TITLE_CHARACTERS_MAX, AlertRecord, Group, Incident, Status
-from receiver.message import Kind, Message, compose
+from receiver.incident import TITLE_CHARACTERS_MAX, AlertRecord, Cause, Group, Incident, Status
+from receiver.message import Kind, Message, compose, entry_named
 from receiver.policy.actionfile import ActionFile
 from receiver.policy.actionnames import channel_named
 from receiver.policy.channelfile import ChannelFile
@@ -90,8 +90,9 @@ def sample(channel: str, *, at: datetime, redact: tuple[Redact, ...] = ()) -> Me
         firing=len(alerts),
         route="everything",
     )
+    journal = f"check{at:%Y%m%d%H%M%S}"
     return compose(
-        journal=f"check{at:%Y%m%d%H%M%S}",
+        journal=journal,
         incident=incident,
         step=1,
         channel=channel,
@@ -99,6 +100,7 @@ def sample(channel: str, *, at: datetime, redact: tuple[Redact, ...] = ()) -> Me
         alerts=alerts,
         at=at,
         hiding=Hiding(rules, key=b"", incident=incident, alerts=alerts) if rules else None,
+        cause=Cause(entry_named(journal, 0)),
     )
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, cast
 from guard.access import Approach
 from guard.judge import UNKNOWN, Refusal
 from guard.limits import network_of
+from guard.trail import CORRELATION, CURRENT, Trail, made, read
 from guard.web.body import Body, body_of
 from guard.web.head import Head, find_head, read_head
 from guard.web.messages import Answer, Request, error_answer, head_of
@@ -212,6 +213,8 @@ class Connection(asyncio.Protocol):
         self._task = self._loop.create_task(self._serve(head))
 
     async def _serve(self, head: Head) -> None:
+        trail = read(head.headers.get("x-correlation-id"), head.headers.get("traceparent")) or made()
+        CURRENT.set(trail)  # the task's own context ends with it
         self._body = None
         try:
             answer = await self._answered(head)
@@ -224,8 +227,12 @@ class Connection(asyncio.Protocol):
             self._give_back()
         if self._is_gone():
             return
-        read = self._was_read(head)
-        self._send(answer, head=head, closes=not (read and head.keeps_alive) or self._ending, whole=read)
+        whole = self._was_read(head)
+        closes = not (whole and head.keeps_alive) or self._ending
+        if log.isEnabledFor(logging.DEBUG):
+            where = {"method": head.method, "route": self._name_of(head), "status": answer.status}
+            log.debug("a request was answered", extra=where)
+        self._send(answer, head=head, trail=trail, closes=closes, whole=whole)
 
     def _was_read(self, head: Head) -> bool:
         return head.body_bytes == 0 or (self._body is not None and self._body.whole)
@@ -324,13 +331,21 @@ class Connection(asyncio.Protocol):
         answer = error_answer(refusal.status, str(refusal), refusal.headers)
         self._send(answer, closes=True, whole=False)
 
-    def _send(self, answer: Answer, *, head: Head | None = None, closes: bool, whole: bool = True) -> None:
+    def _send(
+        self,
+        answer: Answer,
+        *,
+        head: Head | None = None,
+        trail: Trail | None = None,
+        closes: bool,
+        whole: bool = True,
+    ) -> None:
         """`whole` says that the request was read to its end."""
         self._closes_after = closes
         self._leaves_rest = not whole
         keeps = head is not None and head.old and not closes
         connection = _CLOSE if closes else _KEEP if keeps else b""
-        more = self._server.judge.headers
+        more = {**self._server.judge.headers, CORRELATION: (trail or made()).correlation}
         start = head_of(answer, more=more, date=self._server.date(), connection=connection)
         body = b"" if head is not None and head.method == "HEAD" else answer.body
         if len(body) <= PIECE_BYTES:

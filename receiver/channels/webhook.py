@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 from yarl import URL
 
+from guard.trail import CORRELATION, TRACEPARENT
 from receiver.channels import Refused, Unreachable
 from receiver.channels.posting import SYSTEM, Poster
 from receiver.channels.templates import NO_TEMPLATES, Templates, Words
@@ -62,6 +63,7 @@ class Webhook:
         """What the policy puts into headers may be secret, and so may the address."""
         configured = [f"{name}: …" for name in self._headers]
         own = ["Content-Type: application/json", f"Idempotency-Key: {message.id}"]
+        own += [f"{name}: {value}" for name, value in _identifiers(message).items()]
         if self._secret_file is not None:
             own.append("X-Tocsin-Signature: sha256=…")
         body = msgspec.json.format(self._body(message, self._templates.words_now(message)), indent=2).decode()
@@ -96,6 +98,7 @@ class Webhook:
             "Content-Type": "application/json",
             "User-Agent": "Tocsin",
             "Idempotency-Key": message.id,
+            **_identifiers(message),
         }
         if self._secret_file is not None:
             try:
@@ -108,3 +111,15 @@ class Webhook:
                 raise Unreachable(f"the secret file {self._secret_file.name} is empty")
             own["X-Tocsin-Signature"] = "sha256=" + hmac.new(secret, body, hashlib.sha256).hexdigest()
         return own
+
+
+def _identifiers(message: Message) -> dict[str, str]:
+    """Those of the webhook that the message follows from. A trace that came goes on as it is: no span of ours is shown
+    to anybody. Where none came, one begins that is the same for all that follows from that webhook, and not sampled."""
+    if not message.correlation:
+        return {}
+    begun = hashlib.sha256(message.correlation.encode()).hexdigest()
+    return {
+        CORRELATION: message.correlation,
+        TRACEPARENT: message.traceparent or f"00-{begun[:32]}-{begun[32:48]}-00",
+    }

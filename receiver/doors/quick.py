@@ -26,6 +26,7 @@ import msgspec
 
 from guard.access import Approach, Unverified
 from guard.listen import KEEPALIVE_SECONDS
+from guard.trail import CORRELATION, CURRENT, Trail, made, read
 from receiver.doors.webhook import BODY_BYTES_MAX, Accepted, Outcome, Refused, WebhookDoor
 
 log = logging.getLogger("tocsin.receiver")
@@ -61,6 +62,7 @@ class Head(msgspec.Struct, frozen=True):
     source: str
     authorization: str | None
     body_bytes: int
+    came: Trail | None = None  # what it is to be found again by
 
 
 @lru_cache(maxsize=512)
@@ -82,7 +84,10 @@ def read_head(head: bytes) -> Head | None:
     if int(length) > BODY_BYTES_MAX:
         return None
     authorization = headers.get(b"authorization")
-    return Head(match[1].decode(), None if authorization is None else authorization.decode(), int(length))
+    came = read(
+        *(headers[name].decode() if name in headers else None for name in (b"x-correlation-id", b"traceparent"))
+    )
+    return Head(match[1].decode(), None if authorization is None else authorization.decode(), int(length), came)
 
 
 class Quick:
@@ -149,6 +154,7 @@ class _Connection(asyncio.Protocol):
         self._certificate: Mapping[str, object] | None = None  # that TLS has verified
         self._speaks_tls = False
         self._unread = b""
+        self._came: Trail | None = None  # with the request in progress
         self._arriving: _Arriving | None = None  # the body of the request in progress
         self._waiting = False  # for the outcome of the request in progress
         self._going_on = False
@@ -245,6 +251,7 @@ class _Connection(asyncio.Protocol):
             self._hand_over()
             return False
         size = head.body_bytes
+        self._came = head.came
         whole = len(unread) >= end + size
         try:
             self._door.admit(head.source, Approach(self._remote, head.authorization, self._certificate))
@@ -274,7 +281,7 @@ class _Connection(asyncio.Protocol):
         self._unread = unread[end + size :]
         if whole:
             self._door.release(size)
-            self._take(head.source, unread[end : end + size], time.perf_counter())
+            self._take(head, unread[end : end + size], time.perf_counter())
             return True
         timer = self._loop.call_later(self._door.body_seconds_max, self._late)
         self._arriving = _Arriving(head, unread[end:], timer)
@@ -290,7 +297,7 @@ class _Connection(asyncio.Protocol):
             self._waiting = True
             self._reply(refusal)
         else:
-            self._take(arriving.head.source, b"".join(arriving.parts), arriving.began)
+            self._take(arriving.head, b"".join(arriving.parts), arriving.began)
 
     def _late(self) -> None:
         self._forget_body()
@@ -303,19 +310,25 @@ class _Connection(asyncio.Protocol):
             self._door.release(self._arriving.head.body_bytes)
             self._arriving = None
 
-    def _take(self, source: str, body: bytes, began: float) -> None:
+    def _take(self, head: Head, body: bytes, began: float) -> None:
         self._waiting = True
+        # For log lines; whatever goes on later has a copy of it.
+        before = CURRENT.set(head.came or made())
         try:
-            self._door.take(source, body, began=began, reply=self._reply)
+            self._door.take(head.source, body, began=began, came=head.came, reply=self._reply)
         except Exception as error:  # noqa: BLE001 - as the framework does: logged whole, answered without details
             self._reply(error)
+        finally:
+            CURRENT.reset(before)
 
     def _reply(self, outcome: Outcome) -> None:
         self._waiting = False
         self._idle_since = self._loop.time()
+        name = ""
         match outcome:
             case Accepted():
                 status, body, headers = 200, _encode(outcome), ""
+                name = self._door.named(outcome, self._came)
             case Refused():
                 self._door.refused(outcome)
                 status, body = outcome.status, _encode({"error": str(outcome)})
@@ -323,8 +336,11 @@ class _Connection(asyncio.Protocol):
             case _:
                 log.error("a handler failed", extra=_WHERE, exc_info=outcome)
                 status, body, headers = 500, _INTERNAL, ""
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("a request was answered", extra={**_WHERE, "status": status})
         if self._transport.is_closing():
             return
+        headers += f"{CORRELATION}: {name or self._otherwise_named()}\r\n"
         if self._ending:
             headers += "Connection: close\r\n"
         self._transport.write(_answer(status, headers, body))
@@ -332,6 +348,10 @@ class _Connection(asyncio.Protocol):
             self._transport.close()
         elif self._unread or self._half_closed or self._reading_paused:
             self._go_on()
+
+    def _otherwise_named(self) -> str:
+        """What is not in the journal."""
+        return (self._came or CURRENT.get() or made()).correlation
 
     def _hand_over(self) -> None:
         """The framework takes the connection, with every byte of the request. It answers nobody who half closed."""

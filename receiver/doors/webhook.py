@@ -18,11 +18,14 @@ from aiohttp import web
 
 from guard.access import Approach
 from guard.doorkeeper import approach_of
+from guard.framework import trail_of
 from guard.judge import Use, ignore_use
+from guard.trail import CORRELATION, Trail
 from receiver.alert import InvalidPayload, parse
 from receiver.clock import Clock
 from receiver.doors.answers import answer, refuse
 from receiver.entry import AlertsReceived, Entry
+from receiver.message import entry_named
 from receiver.metrics import Metrics
 from receiver.runner import Overloaded, Runner
 from receiver.sources import Sources, Unwelcome
@@ -138,9 +141,15 @@ class WebhookDoor:
     def too_slow(self) -> Refused:
         return Refused(503, "slow", f"the body did not arrive within {self.body_seconds_max:g} seconds")
 
-    def take(self, source: str, body: bytes, *, began: float, reply: Callable[[Outcome], None]) -> None:
+    def named(self, accepted: Accepted, came: Trail | None) -> str:
+        """The identifier of a webhook: what it came with, or else its place in the journal."""
+        return came.correlation if came else entry_named(self._runner.state.journal, accepted.position)
+
+    def take(
+        self, source: str, body: bytes, *, began: float, came: Trail | None, reply: Callable[[Outcome], None]
+    ) -> None:
         """Calls `reply` once: when it is on disk, when it cannot be, or when it was set aside. `began` is when its
-        head was there, by perf_counter."""
+        head was there, by perf_counter; `came` is what it is to be found again by."""
         try:
             notification = parse(body)
         except InvalidPayload as error:
@@ -160,7 +169,8 @@ class WebhookDoor:
             else:
                 reply(RuntimeError("the store raised what it should not", error))
 
-        self._runner.append(AlertsReceived(source, body, notification)).add_done_callback(written)
+        fact = AlertsReceived(source, body, notification, *came) if came else AlertsReceived(source, body, notification)
+        self._runner.append(fact).add_done_callback(written)
 
     async def _set_aside(
         self, source: str, error: InvalidPayload, body: bytes, reply: Callable[[Outcome], None]
@@ -179,24 +189,26 @@ class WebhookDoor:
     async def post(self, request: web.Request) -> web.Response:
         began = perf_counter()
         self.came()
-        source = request.match_info["source"]
+        source, came = request.match_info["source"], trail_of(request)
         try:
             await self.admit_slowly(source, approach_of(request))
             body = await self._body(request)
             self.check_load()
-            outcome = await self._taken(source, body, began)
-            if isinstance(outcome, Accepted):
-                return answer(outcome)
-            raise outcome
+            outcome = await self._taken(source, body, began, came)
+            if not isinstance(outcome, Accepted):
+                raise outcome
+            response = answer(outcome)
+            response.headers[CORRELATION] = self.named(outcome, came)
+            return response
         except Refused as refusal:
             self.refused(refusal)
             refuse(refusal.status, str(refusal), headers=refusal.headers)
 
-    async def _taken(self, source: str, body: bytes, began: float) -> Outcome:
+    async def _taken(self, source: str, body: bytes, began: float, came: Trail | None) -> Outcome:
         known: Future[Outcome] = asyncio.get_running_loop().create_future()
         # Whoever waits may have been cut off at the end of the grace period.
         reply: Callable[[Outcome], None] = lambda outcome: None if known.done() else known.set_result(outcome)  # noqa: E731
-        self.take(source, body, began=began, reply=reply)
+        self.take(source, body, began=began, came=came, reply=reply)
         return await known
 
     async def _body(self, request: web.Request) -> bytes:

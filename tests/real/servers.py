@@ -219,14 +219,17 @@ class Sink:
 
     url: str
     messages: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)  # of each of them
     bodies: dict[str, set[bytes]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
     somebody_came: threading.Event = field(default_factory=threading.Event)
 
-    def take(self, key: str, body: bytes) -> None:
+    def take(self, headers: Mapping[str, str], body: bytes) -> None:
         self.somebody_came.set()
+        key = headers["Idempotency-Key"]
         with self.lock:
             self.messages.append((key, json.loads(body)))
+            self.headers.append({name.lower(): value for name, value in headers.items()})
             self.bodies.setdefault(key, set()).add(body)
 
     def of_kind(self, kind: str, alertname: str | None = None) -> list[dict[str, Any]]:
@@ -246,7 +249,7 @@ def sink() -> Iterator[Sink]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            standing.take(self.headers["Idempotency-Key"], body)
+            standing.take(dict(self.headers.items()), body)
             self.send_response(200)
             self.send_header("Content-Length", "0")
             self.end_headers()
