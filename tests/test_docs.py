@@ -74,6 +74,8 @@ FLAGS_OF = {
     "up": "commands.md",
     "check": "commands.md",
     "fire": "commands.md",
+    "mapping try": "commands.md",
+    "mapping show": "commands.md",
     "audit verify": "commands.md",
     "audit list": "commands.md",
     "oncall": "commands.md",
@@ -169,7 +171,20 @@ def test_every_flag_is_documented_with_its_default(command: str) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["up", "check", "fire", "incident", "delivery", "audit", "oncall", "statistics", "token", "exporter", "receiver"],
+    [
+        "up",
+        "check",
+        "fire",
+        "mapping",
+        "incident",
+        "delivery",
+        "audit",
+        "oncall",
+        "statistics",
+        "token",
+        "exporter",
+        "receiver",
+    ],
 )
 def test_no_flag_is_documented_that_does_not_exist(command: str) -> None:
     page = FLAGS_OF.get(command, "commands.md")

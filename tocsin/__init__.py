@@ -33,6 +33,9 @@ audit.py      what the journal holds, and whether its chain holds
 export.py     the journal as a file that anybody can check
 client.py     one request to a receiver
 check.py      every configuration file of a repository, all faults at once
+mapping.py    what exporter.yml makes of a sample, and all rules that are in force
+trial.py      the way of a sample through the rules, with everything counted
+ruletext.py   rules as YAML
 preview.py    what a policy's channels would send, and a message to try one out
 kinds.py      the kinds of configuration file that Tocsin has
 filekinds.py  which file is of which kind

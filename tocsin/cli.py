@@ -18,6 +18,7 @@ Tocsin goes behind Prometheus and Alertmanager: what they say becomes incidents 
   exporter    publish metrics for Prometheus
   receiver    take Alertmanager's webhooks, decide, and tell people
   check       every configuration file of a repository, all faults at once
+  mapping     try FILE: what exporter.yml makes of a sample, and why | show: all rules in force
   fire        send a test alert:  tocsin fire alertname=Demo severity=critical
   incident    list | show ID | ack ID | resolve ID | snooze ID 2h | note ID TEXT | assign | merge | split
   delivery    list | resend ID | resend --channel=NAME --all: what was sent, and dead letters
@@ -70,6 +71,10 @@ def _command(name: str, rest: Sequence[str], environ: Mapping[str, str]) -> int:
             from tocsin.kinds import KINDS
 
             return check.main(rest, kinds=KINDS, out=sys.stdout, err=sys.stderr, environ=environ)
+        case "mapping":
+            from tocsin import mapping
+
+            return mapping.main(rest, environ)
         case "fire":
             from tocsin import fire
 

@@ -81,9 +81,14 @@ def _of_name(entry: RuleFile, path: Path) -> Iterator[Problem]:
     suffix = OWN_SUFFIX.get(entry.type)
     if suffix is not None and (not name.endswith(suffix) or name == suffix):
         yield Problem(here, quote(name), f"the name of a counter to end in {suffix}, such as {name}{suffix}")
-    elif suffix is None and name.endswith(RESERVED_SUFFIXES):
+    elif suffix is None and name.endswith(RESERVED_SUFFIXES) and not _is_counted(entry):
         ending = next(each for each in RESERVED_SUFFIXES if name.endswith(each))
         yield Problem(here, quote(name), f"the name of a {entry.type} not to end in {ending}")
+
+
+def _is_counted(entry: RuleFile) -> bool:
+    """A gauge that others call so already (`db_client_connection_count`) is published without a type."""
+    return entry.type == "gauge" and entry.name.endswith(("_count", "_sum"))
 
 
 def _of_label(entry: RuleFile, name: str, path: Path) -> Iterator[Problem]:
@@ -139,6 +144,8 @@ def _of_value(entry: RuleFile, path: Path) -> Iterator[Problem]:
         yield Problem((*path, "moment"), f"true, of a {kind}", "only gauges to have the moment of an event")
     if kind != "gauge" and entry.action != "set":
         yield Problem((*path, "action"), f"{quote(entry.action)}, of a {kind}", "only gauges to have an action")
+    if kind != "gauge" and entry.least is not UNSET:
+        yield Problem((*path, "least"), f"it of a {kind}", "only gauges to have a least value")
     if kind not in ("counter", "gauge") and not entry.value:
         yield Problem((*path, "value"), "nothing", f"the field with the number that the {kind} takes")
     if entry.scale != 1.0 and not entry.value:
@@ -200,6 +207,7 @@ def _disagreements(entry: RuleFile, metric: Metric, where: str, path: Path) -> I
         ("type", entry.type, metric.type),
         ("help", entry.help, metric.help),
         ("buckets", entry.buckets, metric.buckets or BUCKETS),
+        ("least", entry.least, metric.least),
     )
     for key, value, there in said:
         if value is not UNSET and value != there:

@@ -82,6 +82,7 @@ def _metric(entry: RuleFile, kind: str, description: str) -> Metric:
         buckets=() if isinstance(entry.buckets, UnsetType) else entry.buckets,
         ttl_seconds=ttl_of(entry),
         series_max=limits.series_max,
+        least=None if isinstance(entry.least, UnsetType) else entry.least,
     )
 
 

@@ -54,6 +54,17 @@ def test_a_gauge_is_set_or_added_to() -> None:
     assert mapped.lines == ["queue_jobs 4.0"]
 
 
+def test_a_gauge_does_not_fall_below_its_least_value() -> None:
+    mapped = Mapped(
+        "mapping:\n"
+        "  - {match: opened, name: doors_open, type: gauge, help: D, action: add, least: 0}\n"
+        "  - {match: closed, name: doors_open, action: subtract}\n"
+    )
+    mapped.take(*[{"event": "closed"}] * 3)
+    mapped.take({"event": "opened"})
+    assert mapped.lines == ["doors_open 1.0"]
+
+
 def test_a_gauge_can_have_the_moment_of_the_last_event() -> None:
     mapped = Mapped(
         "mapping: [{match: backup, name: backup_last_timestamp_seconds, type: gauge, help: B, moment: true}]"

@@ -56,6 +56,7 @@ def test_the_good_one_is_good() -> None:
         ({"value": "a", "scale": 0}, "mapping[0].scale: found the number 0, expected a number above 0"),
         ({"moment": True}, "mapping[0].moment: found true, of a counter, expected only gauges"),
         ({"action": "add"}, "mapping[0].action: found 'add', of a counter, expected only gauges"),
+        ({"least": 0}, "mapping[0].least: found it of a counter, expected only gauges to have a least value"),
         ({"buckets": [1]}, "mapping[0].buckets: found buckets of a counter, expected only histograms"),
         ({"name": "a", "type": "gauge", "value": "a", "moment": True}, "expected either a value or the moment"),
         ({"name": "a", "type": "histogram"}, "mapping[0].value: found nothing, expected the field with the number"),

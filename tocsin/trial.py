@@ -1,0 +1,156 @@
+"""What a mapping makes of a sample: the page, and why it looks as it does. Names and numbers, never a value of it.
+
+The same steps as in the exporter, one after the other, with everything counted on the way.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+
+from exporter.control import Plan
+from exporter.event import Fault, Fields, Memory, checked
+from exporter.exposition import Format, render
+from exporter.mapping import lint
+from exporter.mapping.compiled import Compiled, fields_of
+from exporter.reader import Found, Reader
+from exporter.redaction import Redaction
+from exporter.series.store import Store
+from exporter.series.trouble import Trouble
+from exporter.settings import Settings
+from guard.printable import printable
+
+FAULTS_SHOWN_MAX = 10
+# Whose names are told.
+FIELDS_SHOWN_MAX = 50
+# Lines that are looked at for the names of fields.
+LOOKED_AT_MAX = 10_000
+_NAMES = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class Took(msgspec.Struct, frozen=True):
+    """How many events a rule has counted, of how many that it could have."""
+
+    metric: str
+    event: str
+    said_in: str
+    events: int
+    of: int
+
+
+class Report(msgspec.Struct, frozen=True):
+    """`fields_unasked` are those that no rule asks for, by kind of event; `redacted` and `folded` count values."""
+
+    lines: int
+    events: Mapping[str, int]
+    unmatched: Mapping[str, int]
+    faults: int
+    first_faults: Sequence[Fault]
+    rules: Sequence[Took]
+    fields_unasked: Mapping[str, Sequence[str]]
+    redacted: Mapping[str, int]
+    folded: Sequence[tuple[str, str, int]]
+    warnings: Sequence[str]
+    page: str
+
+    @property
+    def counted(self) -> bool:
+        return any(rule.events for rule in self.rules)
+
+
+class Trial:
+    """`settings` are those of the file. Raises `Refused` where they cannot be put into force."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._redacted: Counter[str] = Counter()
+        redaction = Redaction(seen=self._seen)
+        redaction.prepare(Plan((), 1.0, file=settings))()
+        self._rules = settings.rules
+        self.asked: Mapping[str, Fields] = fields_of(self._rules)
+        self._memories = {
+            kind: {field: Memory(redaction.redact(kind, field)) for field in fields.texts}
+            for kind, fields in self.asked.items()
+        }
+        self._said_in = _places(settings)
+
+    def lines(self, data: bytes, *, now: float) -> Report:
+        """Of events as lines of JSON."""
+        return self._of(Reader(self.asked).lines(data), data, now=now)
+
+    def _of(self, found: Found, data: bytes, *, now: float) -> Report:
+        trouble = Trouble()
+        store = Store(trouble=trouble, now=now)
+        compiled = [(rule, Compiled(rule)) for rule in self._rules]
+        took = dict.fromkeys(range(len(compiled)), 0)
+        events: Counter[str] = Counter()
+        faults = list(found.faults)
+        for raw in found.events:
+            events[raw.kind] += len(raw.places)
+            batch, wrong = checked(raw, self.asked[raw.kind], self._memories[raw.kind], now=now)
+            faults += wrong
+            for number, (rule, each) in enumerate(compiled):
+                if rule.event == raw.kind:
+                    took[number] += each.apply(batch, [store], now=now)
+        rules = [
+            Took(rule.metric.name, rule.event, self._said_in[number], took[number], events[rule.event])
+            for number, (rule, _) in enumerate(compiled)
+            if events[rule.event] or self._said_in[number] != BUNDLED
+        ]
+        return Report(
+            lines=sum(1 for line in data.split(b"\n") if line.strip()),
+            events=dict(sorted(events.items())),
+            unmatched={printable(kind): count for kind, count in sorted(found.unmatched.items())},
+            faults=len(faults),
+            first_faults=[Fault(fault.place + 1, printable(fault.text)) for fault in sorted(faults)[:FAULTS_SHOWN_MAX]],
+            rules=rules,
+            fields_unasked=self._unasked(data),
+            redacted=dict(sorted(self._redacted.items())),
+            folded=[(metric, label, count) for (metric, label), count in trouble.overflowed.items() if count],
+            warnings=list(self._warnings()),
+            page=render(store.families(now=now), Format.TEXT).decode(),
+        )
+
+    def _seen(self, pattern: str) -> None:
+        self._redacted[pattern] += 1
+
+    def _unasked(self, data: bytes) -> dict[str, list[str]]:
+        found: dict[str, dict[str, None]] = {}
+        for line in data.split(b"\n", LOOKED_AT_MAX)[:LOOKED_AT_MAX]:
+            try:
+                names = _NAMES.decode(line)
+                kind = msgspec.json.decode(names.pop("event", b'""'), type=str)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                continue
+            fields = self.asked.get(kind)
+            if fields is not None:
+                found.setdefault(kind, {}).update(dict.fromkeys(_others(names, fields)))
+        return {kind: sorted(map(printable, names))[:FIELDS_SHOWN_MAX] for kind, names in found.items() if names}
+
+    def _warnings(self) -> Iterator[str]:
+        said = {
+            rule.metric.name: place for rule, place in zip(reversed(self._rules), reversed(self._said_in), strict=True)
+        }
+        for metric in {rule.metric.name: rule.metric for rule in reversed(self._rules)}.values():
+            if said[metric.name] != BUNDLED:
+                for complaint in lint.complaints(metric):
+                    yield f"{metric.name}: found {complaint.found}, expected {complaint.expected}"
+
+
+BUNDLED = "bundled"
+_OWN = ("source", "at", "trace_id", "correlation_id")
+
+
+def _others(names: Mapping[str, object], fields: Fields) -> Iterator[str]:
+    """Those that are neither asked for nor led through."""
+    asked = (*fields.texts, *fields.numbers, *_OWN)
+    around = {name.partition(".")[0] for name in asked}
+    return (name for name in names if name not in asked and name not in around)
+
+
+def _places(settings: Settings) -> list[str]:
+    """Where each rule is said, in the order in which they are in force."""
+    own = [f"mapping[{at}]" for at, entry in enumerate(settings.mapping) for _ in entry.kinds]
+    return [BUNDLED] * (len(settings.rules) - len(own)) + own
