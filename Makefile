@@ -3,9 +3,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # Each is also the name of Debian's package.
-SERVERS := prometheus prometheus-alertmanager prometheus-node-exporter openssl dbus-daemon chromium
+SERVERS := prometheus prometheus-alertmanager prometheus-node-exporter openssl dbus-daemon chromium nodejs npm
+NODE := tests/real/node
 .DEFAULT_GOAL := help
-.PHONY: help setup servers run test check bench schemas constraints clean
+.PHONY: help setup servers packages run test check bench schemas constraints clean
 
 help: ## what there is
 	@echo "Tocsin: what goes behind Prometheus and Alertmanager"
@@ -27,7 +28,7 @@ setup: .venv/.complete ## the environment in .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-servers: ## Prometheus, Alertmanager, node_exporter, openssl and Chromium for the tests (root only; others are told what is left out)
+servers: ## Prometheus, Alertmanager, node_exporter, openssl, Chromium and Node.js for the tests (root only; others are told what is left out)
 	@missing=""; for each in $(SERVERS); do \
 		command -v $$each >/dev/null || missing="$$missing $$each"; done; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
@@ -36,10 +37,17 @@ servers: ## Prometheus, Alertmanager, node_exporter, openssl and Chromium for th
 		DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends $$missing >/dev/null; \
 	else echo "not installed:$$missing - the tests that need them are left out (as root, make test installs them)"; fi
 
+packages: servers $(NODE)/node_modules/.complete ## what the tests need of npm, beside those that need it
+
+$(NODE)/node_modules/.complete: $(NODE)/package.json
+	@command -v npm >/dev/null || { echo "not installed: npm - the tests that need its packages are left out"; exit 0; }; \
+		cd $(NODE) && npm install --silent --no-package-lock --ignore-scripts --omit=optional --no-audit --no-fund \
+		--cache node_modules/.cache && touch node_modules/.complete
+
 run: setup ## exporter and receiver together; prints where to look
 	@exec $(BIN)/tocsin up
 
-test: setup servers ## everything that CI runs: checks, unit tests, simulation, real servers
+test: setup servers packages ## everything that CI runs: checks, unit tests, simulation, real servers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -48,7 +56,7 @@ test: setup servers ## everything that CI runs: checks, unit tests, simulation, 
 check: setup ## every configuration file of this repository
 	$(BIN)/tocsin check
 
-bench: setup servers ## the numbers in docs/performance.md, each with its peer in the same run
+bench: setup servers packages ## the numbers in docs/performance.md, each with its peer in the same run
 	$(BIN)/python -m bench
 
 schemas: setup ## docs/schemas/ from the typed structs
@@ -58,5 +66,5 @@ constraints: setup ## constraints.txt from what is installed in .venv
 	$(BIN)/python -m pip freeze --exclude-editable --disable-pip-version-check | grep -E '^[A-Za-z0-9_.-]+==' > constraints.txt
 
 clean: ## the environment and what was built; your ./data stays
-	rm -rf .venv dist build .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(NODE)/node_modules .venv dist build .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
