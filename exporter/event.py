@@ -26,10 +26,18 @@ REMEMBERED_MAX = 4_096
 REMEMBERED_CHARACTERS_MAX = 200
 LARGEST = 2.0**1023
 # These are read of every event. They become examples of what was counted, and never labels; what does not look like an
-# identifier that a program has made (digits alone may be a telephone) is left out.
+# identifier that a program has made is left out. Digits alone may be a card or a telephone, and so may nine in a row;
+# keys of others, addresses and accounts have forms of their own.
+_UUID = r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}"
+_SOMEBODYS = (
+    r"(?:AKIA|ASIA|AROA|AIDA|AIza|eyJ|gh[opusr]_|github_pat_|gl[a-z]{2,4}-|xox[a-z]-|xapp-|sk[_-]|[pr]k_|whsec_|npm_|pypi-|shp[a-z]{2}_)"
+    r"|[A-Za-z0-9_-]*?(?:[0-9](?:[_-]?[0-9]){8}|[0-9]{1,3}-[0-9]{1,3}-[0-9]{1,3}-[0-9]|(?:[0-9A-Fa-f]{2}-){5})"
+)
 TRACES: Mapping[str, re.Pattern[str]] = {
-    "trace_id": re.compile(r"(?!0+$)[0-9a-f]{16}|(?!0+$)[0-9a-f]{32}"),
-    "correlation_id": re.compile(r"(?=[0-9_-]*[A-Za-z])[A-Za-z0-9_-]{8,64}"),
+    "trace_id": re.compile(r"(?=[0-9]*[a-f])[0-9a-f]{16}(?:[0-9a-f]{16})?"),
+    "correlation_id": re.compile(
+        rf"{_UUID}|(?=[0-9]*[a-f])[0-9a-f]{{32}}|(?!{_SOMEBODYS})(?=[0-9_-]*[A-Za-z])[A-Za-z0-9_-]{{8,64}}"
+    ),
 }
 
 Redact = Callable[[str], str]

@@ -50,7 +50,8 @@ ANYBODY = Sender()
 
 
 class Pipeline:
-    """Belongs to one thread. `redact` makes what removes personal data from one field of one kind of event."""
+    """Belongs to one thread. `redact` makes what removes personal data from one field of one kind of event; that of no
+    kind is for names of sources."""
 
     def __init__(
         self,
@@ -74,6 +75,8 @@ class Pipeline:
         self._memories = {
             kind: {field: Memory(redact(kind, field)) for field in fields.texts} for kind, fields in self._asked.items()
         }
+        # A name of a source is a part of addresses; one that is somebody's is none.
+        self._clean = Memory(redact("", "source"))
         self._compiled = {kind: [Compiled(rule) for rule in rules if rule.event == kind] for kind in self._asked}
         # Of one batch, kinds count in the order of their rules: what opens before what closes.
         self._order = {kind: place for place, kind in enumerate(self._asked)}
@@ -122,7 +125,7 @@ class Pipeline:
         source = source or UNNAMED
         store = self._sources.get(source)
         if store is None:
-            store = self._begin(source, now)
+            store = self._begin(source if self._clean[source] == source else UNNAMED, now)
         return self._everything, store
 
     def _take(self, found: Found, sender: Sender, *, now: float) -> Outcome:
@@ -136,6 +139,8 @@ class Pipeline:
         return Outcome(accepted, tuple(sorted(faults)), unmatched)
 
     def _begin(self, source: str, now: float) -> Store:
+        if source in self._sources:
+            return self._sources[source]
         if len(self._sources) >= SOURCES_MAX:
             if not self._sources_swept_at <= now < self._sources_swept_at + SWEEP_SECONDS:
                 self.sources(now=now)

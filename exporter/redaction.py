@@ -91,6 +91,9 @@ class Redaction:
 
 
 def policy_of(settings: RedactionSettings, kind: str, field: str) -> Policy:
+    """No kind is for names of sources, which no rule can change."""
+    if not kind:
+        return "patterns"
     for rule in settings.rules:
         if (not rule.events or _any_like(rule.events, kind)) and _any_like(rule.fields, field):
             return rule.policy
