@@ -12,6 +12,8 @@ exchange.py      what is told of one HTTP request
 asgi.py          middleware for FastAPI, Starlette and any other ASGI application
 wsgi.py          middleware for Flask and any other WSGI application
 django.py        middleware for Django
+jobs.py          a job as an event: how it ended, and how long it took
+records.py       an application's own log: counted, and as lines of JSON with a request's identifiers
 
 The commands:
 
@@ -28,6 +30,7 @@ story.py      what people read about incidents: the list, and the whole path of 
 oncall.py     who is on call, and when
 statistics.py  how long people take, who is paged when, which alerts are noise
 layout.py     text on a terminal: cut, wrapped, times as people read them
+jobcommand.py  a command as a job: run, and told
 token.py      a new bearer token, and the line of web.yml that lets it in
 audit.py      what the journal holds, and whether its chain holds
 export.py     the journal as a file that anybody can check
@@ -43,6 +46,7 @@ promcheck.py  promtool and amtool, for the files that are theirs
 schemas.py    the JSON Schemas for editors
 """
 
+from tocsin.jobs import job
 from tocsin.telling import configure, dropped, event, flush
 
-__all__ = ["configure", "dropped", "event", "flush"]
+__all__ = ["configure", "dropped", "event", "flush", "job"]

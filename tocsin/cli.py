@@ -24,6 +24,7 @@ Tocsin goes behind Prometheus and Alertmanager: what they say becomes incidents 
   delivery    list | resend ID | resend --channel=NAME --all: what was sent, and dead letters
   oncall      who is on call, who is next, and who is when; as a calendar too
   statistics  how long people take to answer, who is paged and when, which alerts are noise
+  job         run a command, and tell the exporter how it ended:  tocsin job backup -- /usr/local/bin/backup
   token       a new token for a program or a person:  tocsin token deploy-bot --role=responder
   audit       verify | list | export: the journal's chain, and what the journal holds
 
@@ -95,6 +96,10 @@ def _command(name: str, rest: Sequence[str], environ: Mapping[str, str]) -> int:
             from tocsin import statistics
 
             return statistics.main(rest, environ)
+        case "job":
+            from tocsin import jobcommand
+
+            return jobcommand.main(rest, environ)
         case "token":
             from tocsin import token
 

@@ -41,7 +41,7 @@ CURRENT: ContextVar[Identifiers | None] = ContextVar("tocsin_identifiers", defau
 
 
 def current() -> Identifiers | None:
-    """To hand on: `tocsin.identifiers().traceparent`."""
+    """Of the request that is being answered, to hand on: `tocsin.identifiers.current()`."""
     return CURRENT.get()
 
 
