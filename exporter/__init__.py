@@ -28,6 +28,7 @@ One process, state in memory. Its files, in the order in which data meets them:
     startpage    the same for people, at `/`
     reader       bytes into events, each kind with the fields that somebody asks for
     redaction    what is left of each field of them, by the rules of exporter.yml
+    columns      many events of one kind, decoded, into columns
     event        events as columns: checked, redacted, and bounded
     intake/      how events come in: over HTTP, from logs, as packets
     mapping/     what events become: rules, those that come with Tocsin and a user's own

@@ -89,7 +89,7 @@ class Memory(dict[Any, str | None]):
 class Batch:
     """Events of one kind from one source, checked and redacted. Not changed once it is made."""
 
-    __slots__ = ("_numbers", "_texts", "at", "kind", "places", "size", "source", "traces")
+    __slots__ = ("_numbers", "_texts", "at", "kind", "nothing", "places", "size", "source", "traces")
 
     def __init__(
         self,
@@ -108,16 +108,18 @@ class Batch:
         self.source = source
         self.places = places
         self.size = len(places)
+        # The column of a field that none of them has.
+        self.nothing: Sequence[None] = [None] * self.size
         self._texts = texts
         self._numbers = numbers
         self.at = at
         self.traces = traces
 
     def texts(self, field: str) -> Sequence[str | None]:
-        return self._texts[field]
+        return self._texts.get(field, self.nothing)
 
     def numbers(self, field: str) -> Sequence[float | None]:
-        return self._numbers[field]
+        return self._numbers.get(field, self.nothing)
 
 
 class Raw(NamedTuple):
@@ -132,15 +134,15 @@ class Raw(NamedTuple):
 def checked(raw: Raw, fields: Fields, memories: Mapping[str, Memory], *, now: float) -> tuple[Batch, list[Fault]]:
     """What can be used of these events, and why the others cannot. `memories` are those of the text fields."""
     columns = raw.columns
-    nothing: list[None] = [None] * len(raw.places)
     faults: dict[int, str] = {}
-    texts = {name: _plain(name, columns.get(name, nothing), faults) for name in fields.texts}
+    texts = {name: _plain(name, columns[name], faults) for name in fields.texts if name in columns}
     numbers = {
-        name: _finite(name, columns.get(name, nothing), faults, counted=name in fields.counted)
+        name: _finite(name, columns[name], faults, counted=name in fields.counted)
         for name in fields.numbers
+        if name in columns
     }
-    traces = _traces(columns, len(nothing))
-    at = _moments(columns.get("at", nothing), faults, now=now) if fields.moments or traces else None
+    traces = _traces(columns, len(raw.places))
+    at = _moments(columns["at"], faults, now=now) if "at" in columns and (fields.moments or traces) else None
     places = raw.places
     if faults:
         kept = [row not in faults for row in range(len(places))]
@@ -239,11 +241,12 @@ def _moments(column: Sequence[Any], faults: dict[int, str], *, now: float) -> Se
 
 
 def _traces(columns: Mapping[str, Sequence[Any]], size: int) -> Sequence[Trace | None] | None:
+    there = [name for name in TRACES if name in columns]
+    if not there:
+        return None
     found: list[Trace] = [()] * size
-    for name, pattern in TRACES.items():
-        column = columns.get(name)
-        if column is None or {type(None)}.issuperset(map(type, column)):
-            continue
+    for name in there:
+        column, pattern = columns[name], TRACES[name]
         for row, value in enumerate(column):
             if isinstance(value, str) and pattern.fullmatch(value):
                 found[row] = (*found[row], (name, value))

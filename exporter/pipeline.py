@@ -33,11 +33,18 @@ SOURCES_LINES_MAX = 100_000
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """`unmatched` are events that nobody asks for; they are accepted all the same."""
+    """`unmatched` are events that no rule counts; they are accepted all the same."""
 
     accepted: int
     faults: tuple[Fault, ...] = ()
     unmatched: int = 0
+
+
+class Counted(NamedTuple):
+    """`nowhere` are events that are right, and that no rule counts."""
+
+    faults: list[Fault]
+    nowhere: int
 
 
 class Sender(NamedTuple):
@@ -95,11 +102,15 @@ class Pipeline:
 
     def raw(self, raw: Raw, *, now: float) -> list[Fault]:
         """Events of a kind that somebody asks for."""
+        return self._counted(raw, now=now).faults
+
+    def _counted(self, raw: Raw, *, now: float) -> Counted:
         batch, faults = checked(raw, self._asked[raw.kind], self._memories[raw.kind], now=now)
         stores = self.stores(raw.source, now=now)
-        for compiled in self._compiled[raw.kind]:
-            compiled.apply(batch, stores, now=now)
-        return faults
+        chosen = [compiled.apply(batch, stores, now=now) for compiled in self._compiled[raw.kind]]
+        some = [each for each in chosen if each is not None]
+        nowhere = batch.size - sum(map(any, zip(*some, strict=True))) if len(some) == len(chosen) else 0
+        return Counted(faults, nowhere)
 
     def take(self, metric: Metric, taken: Taken, *, source: str = "") -> None:
         """Of an intake that knows no events: what it has counted itself, redacted as it must be."""
@@ -130,12 +141,17 @@ class Pipeline:
 
     def _take(self, found: Found, sender: Sender, *, now: float) -> Outcome:
         faults = list(found.faults)
+        unmatched = sum(found.unmatched.values())
+        accepted = unmatched
         for raw in sorted(found.events, key=lambda raw: self._order[raw.kind]):
             named = _named(raw, sender)
-            faults += self.raw(named, now=now) if named else [Fault(place, FOREIGN) for place in raw.places]
-        unmatched = sum(found.unmatched.values())
-        there = sum(len(raw.places) for raw in found.events)
-        accepted = there + unmatched - (len(faults) - len(found.faults))
+            if named is None:
+                faults += [Fault(place, FOREIGN) for place in raw.places]
+                continue
+            wrong, nowhere = self._counted(named, now=now)
+            faults += wrong
+            unmatched += nowhere
+            accepted += len(raw.places) - len(wrong)
         return Outcome(accepted, tuple(sorted(faults)), unmatched)
 
     def _begin(self, source: str, now: float) -> Store:

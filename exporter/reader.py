@@ -6,29 +6,22 @@ where one of them is wrong are they looked at one by one, so that the others cou
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
 from functools import reduce
 from itertools import compress
-from operator import attrgetter, or_
+from operator import or_
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Meta
 
-from exporter.event import TRACES, Fault, Fields, Raw
+from exporter.columns import Columns, rows_of
+from exporter.event import Fault, Fields, Raw
 
 # Of one event.
 LINE_BYTES_MAX = 65_536
 KIND_CHARACTERS_MAX = 100
-SOURCE = re.compile(r"(?:[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,63})?")
-WRONG_SOURCE = "source: expected at most 64 letters, digits, dots, hyphens and underscores"
-
-_At = Annotated[datetime, Meta(tz=True)] | float | int | None
-
-
 _LINES, _ARRAY = "lines", "array"
 _PARTS = msgspec.json.Decoder(list[msgspec.Raw])
 # What msgspec raises; ValidationError is one of the first.
@@ -54,13 +47,11 @@ class Reader:
     """For the kinds of event that somebody asks for."""
 
     def __init__(self, asked: Mapping[str, Fields]) -> None:
-        self._structs = {kind: _struct(kind, fields) for kind, fields in sorted(asked.items())}
-        self._columns = {struct: _columns_of(asked[kind]) for kind, struct in self._structs.items()}
-        self._kinds = {struct: kind for kind, struct in self._structs.items()}
+        self._asked = asked
         # One more, so that a kind must be said even where only one is asked for.
-        nameless = _struct("", Fields())
-        self._kinds[nameless] = ""
-        union: Any = reduce(or_, self._structs.values(), nameless)
+        kinds = [Columns("", Fields()), *(Columns(kind, fields) for kind, fields in sorted(asked.items()))]
+        self._columns = {columns.struct: columns for columns in kinds}
+        union: Any = reduce(or_, self._columns)
         self._one = msgspec.json.Decoder(union)
         self._array = msgspec.json.Decoder(list[union])
         self._head = msgspec.json.Decoder(Head)
@@ -96,7 +87,7 @@ class Reader:
         heads = self._all(self._heads[form], parts, join)
         if heads is None:
             return self._one_by_one(zip(places, parts, strict=True))
-        asked = [head.event in self._structs for head in heads]
+        asked = [head.event in self._asked for head in heads]
         kept, where = list(compress(parts, asked)), list(compress(places, asked))
         events = self._all(self._events[form], kept, join)
         if events is None:
@@ -134,7 +125,7 @@ class Reader:
                 except _WRONG as worse:
                     faults.append(Fault(place, said(error if len(line) > LINE_BYTES_MAX else worse)))
                     continue
-                if kind in self._structs:
+                if kind in self._asked:
                     faults.append(Fault(place, said(error)))
                 else:
                     unmatched[kind] = unmatched.get(kind, 0) + 1
@@ -148,18 +139,24 @@ class Reader:
 
     def _grouped(self, events: Sequence[Any], places: Sequence[int], faults: list[Fault]) -> list[Raw]:
         """One group for each kind and source; most batches are one."""
+        if not events:
+            return []
+        structs = list(map(type, events))
+        if structs.count(structs[0]) == len(structs):
+            return self._of_kind(structs[0], events, places, faults)
         found: list[Raw] = []
-        for kind, of_kind, at in _by(map(self._kinds.__getitem__, map(type, events)), events, places):
-            if not kind:
-                faults += [Fault(place, "event: found an empty text, expected the kind of the event") for place in at]
-                continue
-            columns = self._columns[self._structs[kind]]
-            for source, group, where in _by(map(attrgetter("source"), of_kind), of_kind, at):
-                if not SOURCE.fullmatch(source):
-                    faults += [Fault(place, WRONG_SOURCE) for place in where]
-                    continue
-                found.append(Raw(kind, source, where, {name: list(map(get, group)) for name, get in columns.items()}))
+        for struct, rows in rows_of(structs).items():
+            found += self._of_kind(struct, [events[row] for row in rows], [places[row] for row in rows], faults)
         return found
+
+    def _of_kind(
+        self, struct: type[Any], events: Sequence[Any], places: Sequence[int], faults: list[Fault]
+    ) -> list[Raw]:
+        columns = self._columns[struct]
+        if columns.kind:
+            return list(columns.raws(events, places, faults))
+        faults += [Fault(place, "event: found an empty text, expected the kind of the event") for place in places]
+        return []
 
 
 def said(error: Exception) -> str:
@@ -184,79 +181,3 @@ def _may_have_a_long_line(data: bytes) -> bool:
 
 def _array_of(parts: list[bytes]) -> bytes:
     return b"[%b]" % b",".join(parts)
-
-
-def _by(
-    names: Iterable[str], events: Sequence[Any], places: Sequence[int]
-) -> Iterable[tuple[str, Sequence[Any], Sequence[int]]]:
-    """Those of each name, which all events have one of."""
-    named = list(names)
-    different = sorted(set(named))
-    if len(different) == 1:
-        yield different[0], events, places
-        return
-    for name in different:
-        chosen = list(map(name.__eq__, named))
-        yield name, list(compress(events, chosen)), list(compress(places, chosen))
-
-
-def _struct(kind: str, fields: Fields) -> type[msgspec.Struct]:
-    """Fields may be called anything; the attributes that hold them have numbers."""
-    asked = _asked(fields)
-    return msgspec.defstruct(
-        "Event",
-        [
-            ("source", str, ""),
-            ("at", _At, None),
-            *((name, Any, None) for name in TRACES),
-            *((attribute, Any, None) for attribute in asked.values()),
-        ],
-        tag_field="event",
-        tag=kind,
-        rename={attribute: name for name, attribute in asked.items()},
-        gc=False,
-    )
-
-
-def _asked(fields: Fields) -> dict[str, str]:
-    """The attribute that holds each field. What every event has is there anyway."""
-    names = dict.fromkeys((*fields.texts, *fields.numbers))
-    names |= dict.fromkeys(name.partition(".")[0] for name in list(names) if "." in name)
-    return {
-        name: f"field_{number}"
-        for number, name in enumerate(names)
-        if name not in ("", "event", "source", "at", *TRACES)
-    }
-
-
-def _columns_of(fields: Fields) -> dict[str, Callable[[Any], Any]]:
-    asked = _asked(fields)
-    return {
-        "at": attrgetter("at"),
-        **{name: attrgetter(name) for name in TRACES},
-        **{name: _column_of(name, asked) for name in dict.fromkeys((*fields.texts, *fields.numbers)) if name in asked},
-    }
-
-
-def _column_of(name: str, asked: Mapping[str, str]) -> Callable[[Any], Any]:
-    """A field of that very name, or else the one inside of objects that its dots lead to."""
-    exactly: Callable[[Any], Any] = attrgetter(asked[name])
-    first, dot, rest = name.partition(".")
-    if not dot or first not in asked:
-        return exactly
-    around: Callable[[Any], Any] = attrgetter(asked[first])
-
-    def reach(event: Any) -> Any:
-        found = exactly(event)
-        return _inside(around(event), rest) if found is None else found
-
-    return reach
-
-
-def _inside(value: Any, rest: str) -> Any:
-    while isinstance(value, dict):
-        if rest in value:
-            return value[rest]
-        name, _, rest = rest.partition(".")
-        value = value.get(name)
-    return None

@@ -84,6 +84,7 @@ CORE = (
 GUARD_CORE = ("matcher",)
 EXPORTER_CORE = (
     "reader",
+    "columns",
     "event",
     "mapping",
     "series",

@@ -48,9 +48,9 @@ def families(intakes: Intakes) -> Sequence[Family]:
         return Family.of(name=name, type="counter", help=help, labels=("intake",), samples=samples)
 
     return (
-        counts("tocsin_exporter_events_accepted_total", "Events taken, also those that nothing asks for.", "accepted"),
+        counts("tocsin_exporter_events_accepted_total", "Events taken, also those that no rule counts.", "accepted"),
         counts("tocsin_exporter_events_rejected_total", "Events left out because something is wrong.", "rejected"),
-        counts("tocsin_exporter_events_unmatched_total", "Events taken of kinds that nothing asks for.", "unmatched"),
+        counts("tocsin_exporter_events_unmatched_total", "Events taken that no rule counts.", "unmatched"),
         counts("tocsin_exporter_intake_bytes_total", "Bytes of events as they came, still compressed.", "bytes"),
         Family.of(
             name="tocsin_exporter_event_bodies_refused_total",

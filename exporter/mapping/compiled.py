@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import compress
+from operator import and_
 from typing import cast
 
 from exporter.event import LARGEST, REMEMBERED_MAX, Batch, Fields
@@ -41,6 +42,10 @@ def _only_grows(metric: Metric) -> bool:
     return metric.type == "counter" or (metric.type == "histogram" and (metric.buckets or BUCKETS)[0] >= 0)
 
 
+# For each event of a batch whether it is meant; None: all of them are.
+Chosen = Sequence[bool] | None
+
+
 class Compiled:
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
@@ -49,12 +54,14 @@ class Compiled:
         self._largest = LARGEST / max(rule.scale, 1.0)
         self._conditions = tuple((each.field, Verdicts(each)) for each in rule.where)
 
-    def apply(self, batch: Batch, stores: Sequence[Store], *, now: float) -> int:
-        """How many events counted."""
+    def apply(self, batch: Batch, stores: Sequence[Store], *, now: float) -> Chosen:
+        """Which events counted."""
         rule = self.rule
-        columns = [self._filled(batch, label) for label in rule.metric.labels]
         amounts = self._amounts(batch, now)
         chosen = self._chosen(batch, amounts)
+        if chosen is not None and True not in chosen:
+            return chosen
+        columns = [self._filled(batch, label) for label in rule.metric.labels]
         traces = batch.traces
         at = batch.at if traces else None
         size = batch.size
@@ -64,21 +71,20 @@ class Compiled:
             traces = None if traces is None else list(compress(traces, chosen))
             at = None if at is None else list(compress(at, chosen))
             size = sum(chosen)
-        if size:
-            keys: list[Key] = list(zip(*columns, strict=True)) if columns else [()] * size
-            taken = Taken(keys, cast("Sequence[float] | None", amounts), rule.action, traces, now, at=at)
-            for store in stores:
-                store.take(rule.metric, taken)
-        return size
+        keys: list[Key] = list(zip(*columns, strict=True)) if columns else [()] * size
+        taken = Taken(keys, cast("Sequence[float] | None", amounts), rule.action, traces, now, at=at)
+        for store in stores:
+            store.take(rule.metric, taken)
+        return chosen
 
     def _filled(self, batch: Batch, label: Label) -> Sequence[str]:
         """An empty label is none in Prometheus, so what is empty is as missing as what is not there."""
         column = batch.texts(label.field)
         if label.replace:
             column = list(map(self._replaced[label.name].__getitem__, column))
-        if None in column or "" in column:
-            return [text or label.missing for text in column]
-        return column  # type: ignore[return-value]
+        if all(column):
+            return column  # type: ignore[return-value]
+        return [text or label.missing for text in column]
 
     def _amounts(self, batch: Batch, now: float) -> Sequence[float | None] | None:
         """None: each counts as 1."""
@@ -93,16 +99,19 @@ class Compiled:
         most = self._largest
         return [None if number is None or not -most <= number <= most else number * rule.scale for number in numbers]
 
-    def _chosen(self, batch: Batch, amounts: Sequence[float | None] | None) -> list[bool] | None:
-        """None: all of them."""
-        chosen: list[bool] | None = None
+    def _chosen(self, batch: Batch, amounts: Sequence[float | None] | None) -> Chosen:
+        chosen: Chosen = None
         for field, verdicts in self._conditions:
-            found = list(map(verdicts.__getitem__, batch.texts(field)))
-            chosen = found if chosen is None else [one and other for one, other in zip(chosen, found, strict=True)]
+            column = batch.texts(field)
+            if column is batch.nothing:
+                found = [verdicts[None]] * batch.size
+            else:
+                found = list(map(verdicts.__getitem__, column))
+            chosen = found if chosen is None else list(map(and_, chosen, found))
         if amounts is not None and None in amounts:
             there = [each is not None for each in amounts]
-            chosen = there if chosen is None else [one and other for one, other in zip(chosen, there, strict=True)]
-        return None if chosen is None or all(chosen) else chosen
+            chosen = there if chosen is None else list(map(and_, chosen, there))
+        return None if chosen is None or False not in chosen else chosen
 
 
 class Verdicts(dict[str | None, bool]):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping
-from functools import partial
 from operator import mul
 from typing import Generic, Protocol, TypeVar
 
@@ -146,19 +145,15 @@ class Histograms:
         return len(metric.buckets or BUCKETS) + 3
 
     def take(self, taken: Taken, series: Mapping[Key, HistogramSeries]) -> None:
-        for key, amounts in taken.groups.items():
+        if not taken.keys:
+            return
+        # All of a metric have the same.
+        bounds = series[taken.keys[0]].bounds
+        for key, (places, total) in taken.observed(bounds).items():
             found = series[key]
             counts = found.counts
-            places = map(partial(bisect_left, found.bounds), amounts)
-            if taken.weights is None:
-                for place in places:
-                    counts[place] += 1
-                total = sum(amounts)
-            else:
-                weights = taken.weight_groups[key]
-                for place, weight in zip(places, weights, strict=True):
-                    counts[place] += weight
-                total = sum(map(mul, amounts, weights))
+            for place, events in places:
+                counts[place] += events
             found.sum = _within_bounds(found.sum + total)
         for key, example in taken.examples.items():
             found = series[key]

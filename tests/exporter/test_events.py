@@ -129,6 +129,14 @@ def test_events_of_kinds_that_nothing_asks_for_do_not_hide_the_others() -> None:
     with_exporter(scenario)
 
 
+def test_events_that_count_nowhere_are_told_of() -> None:
+    """They are right, and yet their sender has to know that something is missing."""
+    nothing = b'{"event": "http_request", "method": "GET"}'
+    both = nothing + b'\n{"event": "http_request", "started": true}\n' + LINE
+    assert posted(nothing) == (202, of(1, unmatched=1))
+    assert posted(both) == (202, of(3, unmatched=1))
+
+
 @pytest.mark.parametrize(
     ("line", "error"),
     [
