@@ -93,7 +93,8 @@ class Trial:
             faults += wrong
             for number, (rule, each) in enumerate(compiled):
                 if rule.event == raw.kind:
-                    took[number] += each.apply(batch, [store], now=now)
+                    chosen = each.apply(batch, [store], now=now)
+                    took[number] += batch.size if chosen is None else sum(chosen)
         rules = [
             Took(rule.metric.name, rule.event, self._said_in[number], took[number], events[rule.event])
             for number, (rule, _) in enumerate(compiled)
