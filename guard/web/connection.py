@@ -22,7 +22,7 @@ from guard.trail import CORRELATION, CURRENT, Trail, made, read
 from guard.web.body import Body, body_of
 from guard.web.head import Head, find_head, read_head
 from guard.web.messages import Answer, Request, error_answer, head_of
-from guard.web.room import Room
+from guard.web.room import Place
 from guard.web.routes import Found, Route
 
 if TYPE_CHECKING:
@@ -67,8 +67,7 @@ class Connection(asyncio.Protocol):
         self._writing_paused = False
         self._body: Body | None = None
         self._body_whole: asyncio.Future[None] | None = None
-        self._room: Room | None = None  # where bodies of this door have one
-        self._taken = 0  # of it
+        self._place = Place(None)  # of the body
         self._outgoing = memoryview(b"")
         self._closes_after = False
         self._leaves_rest = False  # of a request that was refused before it was read to its end
@@ -224,7 +223,7 @@ class Connection(asyncio.Protocol):
             log.exception("a handler failed", extra={"method": head.method, "route": self._name_of(head)})
             answer = error_answer(500, INTERNAL)
         finally:
-            self._give_back()
+            self._place.leave()
         if self._is_gone():
             return
         whole = self._was_read(head)
@@ -273,14 +272,11 @@ class Connection(asyncio.Protocol):
     async def _read_body(self, head: Head, route: Route) -> bytes:
         if head.body_bytes == 0:
             return b""
-        self._room = route.room
+        self._place = Place(route.room)
         try:
-            return await self._whole_body(
-                head, route.body_bytes_max if self._room is None else self._room.body_bytes_max
-            )
+            return await self._whole_body(head, route.largest_body)
         except Refusal as refusal:
-            if self._room is not None:
-                self._room.refused(refusal.status)
+            self._place.refused(refusal.status)
             raise
 
     async def _whole_body(self, head: Head, bytes_max: int) -> bytes:
@@ -303,9 +299,7 @@ class Connection(asyncio.Protocol):
         assert self._body is not None
         try:
             self._unread = self._body.take(data)
-            if self._room is not None:
-                self._room.take(len(data) - len(self._unread))
-                self._taken += len(data) - len(self._unread)
+            self._place.take(len(data) - len(self._unread))
         except Refusal as refusal:
             self._fail_body(refusal)
             return
@@ -313,11 +307,6 @@ class Connection(asyncio.Protocol):
             self._enter(Phase.WORKING)
             if self._body_whole is not None and not self._body_whole.done():
                 self._body_whole.set_result(None)
-
-    def _give_back(self) -> None:
-        if self._room is not None:
-            self._room.give_back(self._taken)
-        self._room, self._taken = None, 0
 
     def _fail_body(self, refusal: Refusal) -> None:
         self._enter(Phase.WORKING)

@@ -30,3 +30,26 @@ class Room:
 
     def give_back(self, size: int) -> None:
         self.taken -= size
+
+
+class Place:
+    """What one body takes of a room until it is answered; where there is no room, nothing is counted."""
+
+    def __init__(self, room: Room | None) -> None:
+        self._room = room
+        self._taken = 0
+
+    def take(self, size: int) -> None:
+        """Raises Refusal."""
+        if self._room is not None:
+            self._room.take(size)
+            self._taken += size
+
+    def refused(self, status: int) -> None:
+        if self._room is not None:
+            self._room.refused(status)
+
+    def leave(self) -> None:
+        if self._room is not None:
+            self._room.give_back(self._taken)
+        self._taken = 0

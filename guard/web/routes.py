@@ -25,6 +25,10 @@ class Route(NamedTuple):
     room: Room | None = None
 
     @property
+    def largest_body(self) -> int:
+        return self.body_bytes_max if self.room is None else self.room.body_bytes_max
+
+    @property
     def name(self) -> str:
         return self.door or f"{self.method} {self.path}"
 
