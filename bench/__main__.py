@@ -28,6 +28,7 @@ PARTS = {
     "A scrape of the exporter": "bench.scrape",
     "A page of a million series": "bench.million",
     "One line of code in an application": "bench.client",
+    "Events over HTTP": "bench.events",
 }
 # What stays when the figures are measured again.
 NOTES_MARK = "## Where the time goes"

@@ -22,7 +22,7 @@ EVENTS_MAX = 200_000
 # One after the other, as `cat` makes of several files.
 GZIP_MEMBERS_MAX = 1_000
 # What is looked at in one turn; about a thousand events.
-PIECE_BYTES = 262_144
+PIECE_BYTES = 196_608
 PART_EVENTS = 1_000
 # A body that is inflated to less is not inflated again.
 KEPT_BYTES = 1024 * 1024

@@ -124,12 +124,9 @@ class Events:
 
     async def _measured(self, data: bytes, encoding: str) -> tuple[Iterator[bytes], Measure]:
         measure = Measure()
-        if encoding == "identity":
-            for piece in without_mark(plain(data)):
-                measure.add(piece)
-            return without_mark(plain(data)), measure
+        pieces = plain if encoding == "identity" else inflated
         kept: list[bytes] = []
-        for piece in without_mark(inflated(data)):
+        for piece in without_mark(pieces(data)):
             measure.add(piece)
             if measure.bytes <= KEPT_BYTES:
                 kept.append(piece)
@@ -137,7 +134,7 @@ class Events:
                 kept.clear()
             if measure.bytes > PIECE_BYTES:
                 await self._pause()
-        return iter(kept) if kept else without_mark(inflated(data)), measure
+        return iter(kept) if kept else without_mark(pieces(data)), measure
 
     async def _taken(self, blocks: Iterator[bytes], take: Callable[..., Outcome], sender: Sender) -> Answered:
         found = Answered()
