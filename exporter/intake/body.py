@@ -24,6 +24,8 @@ GZIP_MEMBERS_MAX = 1_000
 # What is looked at in one turn; about a thousand events.
 PIECE_BYTES = 196_608
 PART_EVENTS = 1_000
+# Short lines are many in a piece.
+BLOCK_LINES = 2_000
 # A body that is inflated to less is not inflated again.
 KEPT_BYTES = 1024 * 1024
 # Handed to the inflater at a time: what it does not use of that, it copies.
@@ -119,7 +121,7 @@ def blocks_of_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
             skips = False
         end = piece.rfind(b"\n") + 1
         if end > start:
-            yield rest + piece[start:end]
+            yield from _few_at_once(rest + piece[start:end])
             rest, start = b"", end
         rest += piece[start:]
         if len(rest) > LINE_BYTES_MAX:
@@ -127,6 +129,15 @@ def blocks_of_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
             rest, skips = b"", True
     if rest:
         yield rest
+
+
+def _few_at_once(block: bytes) -> Iterator[bytes]:
+    if block.count(b"\n") <= BLOCK_LINES:
+        yield block
+        return
+    lines = block.split(b"\n")
+    for start in range(0, len(lines), BLOCK_LINES):
+        yield b"\n".join(lines[start : start + BLOCK_LINES])
 
 
 def blocks_of_array(pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -18,7 +18,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exporter.intake.body import ARRAY_BYTES_MAX, EVENTS_MAX, GZIP_MEMBERS_MAX, INFLATED_BYTES_MAX
+from exporter.intake.body import (
+    ARRAY_BYTES_MAX,
+    BLOCK_LINES,
+    EVENTS_MAX,
+    GZIP_MEMBERS_MAX,
+    INFLATED_BYTES_MAX,
+    blocks_of_lines,
+)
 from exporter.intake.events import BODIES_BYTES_MAX, BODY_BYTES_MAX, ERRORS_SHOWN_MAX
 from exporter.reader import LINE_BYTES_MAX
 from guard.access import Access
@@ -247,6 +254,24 @@ def test_a_large_body_is_the_same_in_pieces() -> None:
         assert sample(await exporter.text("/metrics/app"), SERIES) == 3 * 19_999
 
     with_exporter(scenario)
+
+
+@given(
+    st.lists(st.sampled_from([b"", b"x", b"y" * 40, b"z" * LINE_BYTES_MAX, b"long" * LINE_BYTES_MAX]), max_size=30),
+    st.integers(1, 300_000),
+    st.integers(1, 900),
+)
+@settings(max_examples=40, deadline=None)
+def test_blocks_are_whole_lines_and_never_many(lines: list[bytes], size: int, times: int) -> None:
+    """However the body comes; what is too long ends behind the limit."""
+    short = [line for line in lines if len(line) < LINE_BYTES_MAX] * times
+    data = b"\n".join([*lines, *short])
+    blocks = list(blocks_of_lines(data[at : at + size] for at in range(0, len(data), size)))
+    assert max((block.count(b"\n") for block in blocks), default=0) <= BLOCK_LINES
+    found = [line for block in blocks for line in block.split(b"\n") if line]
+    assert [line[: LINE_BYTES_MAX + 1] for line in found] == [
+        line[: LINE_BYTES_MAX + 1] for line in data.split(b"\n") if line
+    ]
 
 
 @pytest.mark.parametrize("flavour", ["chunks", "killed", "half closed"])
