@@ -38,6 +38,7 @@ NEEDS: Mapping[str, Need] = {
     "GET /metrics/{role}": Need.VIEWER,
     "GET /metrics/app/{source}": Need.VIEWER,
     "GET /sd": Need.VIEWER,
+    "GET /series": Need.VIEWER,
     "POST /events": Need.ANY_SOURCE,
     "GET /health": Need.NOTHING,
     "GET /health/detailed": Need.VIEWER,
@@ -102,6 +103,7 @@ class Doors:
                 door="GET /metrics/app/{source}",
             ),
             Route("GET", "/sd", self.service_discovery),
+            Route("GET", "/series", self.series),
             Route("GET", "/health", self.health),
             Route("GET", "/health/detailed", self.health_detailed),
             Route("GET", "/-/healthy", self.healthy),
@@ -188,6 +190,11 @@ class Doors:
             "targets": [request.host if HOST.fullmatch(request.host) else _local_address(request)],
             "labels": labels,
         }
+
+    async def series(self, request: Request) -> Answer:  # noqa: ARG002
+        if self._app is None:
+            return error_answer(404, "this exporter takes nothing from applications")
+        return json_answer(self._app.report())
 
     async def health(self, request: Request) -> Answer:  # noqa: ARG002
         found = health.summary(self._registry, self._tally)

@@ -7,7 +7,7 @@ so is what further sources send than there can be pages: all sources together ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -17,6 +17,7 @@ from exporter.family import Family
 from exporter.mapping.compiled import Compiled, fields_of
 from exporter.mapping.rule import OTHER, Metric, Rule
 from exporter.reader import Found, Reader
+from exporter.series.report import report
 from exporter.series.room import Room
 from exporter.series.store import SWEEP_SECONDS, Store
 from exporter.series.taken import Taken
@@ -124,6 +125,10 @@ class Pipeline:
     def published(self, source: str = "", *, now: float | None = None) -> Iterator[Family]:
         """The same one by one; events may come in between."""
         return (self._sources[source] if source else self._everything).published(now=now)
+
+    def report(self) -> Mapping[str, object]:
+        """What is held of everything, and what was too much."""
+        return report(self._everything)
 
     def sources(self, *, now: float) -> tuple[str, ...]:
         """Those that have a page: it vanishes with the last of its series."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from exporter import metrics
@@ -69,6 +69,9 @@ class App:
     @property
     def sources(self) -> tuple[str, ...]:
         return self._pipeline.sources(now=self._clock())
+
+    def report(self) -> Mapping[str, object]:
+        return self._pipeline.report()
 
     def of(self, source: str) -> App:
         """One source alone, which is among those that there are."""

@@ -18,13 +18,10 @@ from exporter.mapping.bundled import RULES
 from exporter.mapping.file import BUCKETS_MAX, RuleFile
 from exporter.mapping.made import condition, metrics_of, ttl_of
 from exporter.mapping.pattern import compiled, template
-from exporter.mapping.rule import BUCKETS, Metric, Rule
+from exporter.mapping.rule import BUCKETS, RESERVED_NAMES, RESERVED_PREFIXES, Metric, Rule
 from guard.faults import Path, Problem
 from guard.wording import one_of, quote
 
-# Names that are Prometheus' own, or the exporter's about itself.
-RESERVED_PREFIXES = ("scrape_", "tocsin_exporter_", "process_")
-RESERVED_NAMES = ("up", "target_info")
 RESERVED_LABELS = ("le", "quantile")
 # Every event has these, and they are no fields that could be labels.
 OWN_FIELDS = ("event", "source", "at", *TRACES)

@@ -22,6 +22,9 @@ TTL_SECONDS = 86_400.0
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 # Of what was observed in the last minutes.
 QUANTILES = (0.5, 0.9, 0.99)
+# What the exporter says about itself, and Prometheus about its targets.
+RESERVED_PREFIXES = ("scrape_", "tocsin_exporter_", "process_", "node_scrape_collector_")
+RESERVED_NAMES = ("up", "target_info")
 
 
 class Action(StrEnum):

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from exporter.family import Family
-from exporter.mapping.rule import Metric
+from exporter.family import Family, Shape, claims
+from exporter.mapping.rule import RESERVED_NAMES, RESERVED_PREFIXES, Metric
+from exporter.points import InvalidFamily
 from exporter.series.held import Held
 from exporter.series.room import Room
 from exporter.series.taken import Taken
-from exporter.series.trouble import Trouble
+from exporter.series.trouble import Reason, Trouble
 
 # Of a page. Prometheus calls each line a series.
 LINES_MAX = 100_000
 # What is old is looked for this often while events come, and at each scrape.
 SWEEP_SECONDS = 10.0
+# Of a page; what further ones would take is refused. What is known from the start is not limited.
+METRICS_MAX = 2_000
 
 
 class Store:
@@ -34,8 +37,22 @@ class Store:
         self._swept_at = now or 0.0
         self._latest = now or 0.0
         self._held: dict[str, Held] = {}
+        # Which metric has each name that one of them takes on the page.
+        self._claims: dict[str, str] = {}
         self._known: Mapping[str, Metric] = {}
         self.use(metrics, now=now)
+
+    @property
+    def held(self) -> Sequence[Held]:
+        return list(self._held.values())
+
+    @property
+    def room(self) -> Room:
+        return self._room
+
+    @property
+    def trouble(self) -> Trouble:
+        return self._trouble
 
     def use(self, metrics: Sequence[Metric], *, now: float | None = None) -> None:
         """These are there from now on. Those that were, and are no more, are gone; what came otherwise stays."""
@@ -44,10 +61,13 @@ class Store:
         for metric in metrics:
             held = self._held.get(metric.name)
             if held is None or held.metric.shape != metric.shape:
-                self._drop(metric.name)
+                # What came otherwise gives way.
+                for name in dict.fromkeys(self._claims.get(claim, "") for claim in claims_of(metric)):
+                    self._drop(name)
                 held = self._hold(metric, now=now)
             held.stays = True
-        self._held = {name: self._held[name] for name in dict.fromkeys((*self._known, *self._held))}
+        first = {name: self._held[name] for name in self._known if name in self._held}
+        self._held = first | self._held
 
     def follow(self, metrics: Sequence[Metric]) -> None:
         """The same for a page where each of them begins when an event comes that it counts."""
@@ -66,10 +86,16 @@ class Store:
         self._latest = taken.now
         held = self._held.get(metric.name)
         if held is None:
-            held = self._hold(metric, now=taken.now)
-        elif held.metric is not metric and not held.follows(metric):
-            return
-        held.take(taken)
+            reason, owner = self._refusal(metric)
+            if reason is None:
+                self._hold(metric, now=taken.now).take(taken)
+            else:
+                self._trouble.conflict(metric, taken, reason, owner)
+        elif held.metric is metric or held.follows(metric):
+            held.take(taken)
+        else:
+            reason = Reason.LABELS if held.metric.type == metric.type else Reason.TYPE
+            self._trouble.conflict(metric, taken, reason, held.metric)
 
     def families(self, *, now: float | None = None) -> list[Family]:
         """Without a time, as it was after the last event."""
@@ -89,12 +115,34 @@ class Store:
             self._drop(name)
         return bool(self._held)
 
+    def _refusal(self, metric: Metric) -> tuple[Reason | None, Metric | None]:
+        """Why a metric of a new name cannot be taken, and which one is in its way."""
+        if metric.name in RESERVED_NAMES or metric.name.startswith(RESERVED_PREFIXES):
+            return Reason.RESERVED, None
+        for claim in claims_of(metric):
+            if claim in self._claims:
+                return Reason.NAME, self._held[self._claims[claim]].metric
+        if len(self._held) >= METRICS_MAX:
+            return Reason.METRICS, None
+        try:
+            Shape(metric.name, metric.published_type, metric.help, metric.label_names)
+        except InvalidFamily:
+            return Reason.ILLEGAL, None
+        return None, None
+
     def _hold(self, metric: Metric, *, now: float | None) -> Held:
         held = Held(metric, room=self._room, overflowed=self._trouble.overflow, now=now)
         self._held[metric.name] = held
+        self._claims.update(dict.fromkeys(claims_of(metric), metric.name))
         return held
 
     def _drop(self, name: str) -> None:
         held = self._held.pop(name, None)
         if held is not None:
             held.leave()
+            for claim in claims_of(held.metric):
+                del self._claims[claim]
+
+
+def claims_of(metric: Metric) -> tuple[str, ...]:
+    return claims(metric.name, metric.published_type)

@@ -69,7 +69,7 @@ def test_every_door_says_what_it_needs() -> None:
             # This one says that nothing came.
             assert found.pop("POST /events") == 400
             # Nor has any source said something.
-            assert found.pop("GET /metrics/app/{source}") == 404
+            assert found.pop("GET /metrics/app/{source}") == found.pop("GET /series") == 404
             assert set(found.values()) == {200}
 
     promptly(scenario())
