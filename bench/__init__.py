@@ -12,6 +12,7 @@ drain.py     10,000 messages are owed when a channel comes back
 schedule.py  who is on call in a year, for 500 people
 scrape.py    what a scrape costs, against node_exporter with the same collectors
 million.py   a page of a million series, and how long others wait meanwhile
+cardinality.py  a label with a million different values: memory, against prometheus-client
 client.py    what one line of code costs an application, beside a line of a log
 events.py    events over HTTP, beside what decoding them costs
 load.py      the load of requests

@@ -27,6 +27,7 @@ PARTS = {
     "Who is on call in a year": "bench.schedule",
     "A scrape of the exporter": "bench.scrape",
     "A page of a million series": "bench.million",
+    "A label with a million different values": "bench.cardinality",
     "One line of code in an application": "bench.client",
     "Events over HTTP": "bench.events",
 }
