@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import urllib.request
+from pathlib import Path
+
 from msgspec.structs import replace
 
 from exporter.event import Redact
@@ -11,6 +15,8 @@ from exporter.pipeline import Pipeline
 from exporter.points import Count
 from exporter.series.store import Store
 from exporter.series.taken import Taken
+from tests.exporter.builders import SURELY
+from tests.exporter.program import Program, started
 
 ORDERS = Metric(name="shop_orders_total", type="counter", help="Orders.", labels=(Label("country", "country"),))
 CARTS = Metric(name="shop_carts_total", type="counter", help="Carts.")
@@ -78,3 +84,38 @@ def test_a_metric_that_no_rule_has_made_stays_over_a_reload() -> None:
     store.take(CARTS, Taken([()], None, Action.SET, None, 1.0))
     store.use([])
     assert counted(store.families()) == {"shop_carts_total": {(): 1.0}}
+
+
+def posted(url: str, event: bytes) -> int:
+    with urllib.request.urlopen(urllib.request.Request(f"{url}/events", event), timeout=SURELY) as answer:
+        return int(answer.status)
+
+
+def shop(program: Program) -> list[str]:
+    return [line for line in program.get("/metrics/app").splitlines() if line.startswith("shop_")]
+
+
+RULE = "mapping: [{match: order, name: shop_orders_total, type: counter, help: O, labels: {country: country}}]\n"
+
+
+def test_the_program_follows_the_file_and_keeps_what_it_has_counted(tmp_path: Path) -> None:
+    config = tmp_path / "exporter.yml"
+    config.write_text(RULE)
+    event = b'{"event":"order","country":"it","plan":"free"}'
+    with started(f"--config.file={config}", "--log.format=json") as program:
+        assert posted(program.url, event) in (200, 202)
+        config.write_text(RULE + RULE.replace("mapping: ", "mapping_: "))
+        program.process.send_signal(signal.SIGHUP)
+        assert "mapping_" in program.said("configuration refused")
+        assert posted(program.url, event) in (200, 202)
+        assert shop(program) == ['shop_orders_total{country="it"} 2.0']
+        more = "{match: order, name: shop_plans_total, type: counter, help: P, labels: {plan: plan}}]"
+        config.write_text(RULE.replace("}]", "}, ") + more)
+        program.process.send_signal(signal.SIGHUP)
+        program.said("configuration loaded")
+        assert posted(program.url, event) in (200, 202)
+        assert shop(program) == ['shop_orders_total{country="it"} 3.0', 'shop_plans_total{plan="free"} 1.0']
+        config.write_text("")
+        program.process.send_signal(signal.SIGHUP)
+        program.said("configuration loaded")
+        assert shop(program) == []
