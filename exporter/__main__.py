@@ -29,6 +29,7 @@ from exporter.doors import TELEMETRY_PATH, Doors, parse_telemetry_path
 from exporter.duration import parse_timeout
 from exporter.foreign import parsed
 from exporter.intake.events import BODY_BYTES_MAX, Events, parse_body_bytes
+from exporter.intake.logs.part import Logs
 from exporter.intake.statsd import choices as statsd
 from exporter.intake.statsd import following
 from exporter.intake.statsd.counting import Counting
@@ -102,6 +103,7 @@ async def serve(
         styles=plan.statsd.styles,
         secret=os.urandom(16),
     )
+    logs = Logs(pipeline, told=tally.logs, positions_file=arguments.logs_positions_file or "")
     control = Control(
         plan,
         load=load,
@@ -112,6 +114,7 @@ async def serve(
             redaction.prepare,
             partial(_mapped, pipeline, redaction),
             partial(following.prepare, counting, redaction.redact),
+            logs.prepare,
         ),
     )
     doors = Doors(
@@ -145,6 +148,7 @@ async def serve(
                 sockets=systemd.inherited_sockets(os.environ) if by_systemd else (),
             )
         )
+        await open_doors.enter_async_context(logs)
         open_doors.enter_context(
             receiving(
                 plan.statsd,
@@ -333,6 +337,11 @@ def command_line(file: choices.Said, environ: Mapping[str, str]) -> argparse.Arg
         declare(path_flag(root), default=default, metavar="FOLDER", help=f"where {root.replace('_', ' ')} is")
     choices.declare(parser, said=file, scope=SCOPE, environ=environ)
     statsd.declare(parser, file=file, scope=SCOPE, environ=environ)
+    declare(
+        "--logs.positions-file",
+        metavar="FILE",
+        help="where it is kept how far each log was read, over restarts; without it each start is the first",
+    )
     declare(
         "--log.format",
         default="auto",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Meta
@@ -25,24 +25,46 @@ _At = Annotated[datetime, Meta(tz=True)] | float | int | None
 _ALWAYS = ("source", "at", *TRACES)
 
 
+class Written(NamedTuple):
+    """How events are written where that is not ours to say: in a log.
+
+    `kind` and `source` are of those that say none; with a `kind`, no event is asked for its own. `names` are what our
+    fields are called there. Where `moments` is false, the moment is whatever stands there, and not judged here.
+    """
+
+    kind: str = ""
+    source: str = ""
+    names: Mapping[str, str] = {}
+    moments: bool = True
+
+    def name_of(self, field: str) -> str:
+        return self.names.get(field, field)
+
+
+OURS = Written()
+
+
 class Columns:
-    def __init__(self, kind: str, fields: Fields) -> None:
+    def __init__(self, kind: str, fields: Fields, written: Written = OURS) -> None:
         self.kind = kind
-        asked = _asked(fields)
-        self.struct = _struct(kind, asked)
-        self._names = (*_ALWAYS, *asked)
+        attributes = _attributes(fields, written)
+        self.struct = _struct(kind, attributes, written)
+        self._theirs = tuple(attributes)
+        wanted = dict.fromkeys((*_ALWAYS, *fields.texts, *fields.numbers))
+        self._names = {name: theirs for name in wanted if (theirs := written.name_of(name)) in attributes}
         self._inside = [
-            (name, first, rest)
-            for name in dict.fromkeys((*fields.texts, *fields.numbers))
-            for first, _, rest in [name.partition(".")]
-            if rest and first in asked
+            (theirs, first, rest)
+            for theirs in dict.fromkeys(self._names.values())
+            for first, _, rest in [theirs.partition(".")]
+            if rest and first in attributes
         ]
 
     def raws(self, events: Sequence[Any], places: Sequence[int], faults: list[Fault]) -> Iterator[Raw]:
         """One for each source; those that cannot be one are faults. There is at least one event, all of this kind."""
-        columns: dict[str, Sequence[Any]] = dict(zip(self._names, zip(*map(astuple, events), strict=True), strict=True))
-        for name, first, rest in self._inside:
-            columns[name] = _reached(columns[name], columns[first], rest)
+        read: dict[str, Sequence[Any]] = dict(zip(self._theirs, zip(*map(astuple, events), strict=True), strict=True))
+        for theirs, first, rest in self._inside:
+            read[theirs] = _reached(read[theirs], read[first], rest)
+        columns = {name: read[theirs] for name, theirs in self._names.items()}
         sources = columns.pop("source")
         size = len(sources)
         there = {name: column for name, column in columns.items() if column.count(None) < size}
@@ -68,25 +90,24 @@ def rows_of(names: Sequence[Any]) -> Mapping[Any, Sequence[int]]:
     return found
 
 
-def _asked(fields: Fields) -> dict[str, str]:
-    """The attribute that holds each field: fields may be called anything. What every event has is there anyway."""
-    names = dict.fromkeys((*fields.texts, *fields.numbers))
-    names |= dict.fromkeys(name.partition(".")[0] for name in list(names) if "." in name)
-    return {name: f"field_{number}" for number, name in enumerate(names) if name not in ("", "event", *_ALWAYS)}
+def _attributes(fields: Fields, written: Written) -> dict[str, str]:
+    """The attribute that holds what has this name in what was sent. Several fields may be read from one name."""
+    own = {written.name_of(name): name for name in reversed(_ALWAYS)}
+    asked = dict.fromkeys(map(written.name_of, (*fields.texts, *fields.numbers)))
+    asked |= dict.fromkeys(name.partition(".")[0] for name in (*own, *asked) if "." in name)
+    kind = () if written.kind else (written.name_of("event"),)
+    return own | {name: f"field_{number}" for number, name in enumerate(asked) if name not in ("", *own, *kind)}
 
 
-def _struct(kind: str, asked: Mapping[str, str]) -> type[msgspec.Struct]:
+def _struct(kind: str, attributes: Mapping[str, str], written: Written) -> type[msgspec.Struct]:
+    """Fields may be called anything; the attributes that hold them have numbers."""
+    types = {"source": (str, written.source), "at": (_At if written.moments else Any, None)}
     return msgspec.defstruct(
         "Event",
-        [
-            ("source", str, ""),
-            ("at", _At, None),
-            *((name, Any, None) for name in TRACES),
-            *((attribute, Any, None) for attribute in asked.values()),
-        ],
-        tag_field="event",
-        tag=kind,
-        rename={attribute: name for name, attribute in asked.items()},
+        [(attribute, *types.get(attribute, (Any, None))) for attribute in attributes.values()],
+        tag_field=None if written.kind else written.name_of("event"),
+        tag=None if written.kind else kind,
+        rename={attribute: name for name, attribute in attributes.items()},
         gc=False,
     )
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from exporter.family import Family, single
 from exporter.intake import tally as intake_tally
+from exporter.intake.logs import counts as log_counts
 from exporter.intake.statsd import telling as statsd
 from exporter.outcome import Reason
 from exporter.series.trouble import Trouble
@@ -36,6 +37,7 @@ class Tally:
         self.quarantined: dict[str, int] = {}
         self.scrapes_rejected = 0
         self.intakes = intake_tally.Intakes()
+        self.logs = log_counts.LogCounts()
         self.requests_refused = dict.fromkeys(REASONS, 0)
         self.connections_cut = dict.fromkeys(CUTS, 0)
         self.series = Trouble()
@@ -73,6 +75,7 @@ def families(tally: Tally, *, collectors: Sequence[str], stuck: Sequence[str]) -
         *_about_collectors(tally, collectors, stuck),
         *intake_tally.families(tally.intakes),
         *tally.series.families(),
+        *log_counts.families(tally.logs),
         *_about_the_doors(tally),
         *_about_the_log(tally.logged),
         *statsd.families(tally.statsd),

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from exporter.event import Fault, Memory, Raw, Redact, checked
+from exporter.event import Fault, Fields, Memory, Raw, Redact, checked
 from exporter.family import Family
 from exporter.mapping.compiled import Compiled, fields_of
 from exporter.mapping.rule import OTHER, Metric, Rule
@@ -101,6 +101,10 @@ class Pipeline:
         """Raises ValueError where it is none."""
         return self._take(self._reader.array(data, first=first), sender, now=now)
 
+    def found(self, found: Found, *, now: float) -> Outcome:
+        """Of an intake that reads lines of its own; `found` are in the order in which they count."""
+        return self._take(found, ANYBODY, now=now)
+
     def raw(self, raw: Raw, *, now: float) -> list[Fault]:
         """Events of a kind that somebody asks for."""
         return self._counted(raw, now=now).faults
@@ -135,6 +139,11 @@ class Pipeline:
         self._sources_swept_at = now
         self._sources = {source: store for source, store in self._sources.items() if store.sweep(now)}
         return tuple(sorted(self._sources))
+
+    @property
+    def asked(self) -> Mapping[str, Fields]:
+        """Which fields matter, by kind of event; another object where other rules are in force."""
+        return self._asked
 
     def stores(self, source: str, *, now: float) -> Sequence[Store]:
         """Where something from this source counts."""

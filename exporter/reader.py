@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import reduce
 from itertools import compress
 from operator import or_
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, cast
 
 import msgspec
 from msgspec import Meta
 
-from exporter.columns import Columns, rows_of
+from exporter.columns import OURS, Columns, Written, rows_of
 from exporter.event import Fault, Fields, Raw
 
 # Of one event.
@@ -26,12 +26,13 @@ _LINES, _ARRAY = "lines", "array"
 _PARTS = msgspec.json.Decoder(list[msgspec.Raw])
 # What msgspec raises; ValidationError is one of the first.
 _WRONG = (ValueError, RecursionError)
+_Kind = Annotated[str, Meta(min_length=1, max_length=KIND_CHARACTERS_MAX)]
 
 
 class Head(msgspec.Struct):
     """What every event has."""
 
-    event: Annotated[str, Meta(min_length=1, max_length=KIND_CHARACTERS_MAX)]
+    event: _Kind
     source: str = ""
 
 
@@ -46,17 +47,21 @@ class Found(NamedTuple):
 class Reader:
     """For the kinds of event that somebody asks for."""
 
-    def __init__(self, asked: Mapping[str, Fields]) -> None:
+    def __init__(self, asked: Mapping[str, Fields], written: Written = OURS) -> None:
         self._asked = asked
-        # One more, so that a kind must be said even where only one is asked for.
-        kinds = [Columns("", Fields()), *(Columns(kind, fields) for kind, fields in sorted(asked.items()))]
+        self._kind = written.kind
+        kinds = [Columns(kind, asked[kind], written) for kind in ([written.kind] if written.kind else sorted(asked))]
+        if not written.kind:
+            # One more, so that a kind must be said even where only one is asked for.
+            kinds.append(Columns("", Fields(), written))
         self._columns = {columns.struct: columns for columns in kinds}
         union: Any = reduce(or_, self._columns)
         self._one = msgspec.json.Decoder(union)
         self._array = msgspec.json.Decoder(list[union])
-        self._head = msgspec.json.Decoder(Head)
+        head: Any = _head(written)
+        self._head = msgspec.json.Decoder(head)
         self._events = {_LINES: self._one.decode_lines, _ARRAY: self._array.decode}
-        self._heads = {_LINES: self._head.decode_lines, _ARRAY: msgspec.json.Decoder(list[Head]).decode}
+        self._heads = {_LINES: self._head.decode_lines, _ARRAY: msgspec.json.Decoder(list[head]).decode}
 
     def lines(self, data: bytes, *, first: int = 0) -> Found:
         """Empty lines are none. `first` is the number of the first line."""
@@ -84,6 +89,8 @@ class Reader:
     def _apart(self, parts: list[bytes], first: int, join: Callable[[list[bytes]], bytes], form: str) -> Found:
         """Not all of them can be read. Where that is because nobody asks for some of them, the others can, at once."""
         places = range(first, first + len(parts))
+        if self._kind:
+            return self._one_by_one(zip(places, parts, strict=True))
         heads = self._all(self._heads[form], parts, join)
         if heads is None:
             return self._one_by_one(zip(places, parts, strict=True))
@@ -121,7 +128,7 @@ class Reader:
             except _WRONG as error:
                 # What is wrong with the kind itself, the decoder of all kinds would say in the sender's words.
                 try:
-                    kind = self._head.decode(line[: LINE_BYTES_MAX + 1]).event
+                    kind = self._kind or self._head.decode(line[: LINE_BYTES_MAX + 1]).event
                 except _WRONG as worse:
                     faults.append(Fault(place, said(error if len(line) > LINE_BYTES_MAX else worse)))
                     continue
@@ -181,3 +188,9 @@ def _may_have_a_long_line(data: bytes) -> bool:
 
 def _array_of(parts: list[bytes]) -> bytes:
     return b"[%b]" % b",".join(parts)
+
+
+def _head(written: Written) -> type[Head]:
+    name = written.name_of("event")
+    fields: list[Any] = [("event", _Kind), ("source", str, "")]
+    return cast("type[Head]", msgspec.defstruct("Head", fields, rename={"event": name}))

@@ -4,7 +4,7 @@ The file is optional: the exporter runs without one. Its keys are made from what
 that a file and a flag know the same. A flag or an environment variable that says the same thing outweighs the file.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +17,7 @@ from exporter.collectors import Kind as OptionKind
 from exporter.control import Refused
 from exporter.duration import parse_timeout
 from exporter.intake.events import EventsSettings
+from exporter.intake.logs.settings import LOGS_MAX, Log, wrong
 from exporter.intake.statsd import choices as statsd
 from exporter.intake.statsd.choices import StatsdSettings
 from exporter.mapping import checks as mapping_checks
@@ -104,11 +105,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Meta(max_length=RULES_MAX, description="What becomes of events, besides the bundled rules."),
     ] = ()
     mapping_bundled: Annotated[bool, Meta(description="Whether the rules that come with Tocsin are in force.")] = True
-
     statsd: Annotated[StatsdSettings, Meta(description="StatsD and DogStatsD over UDP and Unix sockets.")] = (
         msgspec.field(default_factory=StatsdSettings)
     )
     redaction: Annotated[RedactionSettings, Meta(description="What is hidden of events.")] = RedactionSettings()
+    logs: Annotated[tuple[Log, ...], Meta(description="Log files whose lines are events.", max_length=LOGS_MAX)] = ()
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -159,9 +160,15 @@ def _warnings(settings: Settings) -> Iterable[Problem]:
     return mapping_lint.warnings(settings.mapping, bundled=RULES if settings.mapping_bundled else ())
 
 
+def _prove(settings: Settings) -> Iterator[Problem]:
+    for where, found, expected in wrong(settings.logs):
+        yield Problem(("logs", *where), found, expected)
+
+
 KIND = Kind(
     name="exporter",
     struct=Settings,
+    prove=_prove,
     title="Configuration of the Tocsin exporter",
     file_names=("exporter.yml", "exporter.yaml"),
     formats=FORMATS,

@@ -223,7 +223,7 @@ def keys(form: Mapping[str, Any], definitions: Mapping[str, Any], path: str = ""
 
 
 # Parts of exporter.yml whose keys have a page of their own.
-ON_PAGES_OF_THEIR_OWN = {"mapping[].": "mapping.md"}
+ON_PAGES_OF_THEIR_OWN = {"mapping[].": "mapping.md", "logs[].": "logs.md"}
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,10 @@ def _fixed_address(text: str) -> str:
 
 def _own_parts(chosen: argparse.Namespace, addresses: Addresses, data: Path) -> list[Part]:
     # The store's folder is named in full: the working folder of a process is nobody's business.
-    own = {"exporter": (), "receiver": (f"--storage.url=sqlite:///{data}/receiver.db",)}
+    own = {
+        "exporter": (f"--logs.positions-file={data}/logs.json",),
+        "receiver": (f"--storage.url=sqlite:///{data}/receiver.db",),
+    }
     parts = []
     for name, more in own.items():
         address = getattr(addresses, name)
