@@ -9,6 +9,7 @@ import sys
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TextIO
 
@@ -16,6 +17,7 @@ import msgspec
 
 from exporter import settings as exporter
 from exporter.control import Refused
+from exporter.intake.logs.settings import Log
 from exporter.settings import Settings
 from guard import flags
 from guard.printable import printable
@@ -42,15 +44,19 @@ def main(
             out.write(ruletext.written(settings.rules))
             return 0
         trial = Trial(settings)
+        log = _log_of(settings, chosen)
     except Refused as refused:
         err.writelines(f"{fault}\n" for fault in refused.faults)
         return 1
+    except LookupError:
+        err.write(f"tocsin mapping try: --log: found {chosen.log!r}, expected {_names(settings)}\n")
+        return 2
     try:
         data, is_whole = _sample(chosen.sample)
     except OSError as error:
         err.write(f"tocsin mapping try: {chosen.sample}: {error.strerror or error}\n")
         return 2
-    report = trial.lines(data, now=time.time())
+    report = trial.report(data, log, now=time.time())
     if chosen.output == "json":
         out.write(as_json({**msgspec.to_builtins(report), "whole": is_whole}))
     else:
@@ -64,8 +70,16 @@ def _chosen(arguments: Sequence[str], environ: Mapping[str, str]) -> Namespace:
     attempt = verbs.add_parser(
         "try", help="what a sample becomes, and why", description="What a sample becomes, and why."
     )
-    attempt.add_argument("sample", metavar="FILE", help="events as lines of JSON; - reads standard input")
+    attempt.add_argument("sample", metavar="FILE", help="a log, or events as lines of JSON; - reads standard input")
     _declare_file(attempt, environ)
+    flags.flag(
+        attempt,
+        "--log",
+        metavar="NAME",
+        help="the entry of logs: whose lines these are; without it, the one whose paths match, else events",
+        scope="mapping",
+        environ=environ,
+    )
     flags.flag(
         attempt,
         "--output",
@@ -91,6 +105,23 @@ def _declare_file(command: ArgumentParser, environ: Mapping[str, str]) -> None:
     )
 
 
+def _log_of(settings: Settings, chosen: Namespace) -> Log | None:
+    """The one that is named, or whose paths match the sample's. LookupError where there is none of that name."""
+    if chosen.log:
+        named = [log for log in settings.logs if log.name == chosen.log]
+        if not named:
+            raise LookupError(chosen.log)
+        return named[0]
+    path = str(Path(chosen.sample).absolute())
+    matching = (log for log in settings.logs if any(fnmatchcase(path, pattern) for pattern in log.paths))
+    return next(matching, None)
+
+
+def _names(settings: Settings) -> str:
+    names = ", ".join(log.name for log in settings.logs)
+    return f"one of: {names}" if names else "none, as exporter.yml has no logs"
+
+
 def _sample(name: str) -> tuple[bytes, bool]:
     """As many whole lines as are taken, and whether that is all of them."""
     if name == "-":
@@ -111,13 +142,18 @@ def _text(report: Report, *, is_whole: bool) -> Iterator[str]:
 
 def _explained(report: Report, *, is_whole: bool) -> Iterator[str]:
     beginning = "" if is_whole else f" (the first {SAMPLE_BYTES_MAX} bytes of the sample)"
-    yield f"{report.lines} lines{beginning}, {sum(report.events.values())} events that rules ask for"
+    of = f" of the log {report.log}" if report.log else ""
+    yield f"{report.lines} lines{of}{beginning}, {sum(report.events.values())} events that rules ask for"
     for kind, count in report.events.items():
         yield f"  {count} of the kind {printable(kind)}"
     for rule in report.rules:
         yield f"{rule.metric}: counted {rule.events} of {rule.of} {printable(rule.event)} ({rule.said_in})"
     for kind, count in report.unmatched.items():
-        yield f"no rule asks for {count} of the kind {kind or '(none)'}"
+        if kind:
+            yield f"no rule asks for {count} of the kind {kind}"
+        else:
+            places = f", first in line {', '.join(map(str, report.unlike))}" if report.unlike else ""
+            yield f"no pattern is found in {count} lines{places}"
     if report.faults:
         yield f"{report.faults} lines cannot be used; the first ones:"
         yield from (f"  line {fault.place}: {fault.text}" for fault in report.first_faults)

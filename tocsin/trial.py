@@ -5,14 +5,19 @@ The same steps as in the exporter, one after the other, with everything counted 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 
 import msgspec
 
 from exporter.control import Plan
 from exporter.event import Fault, Fields, Memory, checked
 from exporter.exposition import Format, render
+from exporter.intake.logs.parsing import parser_of
+from exporter.intake.logs.patterns import NOTHING
+from exporter.intake.logs.settings import Log
 from exporter.mapping import lint
 from exporter.mapping.compiled import Compiled, fields_of
 from exporter.reader import Found, Reader
@@ -41,11 +46,15 @@ class Took(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """`fields_unasked` are those that no rule asks for, by kind of event; `redacted` and `folded` count values."""
+    """`log` is the one whose format the sample has; empty: events. `unlike` are the first lines in which no pattern
+    is found. `fields_unasked` are those that no rule asks for, by kind of event; `redacted` counts different values.
+    """
 
+    log: str
     lines: int
     events: Mapping[str, int]
     unmatched: Mapping[str, int]
+    unlike: Sequence[int]
     faults: int
     first_faults: Sequence[Fault]
     rules: Sequence[Took]
@@ -76,13 +85,21 @@ class Trial:
         }
         self._said_in = _places(settings)
 
-    def lines(self, data: bytes, *, now: float) -> Report:
-        """Of events as lines of JSON."""
-        return self._of(Reader(self.asked).lines(data), data, now=now)
+    def report(self, data: bytes, log: Log | None, *, now: float) -> Report:
+        """Of lines of a log, or of events as lines of JSON."""
+        parse = Reader(self.asked).lines if log is None else parser_of(log, self.asked).parse
+        found = parse(data)
+        unlike = _unlike(data, log, self.asked) if NOTHING in found.unmatched and log is not None else []
+        return self._of(found, data, log, unlike, now=now)
 
-    def _of(self, found: Found, data: bytes, *, now: float) -> Report:
+    def _of(self, found: Found, data: bytes, log: Log | None, unlike: Sequence[int], *, now: float) -> Report:
         trouble = Trouble()
-        store = Store(trouble=trouble, now=now)
+        own = {
+            rule.metric.name: rule.metric
+            for rule, place in zip(self._rules, self._said_in, strict=True)
+            if place != BUNDLED
+        }
+        store = Store(tuple(own.values()), trouble=trouble, now=now)
         compiled = [(rule, Compiled(rule)) for rule in self._rules]
         took = dict.fromkeys(range(len(compiled)), 0)
         events: Counter[str] = Counter()
@@ -100,14 +117,20 @@ class Trial:
             for number, (rule, _) in enumerate(compiled)
             if events[rule.event] or self._said_in[number] != BUNDLED
         ]
+        numbers = [number for number, line in enumerate(data.split(b"\n"), start=1) if line.strip()]
         return Report(
-            lines=sum(1 for line in data.split(b"\n") if line.strip()),
+            log="" if log is None else log.name,
+            lines=len(numbers),
             events=dict(sorted(events.items())),
             unmatched={printable(kind): count for kind, count in sorted(found.unmatched.items())},
+            unlike=unlike,
             faults=len(faults),
-            first_faults=[Fault(fault.place + 1, printable(fault.text)) for fault in sorted(faults)[:FAULTS_SHOWN_MAX]],
+            first_faults=[
+                Fault(numbers[place] if place < len(numbers) else 0, printable(text))
+                for place, text in sorted(faults)[:FAULTS_SHOWN_MAX]
+            ],
             rules=rules,
-            fields_unasked=self._unasked(data),
+            fields_unasked=self._unasked(data, log),
             redacted=dict(sorted(self._redacted.items())),
             folded=[(metric, label, count) for (metric, label), count in trouble.overflowed.items() if count],
             warnings=list(self._warnings()),
@@ -117,17 +140,13 @@ class Trial:
     def _seen(self, pattern: str) -> None:
         self._redacted[pattern] += 1
 
-    def _unasked(self, data: bytes) -> dict[str, list[str]]:
+    def _unasked(self, data: bytes, log: Log | None) -> dict[str, list[str]]:
         found: dict[str, dict[str, None]] = {}
-        for line in data.split(b"\n", LOOKED_AT_MAX)[:LOOKED_AT_MAX]:
-            try:
-                names = _NAMES.decode(line)
-                kind = msgspec.json.decode(names.pop("event", b'""'), type=str)
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                continue
+        for kind, names in _fields(data, log):
             fields = self.asked.get(kind)
             if fields is not None:
-                found.setdefault(kind, {}).update(dict.fromkeys(_others(names, fields)))
+                theirs = {} if log is None else log.names()
+                found.setdefault(kind, {}).update(dict.fromkeys(_others(names, fields, theirs)))
         return {kind: sorted(map(printable, names))[:FIELDS_SHOWN_MAX] for kind, names in found.items() if names}
 
     def _warnings(self) -> Iterator[str]:
@@ -144,11 +163,35 @@ BUNDLED = "bundled"
 _OWN = ("source", "at", "trace_id", "correlation_id")
 
 
-def _others(names: Mapping[str, object], fields: Fields) -> Iterator[str]:
-    """Those that are neither asked for nor led through."""
-    asked = (*fields.texts, *fields.numbers, *_OWN)
+def _fields(data: bytes, log: Log | None) -> Iterator[tuple[str, Iterable[str]]]:
+    """The names of fields that lines have, and the kind of event of those lines."""
+    if log is not None and log.format == "pattern":
+        yield from ((each.event or log.event, re.compile(each.match).groupindex) for each in log.regexes())
+    elif log is None or log.format == "json":
+        said = "event" if log is None else log.names().get("event", "event")
+        for line in data.split(b"\n", LOOKED_AT_MAX)[:LOOKED_AT_MAX]:
+            try:
+                names = _NAMES.decode(line)
+                own = msgspec.json.decode(names.pop(said, b'""'), type=str)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                continue
+            yield (log.event if log is not None and log.event else own), names
+
+
+def _others(names: Iterable[str], fields: Fields, theirs: Mapping[str, str]) -> Iterator[str]:
+    """Those that are neither asked for nor led through. `theirs` is what our fields are called there."""
+    asked = {theirs.get(name, name) for name in (*fields.texts, *fields.numbers, *_OWN)}
     around = {name.partition(".")[0] for name in asked}
     return (name for name in names if name not in asked and name not in around)
+
+
+def _unlike(data: bytes, log: Log, asked: Mapping[str, Fields]) -> list[int]:
+    """The first lines of those that are looked at in which no pattern is found."""
+    if log.multiline is not None:
+        return []
+    parser = parser_of(log, asked)
+    lines = enumerate(data.split(b"\n", LOOKED_AT_MAX)[:LOOKED_AT_MAX], start=1)
+    return list(islice((number for number, line in lines if NOTHING in parser.parse(line).unmatched), FAULTS_SHOWN_MAX))
 
 
 def _places(settings: Settings) -> list[str]:

@@ -169,3 +169,54 @@ mapping:
 """
     rules = configfile.read_text(f"{text}\nmapping_bundled: false\n", "exporter.yml", KIND, environ={}).rules
     assert read_back(ruletext.written(rules)) == rules
+
+
+LOGS = r"""
+logs:
+  - {name: web, paths: [FOLDER/*.log], event: request, fields: {took: response.took}}
+  - name: app
+    paths: [/var/log/app.log]
+    format: pattern
+    event: line
+    patterns: ['^(?P<level>[A-Z]+) (?P<who>\S+) ']
+  - {name: gateway, paths: [/var/log/gateway.log], format: logfmt, event: line}
+mapping:
+  - {match: request, name: web_seconds_total, type: counter, help: W, value: took, labels: {status: status}}
+  - {match: line, name: lines_total, type: counter, help: L, labels: {level: {field: level, known: [WARN]}}}
+"""
+
+
+def test_a_log_whose_paths_match_the_sample_says_how_its_lines_are_read(tmp_path: Path) -> None:
+    sample = b'{"status":200,"response":{"took":2},"host":"a"}\n\n{"status":200,"response":{"took":"ada"}}\n'
+    said = Said(tmp_path, "try", "SAMPLE", sample=sample, text=LOGS.replace("FOLDER", str(tmp_path)))
+    lines = said.out.splitlines()
+    assert 'web_seconds_total{status="200"} 2.0' in lines
+    assert 'lines_total{level="WARN"} 0.0' in lines
+    assert "# 2 lines of the log web, 2 events that rules ask for" in lines
+    assert "#   line 3: took: found a text of 3 characters, expected a finite number" in lines
+    assert "# no rule asks for these fields of request: host" in lines
+    assert "ada" not in said.out
+
+
+def test_lines_in_which_no_pattern_is_found_are_named(tmp_path: Path) -> None:
+    sample = b"WARN ada x\nnothing here of hunter22\n\nERROR bob y\nnor here\n"
+    said = Said(tmp_path, "try", "SAMPLE", "--log=app", sample=sample, text=LOGS)
+    assert said.status == 0
+    lines = said.out.splitlines()
+    assert 'lines_total{level="ERROR"} 1.0' in lines
+    assert "# no pattern is found in 2 lines, first in line 2, 5" in lines
+    assert "# no rule asks for these fields of line: who" in lines
+    assert "hunter22" not in said.out
+
+
+def test_a_log_of_another_format_is_read_by_its_name(tmp_path: Path) -> None:
+    said = Said(tmp_path, "try", "SAMPLE", "--log=gateway", sample=b"level=WARN x=1\n", text=LOGS)
+    assert said.status == 0
+    assert 'lines_total{level="WARN"} 1.0' in said.out.splitlines()
+
+
+def test_a_log_that_is_not_there_is_a_wrong_command_line(tmp_path: Path) -> None:
+    said = Said(tmp_path, "try", "SAMPLE", "--log=wep", text=LOGS)
+    assert said.status == 2
+    assert said.err == "tocsin mapping try: --log: found 'wep', expected one of: web, app, gateway\n"
+    assert "expected none, as exporter.yml has no logs" in Said(tmp_path, "try", "SAMPLE", "--log=web").err
