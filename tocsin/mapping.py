@@ -9,6 +9,7 @@ import sys
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TextIO
@@ -21,6 +22,7 @@ from exporter.intake.logs.settings import Log
 from exporter.settings import Settings
 from guard import flags
 from guard.printable import printable
+from guard.wording import quote
 from tocsin import ruletext
 from tocsin.trial import Report, Trial
 from tocsin.typed import as_json
@@ -143,24 +145,35 @@ def _text(report: Report, *, is_whole: bool) -> Iterator[str]:
 def _explained(report: Report, *, is_whole: bool) -> Iterator[str]:
     beginning = "" if is_whole else f" (the first {SAMPLE_BYTES_MAX} bytes of the sample)"
     of = f" of the log {report.log}" if report.log else ""
-    yield f"{report.lines} lines{of}{beginning}, {sum(report.events.values())} events that rules ask for"
+    asked = sum(report.events.values())
+    yield f"{_counted(report.lines, 'line')}{of}{beginning}, {_counted(asked, 'event')} that rules ask for"
     for kind, count in report.events.items():
         yield f"  {count} of the kind {printable(kind)}"
     for rule in report.rules:
         yield f"{rule.metric}: counted {rule.events} of {rule.of} {printable(rule.event)} ({rule.said_in})"
     for kind, count in report.unmatched.items():
         if kind:
-            yield f"no rule asks for {count} of the kind {kind}"
+            yield f"no rule asks for {count} of the kind {kind}{_meant(kind, report)}"
         else:
             places = f", first in line {', '.join(map(str, report.unlike))}" if report.unlike else ""
-            yield f"no pattern is found in {count} lines{places}"
+            yield f"no pattern is found in {_counted(count, 'line')}{places}"
     if report.faults:
-        yield f"{report.faults} lines cannot be used; the first ones:"
+        yield f"{_counted(report.faults, 'line')} cannot be used; the first:"
         yield from (f"  line {fault.place}: {fault.text}" for fault in report.first_faults)
     for kind, names in report.fields_unasked.items():
         yield f"no rule asks for these fields of {printable(kind)}: {', '.join(names)}"
     if report.redacted:
         yield "redacted, different values: " + ", ".join(f"{count} {name}" for name, count in report.redacted.items())
     for metric, label, count in report.folded:
-        yield f"{metric}: {label} became other in {count} events, as it has too many values"
+        yield f"{metric}: {label} became other in {_counted(count, 'event')}, as it has too many values"
     yield from (f"warning: {warning}" for warning in report.warnings)
+
+
+def _meant(kind: str, report: Report) -> str:
+    """The kind with a name like it that a user's rule waits for in vain."""
+    near = get_close_matches(kind, [rule.event for rule in report.rules if not rule.of], n=1)
+    return f" (did you mean {quote(near[0])}?)" if near else ""
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

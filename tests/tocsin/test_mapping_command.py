@@ -62,11 +62,11 @@ def test_try_shows_the_page_and_explains_it(tmp_path: Path) -> None:
         "# shop_orders_total: counted 0 of 0 bestellung (mapping[1])",
         "# auth_attempts_total: counted 1 of 1 auth (bundled)",
         "# no rule asks for 1 of the kind cookie",
-        "# 1 lines cannot be used; the first ones:",
+        "# 1 line cannot be used; the first:",
         "#   line 5: outcome: found an object, expected a text, a number or true or false",
         "# no rule asks for these fields of order: basket",
         "# no rule asks for these fields of auth: ip, user",
-        "# shop_orders_total: country became other in 1 events, as it has too many values",
+        "# shop_orders_total: country became other in 1 event, as it has too many values",
     ):
         assert line in said.out.splitlines()
     assert "job_seconds" not in said.out
@@ -220,3 +220,13 @@ def test_a_log_that_is_not_there_is_a_wrong_command_line(tmp_path: Path) -> None
     assert said.status == 2
     assert said.err == "tocsin mapping try: --log: found 'wep', expected one of: web, app, gateway\n"
     assert "expected none, as exporter.yml has no logs" in Said(tmp_path, "try", "SAMPLE", "--log=web").err
+
+
+def test_who_called_the_kind_otherwise_is_told_which_rule_waits_for_it(tmp_path: Path) -> None:
+    said = Said(tmp_path, "try", "SAMPLE", sample=b'{"event":"bestelung"}\n')
+    assert "# no rule asks for 1 of the kind bestelung (did you mean 'bestellung'?)" in said.out.splitlines()
+    one = "mapping: [{match: order, name: orders_total, type: counter, help: O}]"
+    said = Said(tmp_path, "try", "SAMPLE", sample=b'{"event":"ordr"}\n', text=one)
+    assert "# no rule asks for 1 of the kind ordr (did you mean 'order'?)" in said.out.splitlines()
+    said = Said(tmp_path, "try", "SAMPLE", sample=b'{"event":"cookie"}\n')
+    assert "# no rule asks for 1 of the kind cookie" in said.out.splitlines()
