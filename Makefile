@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # Each is also the name of Debian's package.
-SERVERS := prometheus prometheus-alertmanager prometheus-node-exporter openssl dbus-daemon chromium nodejs npm
+SERVERS := prometheus prometheus-alertmanager prometheus-node-exporter openssl dbus-daemon chromium nodejs npm logrotate mtail
 NODE := tests/real/node
 .DEFAULT_GOAL := help
 .PHONY: help setup servers packages run test check bench schemas constraints clean

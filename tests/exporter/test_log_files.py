@@ -190,6 +190,18 @@ def test_a_file_that_only_begins_like_another_one_is_read(path: Path) -> None:
     assert found == ["the same first line in both", "3"]
 
 
+@pytest.mark.parametrize("matched", [False, True])
+def test_a_successor_is_read_however_much_it_is_like_the_file_before(path: Path, matched: bool) -> None:
+    same = ["the same line, always"] * 20
+    append(path, *same)
+    reading = Reading(f"{path}*" if matched else path)
+    assert reading.look() == same
+    for number in (1, 2, 3):
+        path.rename(f"{path}.{number}")
+        append(path, *same)
+        assert reading.look() == same
+
+
 def test_holes_of_a_writer_that_did_not_notice_are_passed_over(path: Path) -> None:
     with path.open("w", buffering=1) as writer:
         writer.write("x" * 2_000_000 + "\n")

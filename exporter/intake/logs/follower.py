@@ -171,7 +171,9 @@ class Follower:
         """Of a file that is followed, and that may be emptied next: then it is read from where that one was left."""
         for other in self._files.values():
             place = other.place()
-            if place.head.size < HEAD_BYTES_MIN or not _could_be_a_copy(file.path, other.path):
+            # What has taken the place of a file is its successor, however alike they are.
+            succeeds = self._paths.get(file.path) == other.identity
+            if succeeds or place.head.size < HEAD_BYTES_MIN or not _could_be_a_copy(file.path, other.path):
                 continue
             if file.descends_from(place):
                 self._copies.add(file.identity)
@@ -300,7 +302,8 @@ def _regular(path: str) -> Identity:
 
 
 def _could_be_a_copy(path: str, of: str) -> bool:
-    return path.startswith(os.path.splitext(of)[0])
+    """A copy has a longer name."""
+    return len(path) > len(of) and path.startswith(os.path.splitext(of)[0])
 
 
 def _said(error: OSError) -> str:
