@@ -25,6 +25,7 @@ PARTS = {
     "An hour of a storm while every channel is down": "bench.outage",
     "10,000 messages are owed when a channel comes back": "bench.drain",
     "Who is on call in a year": "bench.schedule",
+    "Lines of a log": "bench.logs",
     "A scrape of the exporter": "bench.scrape",
     "A page of a million series": "bench.million",
     "A label with a million different values": "bench.cardinality",
