@@ -13,6 +13,7 @@ schedule.py  who is on call in a year, for 500 people
 scrape.py    what a scrape costs, against node_exporter with the same collectors
 million.py   a page of a million series, and how long others wait meanwhile
 cardinality.py  a label with a million different values: memory, against prometheus-client
+logs.py      lines of a log a second, against mtail on the same file
 client.py    what one line of code costs an application, beside a line of a log
 events.py    events over HTTP, beside what decoding them costs
 load.py      the load of requests
