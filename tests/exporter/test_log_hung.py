@@ -13,6 +13,7 @@ from exporter.intake.logs.tail import Tail
 from exporter.mapping.rule import Metric, Rule
 from exporter.pipeline import Pipeline
 from exporter.pool import Pool
+from tests.exporter.builders import SURELY
 from tests.guard.webserver import until
 
 RULE = Rule(event="job", metric=Metric(name="jobs_total", type="counter", help="Jobs."))
@@ -53,7 +54,7 @@ def test_a_file_system_that_does_not_answer_holds_up_its_own_log_alone(tmp_path:
             await tail.left()
         pool.close()
 
-    asyncio.run(follow())
+    asyncio.run(asyncio.wait_for(follow(), SURELY))
 
 
 def test_the_end_does_not_wait_for_it(tmp_path: Path) -> None:
@@ -71,6 +72,6 @@ def test_the_end_does_not_wait_for_it(tmp_path: Path) -> None:
         return tail
 
     try:
-        assert asyncio.run(follow()).places is None
+        assert asyncio.run(asyncio.wait_for(follow(), SURELY)).places is None
     finally:
         Never.answers.set()
