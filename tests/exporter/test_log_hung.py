@@ -36,10 +36,10 @@ def test_a_file_system_that_does_not_answer_holds_up_its_own_log_alone(tmp_path:
 
     async def follow() -> None:
         pipeline = Pipeline([RULE], redact=lambda kind, field: lambda text: text)
-        pool, held, other = Pool("test"), Counts(), Counts()
+        pool, held, other, gate = Pool("test"), Counts(), Counts(), asyncio.Lock()
         tails = [
-            Tail(Held(log, [], from_end=False), pipeline, pool, held),
-            Tail(Follower(log, [], from_end=False), pipeline, pool, other),
+            Tail(Held(log, [], from_end=False), pipeline, pool, held, gate=gate),
+            Tail(Follower(log, [], from_end=False), pipeline, pool, other, gate=gate),
         ]
         await until(lambda: held.stuck and other.lines == 1)
         assert not other.stuck
@@ -65,7 +65,7 @@ def test_the_end_does_not_wait_for_it(tmp_path: Path) -> None:
 
     async def follow() -> Tail:
         pipeline = Pipeline([RULE], redact=lambda kind, field: lambda text: text)
-        tail = Tail(Never(log, [], from_end=False), pipeline, Pool("test"), Counts())
+        tail = Tail(Never(log, [], from_end=False), pipeline, Pool("test"), Counts(), gate=asyncio.Lock())
         await until(lambda: tail.counts.stuck)
         tail.leave()
         await tail.left()

@@ -38,13 +38,17 @@ REASONS_SAID_MAX = 3
 class Tail:
     """`places` is how far everything was read that has been counted; None before that is known."""
 
-    def __init__(self, follower: Follower, pipeline: Pipeline, pool: Pool, counts: Counts) -> None:
+    def __init__(
+        self, follower: Follower, pipeline: Pipeline, pool: Pool, counts: Counts, *, gate: asyncio.Lock
+    ) -> None:
+        """Whoever has the gate counts; the doors come before the next one."""
         self.log = follower.log
         self.counts = counts
         self.places: Sequence[Place] | None = None
         self._follower = follower
         self._pipeline = pipeline
         self._pool = pool
+        self._gate = gate
         self._asked: Mapping[str, Fields] | None = None
         self._parser: Parser | None = None
         self._said_at = -SAID_SECONDS
@@ -66,11 +70,15 @@ class Tail:
         try:
             while not self._leaving.is_set():
                 turn = await self._in_thread(lambda: self._follower.turn(time.monotonic()))
-                self._take(turn)
+                async with self._gate:
+                    self._take(turn)
+                    if turn.blocks:
+                        await asyncio.sleep(0)
                 if time.monotonic() >= noted_at + NOTE_SECONDS:
                     self.places = await self._in_thread(self._follower.places)
                     noted_at = time.monotonic()
-                await self._pause(0.0 if turn.more else POLL_SECONDS)
+                if not turn.more:
+                    await self._pause(POLL_SECONDS)
             self.places = await self._in_thread(self._follower.places)
             await self._in_thread(self._follower.close)
         except Exception:
@@ -79,9 +87,6 @@ class Tail:
             log.exception("a log is not read any more", extra={"log": self.log.name})
 
     async def _pause(self, seconds: float) -> None:
-        if not seconds:
-            await asyncio.sleep(0)
-            return
         waiting = asyncio.ensure_future(self._leaving.wait())
         await asyncio.wait({waiting}, timeout=seconds)
         waiting.cancel()

@@ -34,6 +34,7 @@ class Tailer:
         self._pipeline = pipeline
         self._file = positions_file
         self._pool = Pool("tocsin-logs")
+        self._gate = asyncio.Lock()
         self._tails: dict[str, Tail] = {}
         self._places: dict[str, Sequence[Place]] = {}
         self._begins_at_end = False
@@ -75,15 +76,16 @@ class Tailer:
         leaving = [tail for name, tail in self._tails.items() if wanted.get(name) != tail.log]
         for tail in leaving:
             tail.leave()
+        await asyncio.gather(*(tail.left() for tail in leaving))
         for tail in leaving:
-            await tail.left()
             self._note(tail)
             del self._tails[tail.log.name]
         for name, each in wanted.items():
             if name not in self._tails:
                 from_end = self._begins_at_end or each.read_from == "end"
                 follower = Follower(each, self._places.get(name), from_end=from_end)
-                self._tails[name] = Tail(follower, self._pipeline, self._pool, self._told.logs[name])
+                counts = self._told.logs[name]
+                self._tails[name] = Tail(follower, self._pipeline, self._pool, counts, gate=self._gate)
 
     def _note(self, tail: Tail) -> None:
         if tail.places is not None:
