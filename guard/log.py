@@ -20,6 +20,7 @@ from typing import NamedTuple, TextIO
 
 from guard.logline import FORMATS as FORMATS
 from guard.logline import LEVELS_COUNTED, Bare, Json, Lines, Syslog, Text, level_of
+from guard.logline import Ours as Ours
 from guard.logwriter import STANDARD_ERROR, Datagrams, File, Stderr, Writer
 
 LEVELS = ("debug", "info", "warning", "error")

@@ -1,7 +1,9 @@
 """A log record as one line of bounded length: a JSON object, text for people, or what syslog wants (RFC 5424).
 
 Control characters, line breaks and whatever else does not print are escaped, so that a log line cannot be forged from
-outside. What is too long loses its middle: how a trace ends says more than what is in between. Nothing here writes.
+outside. What is too long loses its middle: how a trace ends says more than what is in between. Personal data is taken
+out of every text, whoever wrote it, and so are the values of fields whose names say that they are somebody's. Nothing
+here writes.
 """
 
 from __future__ import annotations
@@ -12,9 +14,10 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any
 
+from guard.redaction.names import is_personal
 from guard.trail import CURRENT
 
 FORMATS = ("auto", "text", "json")
@@ -35,6 +38,14 @@ _SEVERITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 _DAEMON = 3  # syslog's word for whom a line is of
 
 LEVELS_COUNTED = tuple(_SEVERITIES)
+HIDDEN = "[MASKED]"
+MARGIN_CHARACTERS = 256
+
+
+class Ours(str):
+    """A text that was made here of nothing that came, such as a hash: it is logged as it is."""
+
+    __slots__ = ()
 
 
 def level_of(record: logging.LogRecord) -> str:
@@ -52,7 +63,7 @@ class Lines(logging.Formatter):
     bytes_max = LINE_BYTES_MAX
 
     def format(self, record: logging.LogRecord) -> str:
-        message, extra = _cut(record.getMessage(), self.bytes_max), self._extra(record)
+        message, extra = _hidden(record.getMessage(), self.bytes_max), self._extra(record)
         line = self.line(record, message, extra)
         if len(line) <= self.bytes_max // 4 or len(line.encode()) <= self.bytes_max:
             return line
@@ -69,11 +80,11 @@ class Lines(logging.Formatter):
     def _extra(self, record: logging.LogRecord) -> dict[str, object]:
         most = self.bytes_max
         extra = _trail()
-        extra |= {key: _plain(value, most) for key, value in record.__dict__.items() if key not in _OWN}
+        extra |= _table({key: value for key, value in record.__dict__.items() if key not in _OWN}, _Room(most))
         if record.exc_info:
-            extra["trace"] = _cut(self.formatException(record.exc_info), most)
+            extra["trace"] = _hidden(self.formatException(record.exc_info), most)
         if record.stack_info:
-            extra["stack"] = _cut(record.stack_info, most)
+            extra["stack"] = _hidden(record.stack_info, most)
         return extra
 
 
@@ -140,25 +151,63 @@ def _time(record: logging.LogRecord) -> str:
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _plain(value: object, characters_max: int, depth: int = 0) -> object:
+class _Room:
+    """For the values of a line. When it is used up, the line is too long, and what comes then is not even looked at."""
+
+    def __init__(self, characters_max: int) -> None:
+        self.most = characters_max
+        self.left = 2 * characters_max
+
+    def text(self, text: str) -> str:
+        hidden = _hidden(text, self.most)
+        self.left -= len(hidden) + 1
+        return hidden
+
+
+def _plain(value: object, room: _Room, depth: int = 0) -> object:
     """Only what JSON can say: an infinite number or an unknown type becomes its text."""
+    room.left -= 1
     match value:
         case int() if value.bit_length() > NUMBER_BITS_MAX:
             return "a very large number"
         case None | bool() | int():
             return value
+        case Ours():
+            return _cut(str(value), room.most)
         case str():
-            return _cut(value, characters_max)
+            return room.text(value)
         case float() if math.isfinite(value):
             return value
         case Mapping() if depth < DEPTH_MAX:
-            return {
-                _cut(str(key), characters_max): _plain(inner, characters_max, depth + 1) for key, inner in value.items()
-            }
+            return _table(value, room, depth + 1)
         case list() | tuple() if depth < DEPTH_MAX:
-            return [_plain(inner, characters_max, depth + 1) for inner in value]
+            return [_plain(inner, room, depth + 1) for inner in takewhile(lambda _: room.left > 0, value)]
         case _:
-            return _cut(str(value), characters_max)
+            return room.text(str(value))
+
+
+def _table(values: Mapping[Any, object], room: _Room, depth: int = 0) -> dict[str, object]:
+    pairs = takewhile(lambda _: room.left > 0, values.items())
+    return {
+        room.text(str(key)): HIDDEN if is_personal(str(key)) else _plain(value, room, depth) for key, value in pairs
+    }
+
+
+def _hidden(text: str, characters_max: int) -> str:
+    """Nobody can tell what stands where a text was cut, so what is kept ends before that."""
+    from guard.redaction.text import redacted  # many patterns, and many a process logs nothing
+
+    if len(text) <= characters_max:
+        return redacted(text, address=_address)
+    half = characters_max // 2
+    begin, end = redacted(text[:half], address=_address), redacted(text[-half:], address=_address)
+    return f"{begin[:-MARGIN_CHARACTERS]}…{end[MARGIN_CHARACTERS:]}"
+
+
+def _address(address: str) -> str:
+    """This machine's own are nobody's."""
+    own = address.startswith("127.") or address in ("::1", "::", "0.0.0.0")  # noqa: S104 - only recognised
+    return address if own else "[IP]"
 
 
 def _less(value: object, room: int) -> object:

@@ -256,7 +256,7 @@ class _Receiver:
         self._put_in_force(fresh, sources)
         _log_warnings(fresh)
         self._metrics.policy_read(successful=True)
-        log.info("policy loaded", extra={"file": fresh.name, "digest": fresh.policy.digest})
+        log.info("policy loaded", extra={"file": fresh.name, "digest": logs.Ours(fresh.policy.digest)})
         return fresh.policy.digest
 
     def _sources_of(self, fresh: Settings) -> Sources:

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
+from guard.log import Ours
 from receiver.entry import ChainBroken
 from receiver.own import is_news
 from receiver.state import State
@@ -55,7 +56,7 @@ class ChainCheck:
         self.result = Checked(walked.problem is None, walked.position, walked.problem)
         self._on_checked(walked.problem is None)
         if walked.problem is None:
-            log.info("the journal's chain holds", extra={"entries": walked.position, "head": walked.hash.hex()})
+            log.info("the journal's chain holds", extra={"entries": walked.position, "head": Ours(walked.hash.hex())})
         else:
             log.error(
                 "the journal's chain does not hold: somebody or something changed it",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -37,8 +38,11 @@ def test_what_was_logged_is_counted_by_level() -> None:
         assert 'tocsin_exporter_log_messages_total{level="info"} 1\n' in program.get("/metrics/self")
 
 
-def test_lines_that_nobody_takes_are_counted() -> None:
-    with started("--log.output=/dev/full") as program:
+def test_lines_that_nobody_takes_are_counted(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "log")
+    reads = os.open(tmp_path / "log", os.O_RDONLY | os.O_NONBLOCK)
+    with started(f"--log.output={tmp_path}/log") as program:
+        os.close(reads)
         program.process.send_signal(signal.SIGHUP)
         until(
             lambda: "tocsin_exporter_log_lines_dropped_total 1\n" in program.get("/metrics/self"),
