@@ -18,7 +18,7 @@ from itertools import islice, takewhile
 from typing import Any
 
 from guard.redaction.names import is_personal
-from guard.trail import CURRENT
+from guard.trail import CURRENT, said
 
 FORMATS = ("auto", "text", "json")
 # Docker takes 16,384 bytes for one line, and splits what is longer; rsyslog 8,192, and cuts it.
@@ -79,7 +79,8 @@ class Lines(logging.Formatter):
 
     def _extra(self, record: logging.LogRecord) -> dict[str, object]:
         most = self.bytes_max
-        extra = _trail()
+        trail = CURRENT.get()  # of the request in whose course it is said
+        extra = {} if trail is None else said(trail)
         extra |= _table({key: value for key, value in record.__dict__.items() if key not in _OWN}, _Room(most))
         if record.exc_info:
             extra["trace"] = _hidden(self.formatException(record.exc_info), most)
@@ -130,14 +131,6 @@ class Syslog(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         priority = _DAEMON * 8 + _SEVERITIES[level_of(record)]
         return f"<{priority}>1 {_time(record)} {self._middle} {self._inner.format(record)}"
-
-
-def _trail() -> dict[str, object]:
-    """Of the request in whose course it is said."""
-    trail = CURRENT.get()
-    if trail is None:
-        return {}
-    return {"correlation_id": trail.correlation, **({"trace_id": trail.trace} if trail.traceparent else {})}
 
 
 def _said(record: logging.LogRecord, message: str, extra: Mapping[str, object]) -> str:

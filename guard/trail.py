@@ -40,6 +40,12 @@ class Trail(NamedTuple):
 # Of the request that is being worked on, where that is one.
 CURRENT: ContextVar[Trail | None] = ContextVar("trail", default=None)
 
+
+def said(trail: Trail) -> dict[str, object]:
+    """As log lines have it."""
+    return {"correlation_id": trail.correlation, **({"trace_id": trail.trace} if trail.traceparent else {})}
+
+
 # What makes identifiers differ between processes, and within one: a step that visits each number once, far apart.
 _PROCESS = secrets.token_hex(8)
 _NUMBERS = count(secrets.randbits(64), 0x9E3779B97F4A7C15)

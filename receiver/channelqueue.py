@@ -17,12 +17,11 @@ from typing import assert_never
 import msgspec
 from msgspec.structs import replace
 
-from guard.trail import CURRENT, Trail
 from receiver.channels import Channel, Quotable, Refused, Unreachable
 from receiver.clock import Clock
 from receiver.entry import Delivered, NotTaken, Undeliverable, Withdrawn
 from receiver.incident import Incident
-from receiver.lateness import Lateness
+from receiver.lateness import Lateness, log_as_of
 from receiver.message import PAGES, Message
 from receiver.policy.actionnames import action_named
 from receiver.receipts import Receipts
@@ -162,7 +161,7 @@ class ChannelQueue:
         lane = self._lanes[incident]
         message = lane[0]
         # The worker's own context, and each message is another.
-        CURRENT.set(Trail(message.correlation, message.traceparent) if message.correlation else None)
+        log_as_of(message)
         answer = await self._attempt_or_rest(message)
         if answer is None:
             self._resting.append(incident)

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
+from guard.trail import CURRENT, Trail
 from receiver.clock import Clock
 from receiver.entry import NotTaken
 from receiver.fallback import FALLS_BACK
@@ -125,6 +126,7 @@ class Lateness:
         loop.call_soon(self._look)
 
     async def _tell_of(self, message: Message) -> None:
+        log_as_of(message)
         fact = NotTaken(
             message=message.id,
             incident=message.incident,
@@ -142,3 +144,8 @@ class Lateness:
                 await asyncio.sleep(REPORT_AGAIN_SECONDS)
             else:
                 return
+
+
+def log_as_of(message: Message) -> None:
+    """From here on, and in this context, log lines are about what follows from the message's webhook."""
+    CURRENT.set(Trail(message.correlation, message.traceparent) if message.correlation else None)

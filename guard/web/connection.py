@@ -72,6 +72,7 @@ class Connection(asyncio.Protocol):
         self._closes_after = False
         self._leaves_rest = False  # of a request that was refused before it was read to its end
         self._task: asyncio.Task[None] | None = None
+        self._trail: Trail | None = None  # of what is in progress
 
     # --- what the transport calls ------------------------------------------------------------------------------
 
@@ -212,29 +213,24 @@ class Connection(asyncio.Protocol):
         self._task = self._loop.create_task(self._serve(head))
 
     async def _serve(self, head: Head) -> None:
-        trail = read(head.headers.get("x-correlation-id"), head.headers.get("traceparent")) or made()
-        CURRENT.set(trail)  # the task's own context ends with it
+        self._trail = read(head.headers.get("x-correlation-id"), head.headers.get("traceparent")) or made()
+        CURRENT.set(self._trail)  # for log lines; the task's own context ends with it
         self._body = None
         try:
             answer = await self._answered(head)
         except Refusal as refusal:
             answer = error_answer(refusal.status, str(refusal), refusal.headers)
         except Exception:
-            log.exception("a handler failed", extra={"method": head.method, "route": self._name_of(head)})
+            log.exception("a handler failed", extra=self._where(head))
             answer = error_answer(500, INTERNAL)
         finally:
             self._place.leave()
         if self._is_gone():
             return
-        whole = self._was_read(head)
-        closes = not (whole and head.keeps_alive) or self._ending
+        whole = head.body_bytes == 0 or (self._body is not None and self._body.whole)
         if log.isEnabledFor(logging.DEBUG):
-            where = {"method": head.method, "route": self._name_of(head), "status": answer.status}
-            log.debug("a request was answered", extra=where)
-        self._send(answer, head=head, trail=trail, closes=closes, whole=whole)
-
-    def _was_read(self, head: Head) -> bool:
-        return head.body_bytes == 0 or (self._body is not None and self._body.whole)
+            log.debug("a request was answered", extra={**self._where(head), "status": answer.status})
+        self._send(answer, head=head, closes=not (whole and head.keeps_alive) or self._ending, whole=whole)
 
     async def _answered(self, head: Head) -> Answer:
         """Raises Refusal."""
@@ -265,9 +261,9 @@ class Connection(asyncio.Protocol):
         except Refusal as refusal:
             return refusal
 
-    def _name_of(self, head: Head) -> str:
+    def _where(self, head: Head) -> dict[str, object]:
         found = self._find(head)
-        return "none" if isinstance(found, Refusal) else found.route.path
+        return {"method": head.method, "route": "none" if isinstance(found, Refusal) else found.route.path}
 
     async def _read_body(self, head: Head, route: Route) -> bytes:
         if head.body_bytes == 0:
@@ -320,21 +316,14 @@ class Connection(asyncio.Protocol):
         answer = error_answer(refusal.status, str(refusal), refusal.headers)
         self._send(answer, closes=True, whole=False)
 
-    def _send(
-        self,
-        answer: Answer,
-        *,
-        head: Head | None = None,
-        trail: Trail | None = None,
-        closes: bool,
-        whole: bool = True,
-    ) -> None:
+    def _send(self, answer: Answer, *, head: Head | None = None, closes: bool, whole: bool = True) -> None:
         """`whole` says that the request was read to its end."""
         self._closes_after = closes
         self._leaves_rest = not whole
         keeps = head is not None and head.old and not closes
         connection = _CLOSE if closes else _KEEP if keeps else b""
-        more = {**self._server.judge.headers, CORRELATION: (trail or made()).correlation}
+        more = {**self._server.judge.headers, CORRELATION: (self._trail or made()).correlation}
+        self._trail = None
         start = head_of(answer, more=more, date=self._server.date(), connection=connection)
         body = b"" if head is not None and head.method == "HEAD" else answer.body
         if len(body) <= PIECE_BYTES:

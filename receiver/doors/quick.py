@@ -26,7 +26,7 @@ import msgspec
 
 from guard.access import Approach, Unverified
 from guard.listen import KEEPALIVE_SECONDS
-from guard.trail import CORRELATION, CURRENT, Trail, made, read
+from guard.trail import CORRELATION, CURRENT, Trail, made, read, said
 from receiver.doors.webhook import BODY_BYTES_MAX, Accepted, Outcome, Refused, WebhookDoor
 
 log = logging.getLogger("tocsin.receiver")
@@ -312,35 +312,32 @@ class _Connection(asyncio.Protocol):
 
     def _take(self, head: Head, body: bytes, began: float) -> None:
         self._waiting = True
-        # For log lines; whatever goes on later has a copy of it.
-        before = CURRENT.set(head.came or made())
         try:
             self._door.take(head.source, body, began=began, came=head.came, reply=self._reply)
         except Exception as error:  # noqa: BLE001 - as the framework does: logged whole, answered without details
             self._reply(error)
-        finally:
-            CURRENT.reset(before)
 
     def _reply(self, outcome: Outcome) -> None:
         self._waiting = False
         self._idle_since = self._loop.time()
-        name = ""
         match outcome:
             case Accepted():
                 status, body, headers = 200, _encode(outcome), ""
-                name = self._door.named(outcome, self._came)
+                trail = self._came or Trail(self._door.named(outcome))
             case Refused():
                 self._door.refused(outcome)
+                trail = self._otherwise()
                 status, body = outcome.status, _encode({"error": str(outcome)})
                 headers = "".join(f"{name}: {value}\r\n" for name, value in outcome.headers.items())
             case _:
-                log.error("a handler failed", extra=_WHERE, exc_info=outcome)
+                trail = self._otherwise()
+                log.error("a handler failed", extra={**said(trail), **_WHERE}, exc_info=outcome)
                 status, body, headers = 500, _INTERNAL, ""
         if log.isEnabledFor(logging.DEBUG):
-            log.debug("a request was answered", extra={**_WHERE, "status": status})
+            log.debug("a request was answered", extra={**said(trail), **_WHERE, "status": status})
         if self._transport.is_closing():
             return
-        headers += f"{CORRELATION}: {name or self._otherwise_named()}\r\n"
+        headers += f"{CORRELATION}: {trail.correlation}\r\n"
         if self._ending:
             headers += "Connection: close\r\n"
         self._transport.write(_answer(status, headers, body))
@@ -349,9 +346,9 @@ class _Connection(asyncio.Protocol):
         elif self._unread or self._half_closed or self._reading_paused:
             self._go_on()
 
-    def _otherwise_named(self) -> str:
-        """What is not in the journal."""
-        return (self._came or CURRENT.get() or made()).correlation
+    def _otherwise(self) -> Trail:
+        """Of what is not in the journal."""
+        return self._came or CURRENT.get() or made()
 
     def _hand_over(self) -> None:
         """The framework takes the connection, with every byte of the request. It answers nobody who half closed."""

@@ -20,7 +20,7 @@ from guard.access import Approach
 from guard.doorkeeper import approach_of
 from guard.framework import trail_of
 from guard.judge import Use, ignore_use
-from guard.trail import CORRELATION, Trail
+from guard.trail import CORRELATION, CURRENT, Trail, made
 from receiver.alert import InvalidPayload, parse
 from receiver.clock import Clock
 from receiver.doors.answers import answer, refuse
@@ -141,9 +141,9 @@ class WebhookDoor:
     def too_slow(self) -> Refused:
         return Refused(503, "slow", f"the body did not arrive within {self.body_seconds_max:g} seconds")
 
-    def named(self, accepted: Accepted, came: Trail | None) -> str:
-        """The identifier of a webhook: what it came with, or else its place in the journal."""
-        return came.correlation if came else entry_named(self._runner.state.journal, accepted.position)
+    def named(self, accepted: Accepted) -> str:
+        """What a webhook is found again by that came without anything: its place in the journal."""
+        return entry_named(self._runner.state.journal, accepted.position)
 
     def take(
         self, source: str, body: bytes, *, began: float, came: Trail | None, reply: Callable[[Outcome], None]
@@ -153,7 +153,7 @@ class WebhookDoor:
         try:
             notification = parse(body)
         except InvalidPayload as error:
-            task = asyncio.create_task(self._set_aside(source, error, body, reply))
+            task = asyncio.create_task(self._set_aside(source, error, body, came, reply))
             self._setting_aside.add(task)
             task.add_done_callback(self._setting_aside.discard)
             return
@@ -173,8 +173,10 @@ class WebhookDoor:
         self._runner.append(fact).add_done_callback(written)
 
     async def _set_aside(
-        self, source: str, error: InvalidPayload, body: bytes, reply: Callable[[Outcome], None]
+        self, source: str, error: InvalidPayload, body: bytes, came: Trail | None, reply: Callable[[Outcome], None]
     ) -> None:
+        # The task's own context, in which the answer is made as well. The framework's way has it already.
+        CURRENT.set(came or CURRENT.get() or made())
         log.warning("a webhook was not understood", extra={"source": source, "error": str(error)})
         try:
             await self._store.set_aside(
@@ -198,7 +200,7 @@ class WebhookDoor:
             if not isinstance(outcome, Accepted):
                 raise outcome
             response = answer(outcome)
-            response.headers[CORRELATION] = self.named(outcome, came)
+            response.headers[CORRELATION] = came.correlation if came else self.named(outcome)
             return response
         except Refused as refusal:
             self.refused(refusal)

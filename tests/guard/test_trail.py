@@ -18,6 +18,7 @@ from guard import listen, log
 from guard.framework import listening
 from guard.listen import parse_address
 from guard.trail import CORRELATION_CHARACTERS_MAX, CURRENT, Trail, made, read
+from guard.web.server import Limits
 from tests.guard.webserver import get, opened, promptly
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -212,6 +213,29 @@ def test_requests_at_the_same_time_do_not_see_each_other(logged: io.StringIO) ->
 def test_what_is_no_request_is_refused_with_an_identifier_of_ours(garbage: bytes) -> None:
     (given,) = identifiers(promptly(lambda: asked_of_ours((garbage,)), listen.run))
     assert MADE.fullmatch(given)
+
+
+def test_a_request_that_cannot_be_read_has_nothing_of_the_one_before() -> None:
+    answers = promptly(lambda: asked_of_ours((FIRST, b"GET /\r\n\r\n")), listen.run)
+    first, second = identifiers(answers)
+    assert first == UUID
+    assert MADE.fullmatch(second)
+
+
+def test_a_connection_that_is_too_slow_has_nothing_of_the_one_before() -> None:
+    async def scenario() -> bytes:
+        async with opened(limits=Limits(head_seconds=0.05, idle_seconds=0.05)) as server:
+            reader, writer = await server.connect()
+            writer.write(FIRST)
+            first = await reader.readuntil(b"hello")
+            writer.write(b"GET / HTTP/1.1\r\n")
+            answers = first + await reader.read()
+            writer.close()
+            return answers
+
+    first, second = identifiers(promptly(scenario, listen.run))
+    assert first == UUID
+    assert MADE.fullmatch(second)
 
 
 def test_nothing_is_left_behind_for_what_is_logged_outside_of_requests(logged: io.StringIO) -> None:

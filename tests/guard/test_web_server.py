@@ -43,7 +43,7 @@ def test_an_answer_has_all_that_it_needs_and_nothing_else(loop: Loop) -> None:
     lines = head.decode().split("\r\n")
     assert lines[0] == "HTTP/1.1 200 OK"
     names = [line.partition(":")[0] for line in lines[1:]]
-    assert names == ["Content-Type", "Content-Length", "Date", "Connection"]
+    assert names == ["Content-Type", "Content-Length", "Date", "Connection", "X-Correlation-ID"]
     assert body == b"hello"
 
 
