@@ -2,8 +2,9 @@
 # except that root gets the servers that the tests need from Debian.
 PYTHON ?= python3
 BIN := .venv/bin
-# Each is also the name of Debian's package.
-SERVERS := prometheus prometheus-alertmanager prometheus-node-exporter openssl dbus-daemon chromium nodejs npm logrotate mtail
+# Each is also the name of Debian's package, or COMMAND=PACKAGE.
+SERVERS := prometheus prometheus-alertmanager prometheus-node-exporter openssl dbus-daemon chromium nodejs npm \
+	curl logrotate jq mtail rsyslogd=rsyslog
 NODE := tests/real/node
 .DEFAULT_GOAL := help
 .PHONY: help setup servers packages run test check bench schemas constraints clean
@@ -28,9 +29,9 @@ setup: .venv/.complete ## the environment in .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-servers: ## Prometheus, Alertmanager, node_exporter, openssl, Chromium and Node.js for the tests (root only; others are told what is left out)
+servers: ## Prometheus, Alertmanager, node_exporter and the others that the tests need (root only; others are told what is left out)
 	@missing=""; for each in $(SERVERS); do \
-		command -v $$each >/dev/null || missing="$$missing $$each"; done; \
+		command -v $${each%=*} >/dev/null || missing="$$missing $${each#*=}"; done; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		echo "installing$$missing"; apt-get update -q >/dev/null; \
