@@ -4,7 +4,8 @@
 
 `tocsin.event` is called with the five fields of a request: with an exporter that takes them, with none at its address,
 and with one that accepts connections and never answers. Beside it, in turns, `logging` writes the same to a file,
-as an application would do otherwise. Each round is a process of its own; the table has the least, the middle, the most.
+as an application would do otherwise. A request through the middleware is two events, and identifiers. Each round is a
+process of its own; the table has the least, the middle and the most.
 """
 
 from __future__ import annotations
@@ -37,6 +38,32 @@ logging.basicConfig(filename=sys.argv[1], level='INFO')
 def say(**fields):
     logging.info('http_request %s', fields)
 """
+ASGI = """
+from tocsin.asgi import Middleware
+async def app(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+async def nothing(*_):
+    pass
+ours = Middleware(app)
+def say(**_):
+    call = ours({"type": "http", "method": "GET", "path": "/", "headers": [(b"host", b"shop")]}, nothing, nothing)
+    try:
+        call.send(None)
+    except StopIteration:
+        pass
+"""
+WSGI = """
+from tocsin.wsgi import Middleware
+def app(environ, start_response):
+    start_response("200 OK", [])
+    return [b""]
+ours = Middleware(app)
+def say(**_):
+    answer = ours({"REQUEST_METHOD": "GET", "wsgi.url_scheme": "http"}, lambda *_: None)
+    list(answer)
+    answer.close()
+"""
 
 
 def main() -> int:
@@ -58,6 +85,10 @@ def main() -> int:
             for title, place in places.items():
                 found.setdefault(f"`tocsin.event`, {title}", []).append(
                     timed(EVENT, arguments.events, TOCSIN_EVENTS_URL=f"http://127.0.0.1:{place}/events")
+                )
+            for title, program in {"ASGI": ASGI, "WSGI": WSGI}.items():
+                found.setdefault(f"a request through the {title} middleware, taken", []).append(
+                    timed(program, arguments.events // 2, TOCSIN_EVENTS_URL=f"http://127.0.0.1:{port}/events")
                 )
     print(f"Five fields; {arguments.rounds} rounds of {arguments.events:,} calls.\n")
     print("| µs a call | least | middle | most |\n|---|---|---|---|")

@@ -82,7 +82,8 @@ class Middleware:
             status = status or FAILED
             raise
         finally:
-            exchange.end(status or (CLIENT_IS_GONE if is_gone else FAILED), route_of(scope, outer, above))
+            if not exchange.is_over:
+                exchange.end(status or (CLIENT_IS_GONE if is_gone else FAILED), route_of(scope, outer, above))
             exchange.leave()
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -6,7 +6,8 @@ What is written is what the value was at the time of the call: nothing is kept, 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import json.encoder
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from enum import Enum
 from math import isfinite
@@ -24,7 +25,21 @@ KIND_CHARACTERS_MAX = 100
 # What we say about an event, where its fields do not.
 _OURS = frozenset(("event", "source", "at", "trace_id", "correlation_id"))
 
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+def _encoder() -> Callable[[object], str]:
+    """What json.dumps makes anew for each call, made once: that is half of what a call takes."""
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:  # not in every Python
+        return json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+    write = make(None, _is_none_of_json, json.encoder.encode_basestring, None, ":", ",", False, False, False)
+    return lambda value: "".join(write(value, 0))
+
+
+def _is_none_of_json(value: object) -> object:
+    raise TypeError(type(value).__name__)
+
+
+_encode = _encoder()
 
 
 def head_of(kind: str, source: str) -> bytes:

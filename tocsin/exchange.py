@@ -27,13 +27,13 @@ class Tell(Protocol):
 class Exchange:
     """One request, from its beginning to its end. While it lasts, events and log lines have its identifiers."""
 
-    __slots__ = ("_began", "_is_over", "_method", "_scheme", "_tell", "ids")
+    __slots__ = ("_began", "_method", "_scheme", "_tell", "ids", "is_over")
 
     def __init__(self, method: str, scheme: str, *, correlation_id: str, traceparent: str, tell: Tell) -> None:
         self._method = method if method in METHODS else OTHER
         self._scheme = "https" if scheme == "https" else "http"
         self._tell = tell
-        self._is_over = False
+        self.is_over = False
         self.ids = accepted(correlation_id, traceparent)
         CURRENT.set(self.ids)
         self._began = perf_counter()
@@ -44,8 +44,8 @@ class Exchange:
 
     def end(self, status: int, route: str | None) -> None:
         """Told once: whoever comes later is not heard."""
-        if not self._is_over:
-            self._is_over = True
+        if not self.is_over:
+            self.is_over = True
             self._tell(
                 "http_request",
                 method=self._method,
