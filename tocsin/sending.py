@@ -14,7 +14,7 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
 WAITING_EVENTS_MAX = 20_000
@@ -81,8 +81,10 @@ class Pace(NamedTuple):
 class Sender:
     """Belongs to a process; any thread may call it, a signal handler too."""
 
-    def __init__(self, pace: Pace) -> None:
+    def __init__(self, pace: Pace, *, tell_lost: Callable[[str, int], None]) -> None:
+        """`tell_lost` says to the exporter itself, in an event, how many more were lost, and why."""
         self._pace = pace
+        self._tell_lost = tell_lost
         self._wanted: Exporter | None = None
         self._exporter: Exporter | None = None
         self.begin_anew()
@@ -107,6 +109,7 @@ class Sender:
         # Not the one that the application may have seeded for itself.
         self._chance = random.Random()  # noqa: S311
         self.lost = dict.fromkeys(LOST, 0)
+        self._told = dict(self.lost)
 
     def use(self, exporter: Exporter | None) -> None:
         """From the next batch on."""
@@ -228,7 +231,16 @@ class Sender:
                 if taken.rejected:
                     self.lose("rejected", taken.rejected)
                     log.warning("the exporter rejected events: %s", taken.error, extra={"events": taken.rejected})
+                else:  # otherwise it might reject what we say about that as well, for ever
+                    self._tell_what_was_lost()
                 return
+
+    def _tell_what_was_lost(self) -> None:
+        for reason, count in self.counts.items():
+            more = count - self._told[reason]
+            if more:
+                self._told[reason] = count
+                self._tell_lost(reason, more)
 
     def _hold_back(self, seconds: float) -> None:
         """Whoever waits for the end is not made to wait for the whole of it, and nobody asks without any pause."""

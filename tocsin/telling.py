@@ -28,7 +28,7 @@ class Client:
 
     def __init__(self, environ: Mapping[str, str], *, pace: Pace = _PACE) -> None:
         self._environ = environ
-        self._sender = Sender(pace)
+        self._sender = Sender(pace, tell_lost=self._say_what_was_lost)
         # How the line of each kind of event begins. Empty until the first event, as are the settings.
         self._heads: dict[str, bytes] = {}
         self._is_set = False
@@ -77,6 +77,9 @@ class Client:
 
     def leave(self) -> None:
         self._sender.leave(FLUSH_SECONDS)
+
+    def _say_what_was_lost(self, reason: str, count: int) -> None:
+        self.event("events_dropped", reason=reason, count=count)
 
     def _head(self, event: str) -> bytes:
         """Raises ValueError for what is no name of a kind."""

@@ -37,6 +37,14 @@ class Door:
 
     @property
     def events(self) -> list[dict[str, Any]]:
+        """But for those about events that were lost, which come some time later."""
+        return [event for event in self._all() if event["event"] != "events_dropped"]
+
+    @property
+    def losses(self) -> list[tuple[str, int]]:
+        return [(event["reason"], event["count"]) for event in self._all() if event["event"] == "events_dropped"]
+
+    def _all(self) -> list[dict[str, Any]]:
         return [json.loads(line) for body in self.bodies if body != b"[]" for line in body.splitlines()]
 
     def wait_for(self, enough: Callable[[], object], what: str) -> None:

@@ -1,4 +1,4 @@
-"""Transactions, features, jobs, errors, logs, builds."""
+"""Transactions, features, jobs, errors, logs, builds, and events that were lost before they came here."""
 
 from exporter.mapping.bundled.words import (
     FOR_EVER,
@@ -12,6 +12,7 @@ from exporter.mapping.bundled.words import (
     succeeded,
     value,
 )
+from exporter.mapping.rule import Label
 
 JOB_SECONDS = (0.1, 0.5, 1.0, 5.0, 15.0, 30.0, 60.0, 300.0, 900.0, 1_800.0, 3_600.0, 14_400.0, 43_200.0)
 # From stars to the eleven answers of a recommendation score.
@@ -45,6 +46,11 @@ JOB_SUCCESS = gauge(
 
 ERRORS = counter("app_errors_total", "Errors of the application.", *labels("error_type", "component"))
 LOG_RECORDS = counter("log_records_total", "Records that the application logged.", *labels("level", "logger"))
+EVENTS_DROPPED = counter(
+    "app_events_dropped_total",
+    "Events that an application could not bring to the exporter, as it said later.",
+    Label("reason", "reason", known=("full", "unusable", "rejected", "refused", "unanswered", "away")),
+)
 BUILD = gauge(
     "app_build_info",
     "Which version of the application runs; the value is always 1.",
@@ -54,6 +60,7 @@ BUILD = gauge(
 RULES = (
     each("error", ERRORS),
     each("log", LOG_RECORDS),
+    value("events_dropped", EVENTS_DROPPED, "count"),
     each("app_info", BUILD),
     each("job", JOBS),
     each("job", JOB_FAILURES, failed()),
