@@ -16,6 +16,7 @@ cardinality.py  a label with a million different values: memory, against prometh
 logs.py      lines of a log a second, against mtail on the same file
 client.py    what one line of code costs an application, beside a line of a log
 events.py    events over HTTP, beside what decoding them costs
+redaction.py what it costs to find personal data
 load.py      the load of requests
 servers.py   starting and ending what is measured, and asking it
 """

@@ -31,6 +31,7 @@ PARTS = {
     "A label with a million different values": "bench.cardinality",
     "One line of code in an application": "bench.client",
     "Events over HTTP": "bench.events",
+    "Finding personal data": "bench.redaction",
 }
 # What stays when the figures are measured again.
 NOTES_MARK = "## Where the time goes"

@@ -8,6 +8,8 @@ from guard.redaction import checks
 Seen = Callable[[str], object]
 
 
+_WORDS_TAKEN = 4
+_SOME = re.compile(r"[0-9][^0-9]{0,3}[0-9][^0-9]{0,3}[0-9]")
 _CARD_DIGITS = range(13, 20)
 _CARD_GROUPS = 8
 _IBAN = re.compile(
@@ -16,6 +18,9 @@ _IBAN = re.compile(
 _IBAN_CHARACTERS = range(15, 35)
 _RUN = re.compile(r"[0-9](?:[ .\-/]{0,2}[0-9]){12,}")
 _GROUP = re.compile(r"[0-9]+")
+# As cards are written, their first group has three digits at least.
+_FIRST_DIGITS = 3
+_LONG_GROUP = re.compile(r"[0-9]{3}")
 _SSN = re.compile(r"(?<![0-9])(?<![0-9]-)[0-9]{3}([ -])[0-9]{2}\1[0-9]{4}(?!-?[0-9])")
 _PLACE = re.compile(r"-?(?<![0-9])[0-9]{1,3}\.[0-9]{4,}\s{0,2}[,; /]\s{0,2}-?[0-9]{1,3}\.[0-9]{4,}")
 _WITH_PREFIX = re.compile(r"(?:(?<![0-9])\+|(?<![0-9A-Za-z.,:_-])00)(?:[ ().\-/]{0,3}[0-9]){7,15}")
@@ -57,28 +62,30 @@ def hidden(text: str, seen: Seen) -> str:
 
 
 def _account(text: str, seen: Seen) -> str:
-    bare = text.replace(" ", "").replace("-", "").upper()
-    while len(bare) in _IBAN_CHARACTERS:
+    """Words that follow may have been taken for a part of it."""
+    end = len(text)
+    for _ in range(_WORDS_TAKEN):
+        bare = text[:end].replace(" ", "").replace("-", "").upper()
+        if len(bare) not in _IBAN_CHARACTERS:
+            break
         if checks.iban(bare):
             seen("iban")
-            return "[IBAN]"
-        # A word that follows may have been taken for a part of it.
-        shorter = text.rpartition(" ")[0]
-        if not shorter:
+            return f"[IBAN]{text[end:]}"
+        end = text.rfind(" ", 0, end)
+        if end < 0:
             break
-        rest = text[len(shorter) :]
-        found = _account(shorter, seen)
-        return found + rest
     return text
 
 
 def _cards(run: str, seen: Seen) -> str:
     """A date may stand before a card, and another number behind it: so each group of digits may be the first one."""
+    if not _LONG_GROUP.search(run):
+        return run
     groups = list(_GROUP.finditer(run))
     done: list[str] = []
     at = first = 0
     while first < len(groups):
-        end = _card_end(groups, first)
+        end = _card_end(groups, first) if len(groups[first][0]) >= _FIRST_DIGITS else None
         if end is None:
             first += 1
             continue
