@@ -33,6 +33,7 @@ One process, state in memory. Its files, in the order in which data meets them:
     intake/      how events come in: over HTTP, from logs, as packets
     mapping/     what events become: rules, those that come with Tocsin and a user's own
     series/      what was counted, in memory, bounded in number and in time
+    stats/       what happened lately, as JSON for programs without a Prometheus
     pipeline     all of these together: from what was sent to series, without a clock
     doors        the HTTP doors in front of all this
 """

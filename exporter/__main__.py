@@ -40,6 +40,9 @@ from exporter.pipeline import Pipeline
 from exporter.redaction import Redaction
 from exporter.registry import Registry
 from exporter.roles import App, Itself, System
+from exporter.stats.doors import routes as stats_routes
+from exporter.stats.graphql import GraphQL
+from exporter.stats.websocket import WebSocket
 from guard import flags, listen, systemd
 from guard.access import Access
 from guard.callers import Role
@@ -95,7 +98,8 @@ async def serve(
     access = Access(web_config, strangers=Role.VIEWER)
     registry = Registry((), failed=tally.failed, quarantined=tally.quarantine)
     redaction = Redaction(seen=tally.redact)
-    pipeline = Pipeline((), redact=redaction.redact, trouble=tally.series)
+    views = (GraphQL(now=tally.reload_success_at), WebSocket(now=tally.reload_success_at))
+    pipeline = Pipeline((), redact=redaction.redact, trouble=tally.series, views=views)
     counting = Counting(
         partial(pipeline.take, source="statsd"),
         told=tally.statsd,
@@ -122,7 +126,10 @@ async def serve(
         registry=registry,
         control=control,
         tally=tally,
-        intakes=(Events(pipeline, tally.intakes, body_bytes_max=lambda: control.plan.events_body_bytes_max).route(),),
+        others=(
+            Events(pipeline, tally.intakes, body_bytes_max=lambda: control.plan.events_body_bytes_max).route(),
+            *stats_routes(views, clock=time.time),
+        ),
         requests_max=arguments.web_max_requests,
         timeout_offset_seconds=arguments.timeout_offset,
         access=access,

@@ -39,6 +39,8 @@ NEEDS: Mapping[str, Need] = {
     "GET /metrics/app/{source}": Need.VIEWER,
     "GET /sd": Need.VIEWER,
     "GET /series": Need.VIEWER,
+    "GET /stats/graphql": Need.VIEWER,
+    "GET /stats/websocket": Need.VIEWER,
     "POST /events": Need.ANY_SOURCE,
     "GET /health": Need.NOTHING,
     "GET /health/detailed": Need.VIEWER,
@@ -63,21 +65,21 @@ class Doors:
         registry: Registry,
         control: Control,
         tally: Tally,
-        intakes: Sequence[Route] = (),
+        others: Sequence[Route] = (),
         requests_max: int,
         timeout_offset_seconds: float,
         access: Access | None = None,
         telemetry_path: str = TELEMETRY_PATH,
         left_out: Sequence[str] = (),
     ) -> None:
-        """`intakes` are the doors through which events come. `left_out` are roles that are not on the whole page, and
+        """`others` are doors that are made elsewhere. `left_out` are roles that are not on the whole page, and
         still have their own."""
         self._roles = {role.name: role for role in roles}
         self._app = next((role for role in roles if isinstance(role, App)), None)
         self._registry = registry
         self._control = control
         self._tally = tally
-        self._intakes = intakes
+        self._others = others
         self._requests_max = requests_max
         self._timeout_offset_seconds = timeout_offset_seconds
         # Whoever reaches an exporter may scrape it, as with others of its kind, until a web configuration asks them.
@@ -109,7 +111,7 @@ class Doors:
             Route("GET", "/-/healthy", self.healthy),
             Route("GET", "/-/ready", self.ready),
             Route("POST", "/-/reload", self.reload, BODY_BYTES_MAX),
-            *self._intakes,
+            *self._others,
         )
 
     async def metrics(self, request: Request) -> Answer:
@@ -223,6 +225,8 @@ class Doors:
             (self._telemetry_path, "Everything on one page."),
             *roles,
             ("/sd", "These roles as targets, for Prometheus' HTTP service discovery."),
+            ("/stats/graphql", "GraphQL queries of the last hour, as JSON."),
+            ("/stats/websocket", "WebSocket connections of the last hour, as JSON."),
             ("/health", "Healthy or degraded, for load balancers."),
             ("/health/detailed", "Each collector: last success, duration, error."),
             ("/-/healthy", "The process answers."),

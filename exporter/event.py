@@ -61,6 +61,21 @@ class Fields(msgspec.Struct, frozen=True):
     moments: bool = False
 
 
+def together(*asked: Mapping[str, Fields]) -> dict[str, Fields]:
+    """What several ask for, of each kind."""
+    found: dict[str, Fields] = {}
+    for each in asked:
+        for kind, fields in each.items():
+            before = found.get(kind, Fields())
+            found[kind] = Fields(
+                tuple(dict.fromkeys((*before.texts, *fields.texts))),
+                tuple(dict.fromkeys((*before.numbers, *fields.numbers))),
+                tuple(dict.fromkeys((*before.counted, *fields.counted))),
+                before.moments or fields.moments,
+            )
+    return found
+
+
 class Fault(NamedTuple):
     """Why an event was left out. `place` is its number in what was sent, from 0."""
 

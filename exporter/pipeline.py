@@ -8,11 +8,11 @@ so is what further sources send than there can be pages: all sources together ar
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 
-from exporter.event import Fault, Fields, Memory, Raw, Redact, checked
+from exporter.event import Batch, Fault, Fields, Memory, Raw, Redact, checked, together
 from exporter.family import Family
 from exporter.mapping.compiled import Compiled, fields_of
 from exporter.mapping.rule import OTHER, Metric, Rule
@@ -57,6 +57,14 @@ class Sender(NamedTuple):
 ANYBODY = Sender()
 
 
+class View(Protocol):
+    """Who looks at batches beside the rules, and says which fields of which kinds of event it needs."""
+
+    asked: Mapping[str, Fields]
+
+    def take(self, batch: Batch, *, now: float) -> None: ...
+
+
 class Pipeline:
     """Belongs to one thread. `redact` makes what removes personal data from one field of one kind of event; that of no
     kind is for names of sources."""
@@ -67,9 +75,11 @@ class Pipeline:
         *,
         redact: Callable[[str, str], Redact],
         trouble: Trouble | None = None,
+        views: Sequence[View] = (),
         now: float | None = None,
     ) -> None:
         """`trouble` is told what cannot be counted as it was said; what is there from the start begins `now`."""
+        self._views = tuple(views)
         self._everything = Store(trouble=trouble, now=now)
         self._sources: dict[str, Store] = {}
         self._sources_swept_at = 0.0
@@ -78,7 +88,7 @@ class Pipeline:
 
     def use(self, rules: Sequence[Rule], *, redact: Callable[[str, str], Redact], now: float | None = None) -> None:
         """Something else from now on. Series of metrics whose shape stays the same go on."""
-        self._asked = fields_of(rules)
+        self._asked = together(fields_of(rules), *(view.asked for view in self._views))
         self._reader = Reader(self._asked)
         self._memories = {
             kind: {field: Memory(redact(kind, field)) for field in fields.texts} for kind, fields in self._asked.items()
@@ -113,8 +123,11 @@ class Pipeline:
         batch, faults = checked(raw, self._asked[raw.kind], self._memories[raw.kind], now=now)
         stores = self.stores(raw.source, now=now)
         chosen = [compiled.apply(batch, stores, now=now) for compiled in self._compiled[raw.kind]]
+        views = [view for view in self._views if raw.kind in view.asked]
+        for view in views:
+            view.take(batch, now=now)
         some = [each for each in chosen if each is not None]
-        nowhere = batch.size - sum(map(any, zip(*some, strict=True))) if len(some) == len(chosen) else 0
+        nowhere = batch.size - sum(map(any, zip(*some, strict=True))) if len(some) == len(chosen) and not views else 0
         return Counted(faults, nowhere)
 
     def take(self, metric: Metric, taken: Taken, *, source: str = "") -> None:

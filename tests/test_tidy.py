@@ -15,7 +15,16 @@ MODULES = tidy.modules(ROOT)
 KNOWN = [module.name for module in MODULES]
 LISTING = (
     *("receiver", "receiver.doors", "receiver.store", "receiver.channels", "receiver.policy"),
-    *("exporter", "exporter.collectors", "exporter.mapping", "exporter.series", "guard", "guard.web", "tocsin"),
+    *(
+        "exporter",
+        "exporter.collectors",
+        "exporter.mapping",
+        "exporter.series",
+        "exporter.stats",
+        "guard",
+        "guard.web",
+        "tocsin",
+    ),
 )
 SOURCES = ("exporter", "receiver", "guard", "rules", "grafana", "tocsin", "prometheus", "bench", "tests")
 

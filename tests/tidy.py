@@ -89,6 +89,7 @@ EXPORTER_CORE = (
     "mapping",
     "series",
     "pipeline",
+    *("stats.words", "stats.minutes", "stats.graphql", "stats.websocket"),
     "points",
     "family",
     "layout",

@@ -27,6 +27,9 @@ from exporter.outcome import Reason
 from exporter.pipeline import Pipeline
 from exporter.registry import Registry
 from exporter.roles import App, Itself, System
+from exporter.stats.doors import View, routes
+from exporter.stats.graphql import GraphQL
+from exporter.stats.websocket import WebSocket
 from guard.access import Access
 from guard.listen import parse_address
 from guard.web.server import serving
@@ -136,6 +139,8 @@ async def running(
     telemetry_path: str = TELEMETRY_PATH,
     left_out: Sequence[str] = (),
     app: App | None = None,
+    views: Sequence[View] = (GraphQL(now=0.0), WebSocket(now=0.0)),
+    now: float = 0.0,
 ) -> AsyncIterator[Running]:
     tally = Tally(started_at=0.0)
     registry = Registry((), failed=tally.failed, quarantined=tally.quarantine)
@@ -155,7 +160,7 @@ async def running(
             Itself(registry, tally),
             *([App(pipeline)] if pipeline else []),
         ),
-        intakes=(events.route(),),
+        others=(events.route(), *routes(views, clock=lambda: now)),
         registry=registry,
         control=control,
         tally=tally,
