@@ -17,6 +17,7 @@ logs.py      lines of a log a second, against mtail on the same file
 client.py    what one line of code costs an application, beside a line of a log
 events.py    events over HTTP, beside what decoding them costs
 redaction.py what it costs to find personal data
+statsd.py    packets of StatsD that are taken, against the Node.js daemon
 load.py      the load of requests
 servers.py   starting and ending what is measured, and asking it
 """

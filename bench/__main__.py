@@ -29,6 +29,7 @@ PARTS = {
     "A scrape of the exporter": "bench.scrape",
     "A page of a million series": "bench.million",
     "A label with a million different values": "bench.cardinality",
+    "Packets of StatsD": "bench.statsd",
     "One line of code in an application": "bench.client",
     "Events over HTTP": "bench.events",
     "Finding personal data": "bench.redaction",

@@ -156,14 +156,7 @@ async def serve(
             )
         )
         await open_doors.enter_async_context(logs)
-        open_doors.enter_context(
-            receiving(
-                plan.statsd,
-                take=lambda packets, now: counting.packets(packets, now=now),
-                tick=counting.tick,
-                told=tally.statsd,
-            )
-        )
+        open_doors.enter_context(receiving(plan.statsd, counting, tally.statsd))
         for address in addresses:
             listen.announce(f"tocsin exporter: listening on {address}")
         systemd.tell(systemd.READY, os.environ)

@@ -8,13 +8,13 @@ labels, redaction) is found out once, and remembered. Gauges alone need their li
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-import msgspec
 from msgspec.structs import replace
 
 from exporter.event import Redact
 from exporter.family import claims
+from exporter.intake.statsd.gathered import DROPPED, Gathered, Target
 from exporter.intake.statsd.lines import (
     NOT_METRICS,
     Reason,
@@ -30,13 +30,19 @@ from exporter.intake.statsd.lines import (
 from exporter.intake.statsd.names import label_name, metric_name
 from exporter.intake.statsd.sets import Sets
 from exporter.intake.statsd.telling import Told
-from exporter.mapping.rule import TTL_SECONDS, Action, Label, Metric, Type
-from exporter.series.taken import Key, Taken
+from exporter.intake.statsd.wanted import Choose, Wanted, unmapped
+from exporter.mapping.rule import Action, Label, Metric
+from exporter.series.taken import Taken
 
 # Heads and tails whose meaning is remembered; when there are more, the half that was not needed lately is forgotten.
 REMEMBERED_MAX = 20_000
 # Names of metrics; lines with further ones are faults.
 METRICS_MAX = 2_000
+# Whole lines whose meaning is remembered, and how long they may be: most counters send the same line again and again.
+KNOWN_MAX = 10_000
+KNOWN_BYTES_MAX = 200
+# Lines of which the series do not know yet.
+PENDING_LINES_MAX = 100_000
 # Of one metric, whatever its lines say; further ones are left out.
 LABELS_MAX = 32
 # Names of labels whose redaction is kept ready.
@@ -44,7 +50,6 @@ FIELDS_MAX = 1_000
 # As what the redaction knows these lines, and the names in them.
 KIND = "statsd"
 NAME = "name"
-HELP = "Lines of StatsD with this name."
 
 # What statsd_exporter calls the types; timers, histograms and distributions are one.
 # A set becomes a gauge, the number of its values.
@@ -57,81 +62,12 @@ CLASSES: Mapping[str, str] = {
     "s": "gauge",
 }
 MILLISECONDS = 0.001
-# In the place of a type: what nobody wants.
-DROPPED = ""
 NUMBERS = frozenset(("c", "g", "ms", "h", "d"))
 
 
-class Wanted(msgspec.Struct, frozen=True):
-    """What lines of a name become."""
-
-    name: str
-    type: Type
-    labels: tuple[tuple[str, str], ...] = ()
-    help: str = HELP
-    buckets: tuple[float, ...] = ()
-    ttl_seconds: float | None = TTL_SECONDS
-    scale: float = 1.0
-    # Whether a tag outweighs a label of the same name.
-    honor_labels: bool = False
-
-
-# What lines with this name and of this class become; None where they are dropped.
-Choose = Callable[[str, str], Wanted | None]
 Give = Callable[[Metric, Taken], None]
 
-_UNMAPPED: Mapping[str, Type] = {"counter": "counter", "gauge": "gauge", "observer": "histogram"}
-
-
-def unmapped(name: str, kind: str) -> Wanted:
-    return Wanted(name, _UNMAPPED[kind])
-
-
-class Gathered:
-    """A metric, and what the batch that is being counted brings to it."""
-
-    __slots__ = ("added", "amounts", "keys", "metric", "sums", "touched", "values", "weights")
-
-    def __init__(self, metric: Metric, now: float) -> None:
-        self.metric = metric
-        self.touched = now
-        self.clear()
-
-    def clear(self) -> None:
-        # Of a counter.
-        self.sums: dict[Key, float] = {}
-        # Of a gauge: what it was set to, and what was added without that.
-        self.values: dict[Key, float] = {}
-        self.added: dict[Key, float] = {}
-        # Of a histogram.
-        self.keys: list[Key] = []
-        self.amounts: list[float] = []
-        self.weights: list[int] = []
-
-    def taken(self, now: float) -> Iterable[Taken]:
-        for amounts, action in ((self.sums, Action.SET), (self.values, Action.SET), (self.added, Action.ADD)):
-            if amounts:
-                yield Taken(list(amounts), list(amounts.values()), action, None, now)
-        if self.keys:
-            yield Taken(self.keys, self.amounts, Action.SET, None, now, self.weights)
-
-
-class Target:
-    """What a head and a tail mean."""
-
-    __slots__ = ("carry", "factor", "gathered", "key", "rate", "type")
-
-    def __init__(self, gathered: Gathered, key: Key, type: str, factor: float, rate: float) -> None:  # noqa: A002
-        self.gathered = gathered
-        self.key = key
-        self.type = type
-        self.factor = factor
-        self.rate = rate
-        # What is left over of lines that stand for a number of lines that is not whole.
-        self.carry = 0.0
-
-
-# The lines of a gauge are counted last, in their order: where to, how much, and whether that is added.
+# Where to, how much, and whether that is added to a gauge. Lines of gauges are counted last, in their order.
 Change = tuple[Target, float, bool]
 
 
@@ -151,15 +87,17 @@ class Counting:
         """`secret` is what the values of sets are hashed with."""
         self._give = give
         self._sets = Sets(secret)
+        # Lines since something was handed on.
+        self._pending = 0
         self._told = told
         self._styles = styles
         self._redact = redact
         self._redactions: dict[str, Redact] = {}
         self._gathered: dict[str, Gathered] = {}
         self._claims: dict[str, str] = {}
-        self._touched: dict[str, Gathered] = {}
         self._recent: dict[tuple[bytes, bytes], Target] = {}
         self._before: dict[tuple[bytes, bytes], Target] = {}
+        self._known: dict[bytes, Change] = {}
         self._choose = choose
         self._nothing = Target(Gathered(Metric(name="", type="counter", help=""), 0.0), (), DROPPED, 0.0, 1.0)
 
@@ -171,32 +109,66 @@ class Counting:
         self._forget()
 
     def packets(self, packets: Sequence[bytes], *, now: float) -> None:
-        told = self._told
-        told.packets += len(packets)
+        """What is in them is on the page after `hand_on`."""
+        told, known = self._told, self._known
         lines = b"\n".join(packets).split(b"\n")
-        different = Counter(lines)
-        different.pop(b"", None)
+        different = Counter(lines) if len(lines) > 1 else {lines[0]: 1}
+        told.packets += len(packets)
+        told.lines += len(lines) - different.pop(b"", 0)
         gauges: dict[bytes, list[Change]] = {}
-        recent = self._recent
         for line, times in different.items():
-            told.lines += times
-            try:
-                head, value, tail = parts(line)
-                target = recent.get((head, tail)) or self._target(head, tail, now)
-                if target.type not in NUMBERS:
-                    self._no_number(target, value, times, now)
-                    continue
-                amount = number_of(value)
-            except Wrong as wrong:
-                self._apart(line, times, wrong.reason, gauges, now)
+            found = known.get(line) or self._known_now(line, times, gauges, now)
+            if found is None:
                 continue
-            self._count(target, value, amount, times, line, gauges)
+            target, amount, _ = found
+            # This is `_count`, without a call for each line.
+            if target.type == "c":
+                sums, key = target.gathered.sums, target.key
+                sums[key] = sums.get(key, 0.0) + amount * times
+            elif target.type == "g":
+                gauges[line] = [found]
+            elif target.rate == 1.0:
+                gathered = target.gathered
+                gathered.keys.append(target.key)
+                gathered.amounts.append(amount)
+                gathered.weights.append(times)
+            else:
+                self._count(found, times, line, gauges)
         if gauges:
             self._in_order(lines, gauges)
-        self._hand_on(now)
+        self._pending += len(lines)
+        if self._pending >= PENDING_LINES_MAX:
+            self.hand_on(now)
+
+    def _known_now(self, line: bytes, times: int, gauges: dict[bytes, list[Change]], now: float) -> Change | None:
+        """A line that did not come lately; None where it is counted already, or not at all."""
+        try:
+            head, value, tail = parts(line)
+            target = self._target(head, tail, now)
+            if target.type not in NUMBERS:
+                self._no_number(target, value, times, now)
+                return None
+            found = self._change(target, value)
+        except Wrong as wrong:
+            self._apart(line, times, wrong.reason, gauges, now)
+            return None
+        if len(line) <= KNOWN_BYTES_MAX:
+            if len(self._known) >= KNOWN_MAX:
+                self._known.clear()
+            self._known[line] = found
+        return found
+
+    @staticmethod
+    def _change(target: Target, value: bytes) -> Change:
+        """Raises `Wrong`."""
+        amount = number_of(value)
+        if target.type == "c" and amount < 0:
+            raise Wrong(Reason.NEGATIVE)
+        return target, amount * target.factor, value[:1] in (b"+", b"-")
 
     def tick(self, now: float) -> None:
         """What is true now though nobody has sent anything: to be called again and again."""
+        self.hand_on(now)
         for (name, key), size in self._sets.sweep(now).items():
             gathered = self._gathered.get(name)
             if gathered is not None:
@@ -207,35 +179,26 @@ class Counting:
             self._told.dropped += times
             return
         gathered, name = target.gathered, target.gathered.metric.name
-        self._touched[name] = gathered
         if not self._sets.add(name, target.key, value, now):
             self._told.faults[Reason.SET_FULL] += times
         gathered.values[target.key] = self._sets.size(name, target.key) * target.factor
 
-    def _count(
-        self, target: Target, value: bytes, amount: float, times: int, line: bytes, gauges: dict[bytes, list[Change]]
-    ) -> None:
-        gathered = target.gathered
-        self._touched[gathered.metric.name] = gathered
-        key = target.key
+    @staticmethod
+    def _count(change: Change, times: int, line: bytes, gauges: dict[bytes, list[Change]]) -> None:
+        target, amount, _ = change
+        gathered, key = target.gathered, target.key
         if target.type == "c":
-            if amount < 0:
-                self._told.faults[Reason.NEGATIVE] += times
-                return
-            sums = gathered.sums
-            sums[key] = sums.get(key, 0.0) + amount * target.factor * times
+            gathered.sums[key] = gathered.sums.get(key, 0.0) + amount * times
         elif target.type == "g":
-            change = (target, amount * target.factor, value[:1] in (b"+", b"-"))
             gauges.setdefault(line, []).append(change)
         else:
-            if target.rate != 1.0:
-                exact = target.carry + times / target.rate
-                # What is 9.999999999 is a sum of thirds.
-                times = int(exact + 1e-9)
-                target.carry = exact - times
+            exact = target.carry + times / target.rate
+            # What is 9.999999999 is a sum of thirds.
+            weight = int(exact + 1e-9)
+            target.carry = exact - weight
             gathered.keys.append(key)
-            gathered.amounts.append(amount * target.factor)
-            gathered.weights.append(times)
+            gathered.amounts.append(amount)
+            gathered.weights.append(weight)
 
     def _apart(self, line: bytes, times: int, reason: Reason, gauges: dict[bytes, list[Change]], now: float) -> None:
         """A line that is not one value: it has several, or is no metric, or is wrong. Counted as a whole or not."""
@@ -252,17 +215,14 @@ class Counting:
                 target = self._target(head, of_each, now)
                 if target.type == "s":
                     raise Wrong(Reason.TYPE)
-                amount = number_of(each)
-                if target.type == "c" and amount < 0:
-                    raise Wrong(Reason.NEGATIVE)
-                found.append((target, each, amount))
+                found.append(self._change(target, each))
         except Wrong as wrong:
             told.faults[wrong.reason] += times
             return
-        kept = [each for each in found if each[0].type != DROPPED]
+        kept = [change for change in found if change[0].type != DROPPED]
         told.dropped += 0 if kept else times
-        for target, each, amount in kept:
-            self._count(target, each, amount, times, line, gauges)
+        for change in kept:
+            self._count(change, times, line, gauges)
 
     @staticmethod
     def _in_order(lines: Sequence[bytes], gauges: Mapping[bytes, list[Change]]) -> None:
@@ -279,17 +239,21 @@ class Counting:
                 else:
                     gathered.added[key] = gathered.added.get(key, 0.0) + amount
 
-    def _hand_on(self, now: float) -> None:
-        for gathered in self._touched.values():
+    def hand_on(self, now: float) -> None:
+        """What was gathered goes to the series: the less often, the less it costs."""
+        self._pending = 0
+        for gathered in self._gathered.values():
+            if gathered.is_empty:
+                continue
             gathered.touched = now
             for taken in gathered.taken(now):
                 self._give(gathered.metric, taken)
             gathered.clear()
-        self._touched.clear()
 
     def _forget(self) -> None:
         self._recent.clear()
         self._before.clear()
+        self._known.clear()
 
     def _target(self, head: bytes, tail: bytes, now: float) -> Target:
         """What a head and a tail mean. Raises `Wrong`."""
@@ -346,7 +310,7 @@ class Counting:
         room = LABELS_MAX - len(metric.labels)
         self._told.tags_dropped += max(0, len(further) - room)
         if further and room:
-            self._hand_on(now)
+            self.hand_on(now)
             # Keys that are remembered are too short from now on.
             self._forget()
             gathered.metric = replace(metric, labels=(*metric.labels, *further[:room]))

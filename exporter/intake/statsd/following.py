@@ -7,7 +7,8 @@ from pathlib import Path
 
 from exporter.control import Plan
 from exporter.event import Redact
-from exporter.intake.statsd.counting import Choose, Counting, unmapped
+from exporter.intake.statsd.counting import Counting
+from exporter.intake.statsd.wanted import Choose, unmapped
 
 
 def choose_of(plan: Plan) -> Choose:

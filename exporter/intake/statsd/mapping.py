@@ -12,8 +12,8 @@ from typing import Literal
 
 import msgspec
 
-from exporter.intake.statsd.counting import HELP, Wanted
 from exporter.intake.statsd.lines import Reason, Wrong
+from exporter.intake.statsd.wanted import HELP, Wanted
 from exporter.mapping.rule import TTL_SECONDS, Type
 
 # What is tried again and again takes long for long names: expressions look at no longer ones.

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from exporter.intake.statsd.choices import DEFAULT_UDP, Chosen
+from exporter.intake.statsd.counting import Counting
 from exporter.intake.statsd.lines import Reason
 from exporter.intake.statsd.telling import Told
 from guard.listen import Address, CannotListen
@@ -38,6 +39,8 @@ MEMINFO = struct.Struct("9I")
 WRAPS = 1 << 32
 # How often sets are brought up to date though nobody sends anything.
 TICK_SECONDS = 10.0
+# How far the page may be behind: what comes within it costs the series one step.
+HAND_ON_SECONDS = 0.1
 
 Packets = Callable[[Sequence[bytes]], None]
 
@@ -101,18 +104,22 @@ class Receiver:
 
 
 @contextlib.contextmanager
-def receiving(
-    chosen: Chosen,
-    *,
-    take: Callable[[Sequence[bytes], float], None],
-    tick: Callable[[float], None],
-    told: Told,
-) -> Iterator[Sequence[Receiver]]:
+def receiving(chosen: Chosen, counting: Counting, told: Told) -> Iterator[Sequence[Receiver]]:
     """Inside a loop that runs. Raises `CannotListen` for an address that was asked for and cannot be had."""
     loop = asyncio.get_running_loop()
 
+    handing_on: asyncio.TimerHandle | None = None
+
     def took(packets: Sequence[bytes]) -> None:
-        take(packets, time.time())
+        nonlocal handing_on
+        counting.packets(packets, now=time.time())
+        if handing_on is None:
+            handing_on = loop.call_later(HAND_ON_SECONDS, hand_on)
+
+    def hand_on() -> None:
+        nonlocal handing_on
+        handing_on = None
+        counting.hand_on(time.time())
 
     receivers: list[Receiver] = []
     ticking: asyncio.Future[None] | None = None
@@ -127,11 +134,13 @@ def receiving(
             told.buffer_bytes[each.name] = each.buffer_bytes
             told.asked[each.name] = each.dropped
             log.info("listening for StatsD", extra={"socket": each.name, "address": each.address})
-        ticking = asyncio.ensure_future(_every(TICK_SECONDS, tick))
+        ticking = asyncio.ensure_future(_every(TICK_SECONDS, counting.tick))
         yield receivers
     finally:
         if ticking is not None:
             ticking.cancel()
+        if handing_on is not None:
+            handing_on.cancel()
         for each in receivers:
             each.stop(loop)
             told.listening[each.name] = 0

@@ -5,9 +5,10 @@ from __future__ import annotations
 from exporter.escaping import Escaping
 from exporter.exposition import page
 from exporter.family import Family
-from exporter.intake.statsd.counting import Choose, Counting, unmapped
+from exporter.intake.statsd.counting import Counting
 from exporter.intake.statsd.lines import Styles
 from exporter.intake.statsd.telling import Told
+from exporter.intake.statsd.wanted import Choose, unmapped
 from exporter.negotiation import Format
 from exporter.pipeline import Pipeline
 
@@ -29,6 +30,7 @@ class World:
     def send(self, *packets: bytes, now: float = NOW) -> None:
         """One batch."""
         self.counting.packets(packets, now=now)
+        self.counting.hand_on(now)
 
     def families(self) -> list[Family]:
         return self.pipeline.families()
