@@ -80,7 +80,7 @@ def test_the_statsd_package_of_python(tmp_path: Path) -> None:
             time.monotonic()
         found = arrived(program, 1 + 1 + 1 + 2 + 2 + 1 + 3 + 50 + 1)
         assert own(program, 'tocsin_exporter_statsd_faults_total{reason="negative"}') == 1
-        client._sock.close()  # its own close() only forgets it
+        client.close()
     assert 0 <= found.pop("shop_timed_sum") < SURELY
     assert found == {
         "shop_hits_total": 5.0,
@@ -174,7 +174,7 @@ def test_a_real_prometheus_has_what_was_sent(needs: Callable[[str], str], tmp_pa
         client = StatsClient(host, port)
         client.incr("hits", 7)
         client.timing("duration", 320)
-        client._sock.close()  # its own close() only forgets it
+        client.close()
         arrived(program, 2)
         configuration = tmp_path / "prometheus.yml"
         job = {

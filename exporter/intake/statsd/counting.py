@@ -114,7 +114,7 @@ class Counting:
         lines = b"\n".join(packets).split(b"\n")
         different = Counter(lines) if len(lines) > 1 else {lines[0]: 1}
         told.packets += len(packets)
-        told.lines += len(lines) - different.pop(b"", 0)
+        there = len(lines) - different.pop(b"", 0)
         gauges: dict[bytes, list[Change]] = {}
         for line, times in different.items():
             found = known.get(line) or self._known_now(line, times, gauges, now)
@@ -136,7 +136,7 @@ class Counting:
                 self._count(found, times, line, gauges)
         if gauges:
             self._in_order(lines, gauges)
-        self._pending += len(lines)
+        self._pending += there
         if self._pending >= PENDING_LINES_MAX:
             self.hand_on(now)
 
@@ -241,6 +241,8 @@ class Counting:
 
     def hand_on(self, now: float) -> None:
         """What was gathered goes to the series: the less often, the less it costs."""
+        # Who sees that a line was counted finds it on the page.
+        self._told.lines += self._pending
         self._pending = 0
         for gathered in self._gathered.values():
             if gathered.is_empty:
