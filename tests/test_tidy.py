@@ -75,7 +75,8 @@ def test_nothing_is_left_unfinished() -> None:
     complaints: list[str] = []
     for folder in SOURCES:
         for path in sorted((ROOT / folder).rglob("*")):
-            if path.suffix in (".py", ".yml"):
+            # What npm has installed for the tests is not ours.
+            if path.suffix in (".py", ".yml") and "node_modules" not in path.parts:
                 complaints += tidy.unfinished(str(path.relative_to(ROOT)), path.read_text(encoding="utf-8"))
     assert complaints == []
 
