@@ -168,8 +168,8 @@ async def serve(
 
 def _mapped(pipeline: Pipeline, redaction: Redaction, plan: Plan) -> Callable[[], None]:
     """What becomes of events follows the plan; `redaction` has followed it before."""
-    rules = RULES if plan.file is None else plan.file.rules
-    return lambda: pipeline.use(rules, redact=redaction.redact, now=time.time())
+    rules, zero_first_seconds = (RULES, 0.0) if plan.file is None else (plan.file.rules, plan.file.zero_first_seconds)
+    return lambda: pipeline.use(rules, redact=redaction.redact, now=time.time(), zero_first_seconds=zero_first_seconds)
 
 
 def _let_many_files_be_open() -> None:

@@ -86,8 +86,19 @@ class Pipeline:
         self._sources_room = Room(SOURCES_LINES_MAX)
         self.use(rules, redact=redact, now=now)
 
-    def use(self, rules: Sequence[Rule], *, redact: Callable[[str, str], Redact], now: float | None = None) -> None:
-        """Something else from now on. Series of metrics whose shape stays the same go on."""
+    def use(
+        self,
+        rules: Sequence[Rule],
+        *,
+        redact: Callable[[str, str], Redact],
+        now: float | None = None,
+        zero_first_seconds: float = 0.0,
+    ) -> None:
+        """Something else from now on. Series of metrics whose shape stays the same go on.
+
+        For `zero_first_seconds` a new count is shown as 0 before its value.
+        """
+        self._zero_first_seconds = zero_first_seconds
         self._asked = together(fields_of(rules), *(view.asked for view in self._views))
         self._reader = Reader(self._asked)
         self._memories = {
@@ -100,8 +111,10 @@ class Pipeline:
         self._order = {kind: place for place, kind in enumerate(self._asked)}
         self._metrics = tuple(dict.fromkeys(rule.metric for rule in rules))
         self._everything.use(self._metrics, now=now)
+        self._everything.zero_first_seconds = zero_first_seconds
         for store in self._sources.values():
             store.follow(self._metrics)
+            store.zero_first_seconds = zero_first_seconds
 
     def lines(self, data: bytes, *, now: float, first: int = 0, sender: Sender = ANYBODY) -> Outcome:
         """`first` is the number of the first event."""
@@ -193,6 +206,7 @@ class Pipeline:
                     return self._sources[source]
         store = self._sources[source] = Store(room=Room(SOURCE_LINES_MAX, within=self._sources_room))
         store.follow(self._metrics)
+        store.zero_first_seconds = self._zero_first_seconds
         return store
 
 

@@ -27,6 +27,7 @@ from exporter.mapping.file import RULES_MAX, RuleFile
 from exporter.mapping.made import rules_of, seconds
 from exporter.mapping.rule import Rule
 from exporter.redaction import RedactionSettings
+from exporter.series.settings import SeriesSettings, zero_first_seconds
 from guard import configfile
 from guard.configfile import Format
 from guard.faults import Kind, Problem
@@ -108,8 +109,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     statsd: Annotated[StatsdSettings, Meta(description="StatsD and DogStatsD over UDP and Unix sockets.")] = (
         msgspec.field(default_factory=StatsdSettings)
     )
+    series: Annotated[SeriesSettings, Meta(description="What is set about series.")] = SeriesSettings()
     redaction: Annotated[RedactionSettings, Meta(description="What is hidden of events.")] = RedactionSettings()
     logs: Annotated[tuple[Log, ...], Meta(description="Log files whose lines are events.", max_length=LOGS_MAX)] = ()
+
+    @property
+    def zero_first_seconds(self) -> float:
+        return zero_first_seconds(self.series.zero_first)
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -152,6 +158,7 @@ FORMATS: Mapping[str, Format] = {
     "duration": _expected(lambda text: parse(OptionKind.DURATION, text)),
     "timeout": _expected(parse_timeout),
     "ttl": _expected(seconds),
+    "zero_first": _expected(zero_first_seconds),
     **{name: _expected(read) for name, read in statsd.FORMATS.items()},
 }
 

@@ -8,5 +8,6 @@ room         how many lines there may be in all
 kinds        what a series of each type takes, and what of it is published
 window       the last minutes of what was observed
 sketch       quantiles of many numbers in little memory
+settings     `series:` in exporter.yml
 trouble      what could not be counted as it was said
 """

@@ -12,7 +12,7 @@ at anything before the oldest series can be old enough.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import compress, product
 from math import inf, prod
 from operator import ne
@@ -114,9 +114,19 @@ class Held:
             series[key].touched = now
         self._kind.take(taken, series)
 
-    def family(self, now: float) -> Family:
-        samples = tuple([(key, series.published(now)) for key, series in self._series.items()])
+    def family(self, now: float, *, zero_first_seconds: float = 0.0) -> Family:
+        shown: Iterable[tuple[Key, Any]] = self._series.items()
+        if zero_first_seconds and self._kind.counts:
+            shown = [(key, self._zero_first(key, series, now, zero_first_seconds)) for key, series in shown]
+        samples = tuple([(key, series.published(now)) for key, series in shown])
         return Family.vouched(self._shape, samples) if self._kind.counts else self._shape.of(samples)
+
+    def _zero_first(self, key: Key, series: Any, now: float, seconds: float) -> Any:
+        """What is shown of it: nothing has happened, for as long as it is new and nobody could know it beforehand."""
+        created = series.created
+        if created is None or key in self._known or not created <= now < created + seconds:
+            return series
+        return self._kind.new(self.metric, created)
 
     def sweep(self, now: float) -> bool:
         """Whether anything is left that somebody has touched lately, or that stays."""

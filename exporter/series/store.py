@@ -32,6 +32,7 @@ class Store:
         now: float | None = None,
     ) -> None:
         """`metrics` are there from the start, which is `now` where that is known."""
+        self.zero_first_seconds = 0.0
         self._trouble = trouble or Trouble()
         self._room = room or Room(LINES_MAX)
         self._swept_at = now or 0.0
@@ -106,7 +107,7 @@ class Store:
         if now is not None:
             self.sweep(now)
         at = self._latest if now is None else now
-        return (held.family(at) for held in list(self._held.values()))
+        return (held.family(at, zero_first_seconds=self.zero_first_seconds) for held in list(self._held.values()))
 
     def sweep(self, now: float) -> bool:
         """What is old vanishes. Whether anything is left."""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 
+import pytest
+from msgspec.structs import replace
+
 from exporter.event import LARGEST, Trace
 from exporter.mapping.rule import Action, Label, Metric, Type
 from exporter.points import Count, Distribution, Exemplar, Summary, Value
 from exporter.series.store import Store
 from exporter.series.taken import Key, Taken
 from exporter.series.window import PART_SECONDS, PARTS_MAX
+from tests.exporter.mapped import faults, settings
 
 TRACE: Trace = (("trace_id", "0af7651916cd43dd8448eb211c80319c"),)
 
@@ -110,3 +114,42 @@ def test_the_last_event_with_a_trace_is_the_exemplar_at_its_own_time() -> None:
         expected = Exemplar(TRACE, 2.0, moment)
         assert published(counters) == {("it",): Count(6.0, expected, 9.0)}
         assert published(histograms) == {("it",): Distribution((1.0,), (1, 2), 6.0, 9.0, {1: expected})}
+
+
+def test_a_new_count_is_shown_as_zero_first_where_that_is_asked_for() -> None:
+    labels = (Label("country", "country", known=("fr",)),)
+    for kind in ("counter", "histogram", "summary"):
+        asked = replace(metric(kind), labels=labels)
+        store = Store([asked], now=0.0)
+        store.zero_first_seconds = 60.0
+        for key in ("fr", "it"):
+            store.take(asked, Taken([(key,)], [2.0], Action.SET, [TRACE], 100.0))
+
+        def shown(now: float, store: Store = store) -> dict[Key, float]:
+            return {
+                key: value.value if isinstance(value, Count) else value.sum  # type: ignore[union-attr]
+                for key, value in published(store, now=now).items()
+            }
+
+        assert shown(100.0) == shown(159.9) == {("fr",): 2.0, ("it",): 0.0}
+        assert shown(160.0) == {("fr",): 2.0, ("it",): 2.0}
+        # A clock that was set back does not hide it for longer.
+        assert shown(99.0) == {("fr",): 2.0, ("it",): 2.0}
+
+
+def test_a_gauge_is_what_was_said() -> None:
+    store = Store()
+    store.zero_first_seconds = 60.0
+    store.take(metric("gauge"), taken([3.0]))
+    assert published(store, now=0.0) == {("it",): 3.0}
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("0s", 0.0), ("1m10s", 70.0), ("1h", 3_600.0)])
+def test_how_long_zero_is_shown_is_a_duration(text: str, seconds: float) -> None:
+    assert settings(f"series: {{zero_first: {text}}}").zero_first_seconds == seconds
+
+
+@pytest.mark.parametrize("text", ["-1s", "61m", "soon"])
+def test_what_is_none_is_a_fault(text: str) -> None:
+    (fault,) = faults(f"series: {{zero_first: {text}}}")
+    assert "series.zero_first: found" in fault
