@@ -227,10 +227,13 @@ class Connection(asyncio.Protocol):
             self._place.leave()
         if self._is_gone():
             return
-        whole = head.body_bytes == 0 or (self._body is not None and self._body.whole)
+        whole = head.body_bytes == 0 or self._has_whole_body()
         if log.isEnabledFor(logging.DEBUG):
             log.debug("a request was answered", extra={**self._where(head), "status": answer.status})
         self._send(answer, head=head, closes=not (whole and head.keeps_alive) or self._ending, whole=whole)
+
+    def _has_whole_body(self) -> bool:
+        return self._body is not None and self._body.whole
 
     async def _answered(self, head: Head) -> Answer:
         """Raises Refusal."""
