@@ -97,6 +97,14 @@ def test_so_is_one_that_was_filled_again_past_the_place_that_was_reached(path: P
     assert reading.look() == ["3", "4", "5", "6"]
 
 
+def test_and_one_whose_lines_are_as_long_and_end_alike(path: Path) -> None:
+    append(path, *(f"{number:03} {'always the same ' * 8}" for number in range(3)))
+    reading = Reading(path)
+    reading.look()
+    path.write_text("".join(f"{number:03} {'always the same ' * 8}\n" for number in range(3, 9)))
+    assert len(reading.look()) == 6
+
+
 def test_and_one_that_has_the_same_size_again(path: Path) -> None:
     append(path, "1", "2")
     reading = Reading(path)

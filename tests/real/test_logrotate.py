@@ -18,7 +18,7 @@ from tests.exporter.program import Program, started
 from tests.exporter.test_log_program import LINES, number, wait_for
 from tests.left_out import left_out
 
-LINE = json.dumps({"event": "http_request", "method": "GET", "route": "/", "status": 200, "duration_seconds": 0.25})
+EVENT = {"event": "http_request", "method": "GET", "route": "/", "status": 200, "duration_seconds": 0.25}
 ROTATIONS = 4
 LOGROTATE = shutil.which("logrotate", path="/usr/sbin:/usr/bin:/sbin:/bin")
 
@@ -34,7 +34,8 @@ class Writer(threading.Thread):
 
     def run(self) -> None:
         while not self._stopped.wait(0.001):
-            self._handler.emit(logging.makeLogRecord({"msg": LINE}))
+            # As in any log, no line is like the one before: else nobody could see that a file was filled again.
+            self._handler.emit(logging.makeLogRecord({"msg": json.dumps({"number": self.written, **EVENT})}))
             self.written += 1
         self._handler.close()
 

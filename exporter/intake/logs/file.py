@@ -1,8 +1,7 @@
 """One file that is followed: what was added to it, and whether it is still the same.
 
-Nothing of the file is held in memory: what is not a whole line yet is read again when more of it is there. Each read
-begins a little before the position: if what stands there is not what stood there, the file was emptied and filled
-again.
+Nothing of the file is held in memory: what is not a whole line yet is read again when more of it is there. If its
+first bytes, or those before the position, are not what they were, the file was emptied and filled again.
 """
 
 from __future__ import annotations
@@ -85,11 +84,10 @@ class File:
         before, self._seen = self._seen, seen
         if self.size < max(self.position, before[0]):
             return self._began_anew()
-        if min(self.position, len(self._head)) < MARK_BYTES:
-            head = os.pread(self.descriptor, MARK_BYTES, 0)
-            if not head.startswith(self._head):
-                return self._began_anew()
-            self._head = head
+        head = os.pread(self.descriptor, MARK_BYTES, 0)
+        if not head.startswith(self._head):
+            return self._began_anew()
+        self._head = head
         position = self.position
         data = self._after(most)
         if data is None:
