@@ -103,6 +103,37 @@ def test_positions_that_are_none_are_said(tmp_path: Path, text: str) -> None:
         positions.load(str(kept))
 
 
+def test_what_is_no_regular_file_is_neither_read_nor_replaced(tmp_path: Path) -> None:
+    kept = tmp_path / "positions.json"
+    os.mkfifo(kept)
+    os.mkfifo(tmp_path / "other.json.new")
+    with pytest.raises(positions.Unreadable, match="found no regular file"):
+        positions.load(str(kept))
+    for path in (kept, tmp_path / "other.json"):
+        with pytest.raises(OSError, match="found no regular file|No such device"):
+            positions.save(str(path), {})
+    assert sorted(each.name for each in tmp_path.iterdir() if each.is_fifo()) == ["other.json.new", "positions.json"]
+
+
+def test_positions_are_written_where_a_link_leads(tmp_path: Path) -> None:
+    (tmp_path / "kept.json").symlink_to("really.json")
+    for logs in ({"a": []}, {"b": []}):
+        positions.save(f"{tmp_path}/kept.json", logs)
+        assert positions.load(f"{tmp_path}/kept.json") == logs
+    assert (tmp_path / "kept.json").is_symlink()
+
+
+def test_a_name_that_is_no_text_does_not_keep_positions_from_being_written(tmp_path: Path) -> None:
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.log"))
+    append(odd, "1")
+    reading = Reading(f"{tmp_path}/*.log")
+    reading.look()
+    positions.save(f"{tmp_path}/positions.json", {"x": reading.follower.places()})
+    append(odd, "2")
+    again = Reading(f"{tmp_path}/*.log", places=positions.load(f"{tmp_path}/positions.json")["x"])
+    assert again.look() == ["2"]
+
+
 def test_positions_that_were_never_written_are_none(tmp_path: Path) -> None:
     assert positions.load(f"{tmp_path}/positions.json") == {}
 
