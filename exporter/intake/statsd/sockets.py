@@ -23,6 +23,7 @@ from exporter.intake.statsd.counting import Counting
 from exporter.intake.statsd.lines import Reason
 from exporter.intake.statsd.telling import Told
 from guard.listen import Address, CannotListen
+from guard.log import Ours
 
 log = logging.getLogger("tocsin.exporter")
 
@@ -133,7 +134,7 @@ def receiving(chosen: Chosen, counting: Counting, told: Told) -> Iterator[Sequen
             told.listening[each.name] = 1
             told.buffer_bytes[each.name] = each.buffer_bytes
             told.asked[each.name] = each.dropped
-            log.info("listening for StatsD", extra={"socket": each.name, "address": each.address})
+            log.info("listening for StatsD", extra={"socket": each.name, "where": Ours(each.address)})
         ticking = asyncio.ensure_future(_every(TICK_SECONDS, counting.tick))
         yield receivers
     finally:
@@ -165,7 +166,7 @@ def _udp_or_nothing(address: Address, buffer_bytes: int) -> socket.socket | None
             raise CannotListen(f"cannot listen for StatsD on udp {address}: {error.strerror}") from None
         log.warning(
             "not listening for StatsD, as its address is taken; --statsd.listen-udp chooses another, or none",
-            extra={"address": str(address), "error": error.strerror},
+            extra={"where": Ours(str(address)), "error": error.strerror},
         )
         return None
 

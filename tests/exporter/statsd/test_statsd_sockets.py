@@ -25,7 +25,7 @@ ANY_PORT = "--statsd.listen-udp=127.0.0.1:0"
 
 
 def address(program: Program) -> tuple[str, int]:
-    host, _, port = json.loads(program.said("listening for StatsD"))["address"].rpartition(":")
+    host, _, port = json.loads(program.said("listening for StatsD"))["where"].rpartition(":")
     return host.strip("[]"), int(port)
 
 
@@ -147,7 +147,8 @@ def test_the_default_port_may_be_taken_and_everything_else_runs() -> None:
             # Another program has it, which is as good.
             assert error.errno is not None  # noqa: PT017
         with started(f"--statsd.listen-udp={DEFAULT_UDP}") as program:
-            program.said("not listening for StatsD, as its address is taken")
+            said = json.loads(program.said("not listening for StatsD, as its address is taken"))
+            assert said["where"] == str(DEFAULT_UDP)
             assert own(program, 'tocsin_exporter_statsd_listening{socket="udp"}') == 0
 
 
