@@ -24,6 +24,7 @@ def test_lines_of_statsd_say_nothing_personal(value: str) -> None:
     pipeline = Pipeline((), redact=redaction.redact)
     counting = Counting(pipeline.take, told=Told(), redact=redaction.redact, styles=Styles(), choose=unmapped)
     counting.packets([form % value.encode() for form in FORMS], now=NOW)
+    counting.hand_on(NOW)
     for escaping in Escaping:
         text = b"".join(page(pipeline.families(), Format.OPENMETRICS, escaping)).decode().lower()
         assert "members" in text
