@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 CORRELATION = "X-Correlation-ID"
 TRACEPARENT = "traceparent"
-TRACEPARENT = "traceparent"
 CORRELATION_CHARACTERS_MAX = 64
 # Longer ones may come from later versions of the standard.
 TRACEPARENT_CHARACTERS_MAX = 512
