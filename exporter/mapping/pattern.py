@@ -25,7 +25,7 @@ _CLASS = re.compile(r"\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
 _REFERENCE = re.compile(r"\$(?:(\$)|([0-9]+))")
 
 
-class _Group(NamedTuple):
+class Group(NamedTuple):
     """What a group holds that can be matched in several ways."""
 
     repetitions: int = 0
@@ -38,49 +38,61 @@ class _Group(NamedTuple):
 
 def compiled(expression: str) -> re.Pattern[str]:
     """ValueError says what was expected."""
+    found = legal(expression, re.DOTALL)
+    _check(expression)
+    return found
+
+
+def legal(expression: str, flags: int = 0) -> re.Pattern[str]:
+    """In the form that `varying` can judge; ValueError says what was expected."""
     try:
-        found = re.compile(expression, re.DOTALL)
+        found = re.compile(expression, flags)
     except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"a regular expression that compiles ({error})") from None
     if found.flags & re.VERBOSE:
         raise ValueError("an expression without the flag x")
-    _check(expression)
     return found
 
 
 def _check(expression: str) -> None:
     """Whether it ends in time; ValueError says what was expected."""
-    around: list[_Group] = []
-    group, last, place = _Group(), _Group(), 0
-    while place < len(expression):
-        here = expression[place]
-        if here == "\\":
-            last, place = _Group(), place + 2
-        elif here == "[" and (found := _CLASS.match(expression, place)):
-            last, place = _Group(), found.end()
-        elif here == "(" and (found := _OPENING.match(expression, place)):
-            place = found.end()
-            around.append(group)
-            group, last = _Group(), _Group()
-        elif here == ")" and around:
-            last, group, place = group, around.pop(), place + 1
-            group = _Group(group.repetitions + last.repetitions, group.choices + last.choices)
-        elif here == "|":
-            group, last, place = group._replace(choices=group.choices + 1), _Group(), place + 1
-        elif found := _QUANTIFIER.match(expression, place):
-            group, place = _repeated(group, last, found), found.end()
-            last = _Group()
-        else:
-            last, place = _Group(), place + 1
-    if group.repetitions > REPETITIONS_MAX:
+    whole = varying(expression)
+    if whole.repetitions > REPETITIONS_MAX:
         raise ValueError(
             f"at most {REPETITIONS_MAX} repetitions in one expression; those that never go back (++, *+) do not count"
         )
-    if group.choices > CHOICES_MAX and group.repetitions:
+    if whole.choices > CHOICES_MAX and whole.repetitions:
         raise ValueError(f"at most {CHOICES_MAX} choices (? and |) in an expression that has repetitions too")
 
 
-def _repeated(group: _Group, last: _Group, found: re.Match[str]) -> _Group:
+def varying(expression: str) -> Group:
+    """What of a legal expression can be matched in several ways; ValueError where there is no end to them."""
+    around: list[Group] = []
+    group, last, place = Group(), Group(), 0
+    while place < len(expression):
+        here = expression[place]
+        if here == "\\":
+            last, place = Group(), place + 2
+        elif here == "[" and (found := _CLASS.match(expression, place)):
+            last, place = Group(), found.end()
+        elif here == "(" and (found := _OPENING.match(expression, place)):
+            place = found.end()
+            around.append(group)
+            group, last = Group(), Group()
+        elif here == ")" and around:
+            last, group, place = group, around.pop(), place + 1
+            group = Group(group.repetitions + last.repetitions, group.choices + last.choices)
+        elif here == "|":
+            group, last, place = group._replace(choices=group.choices + 1), Group(), place + 1
+        elif found := _QUANTIFIER.match(expression, place):
+            group, place = _repeated(group, last, found), found.end()
+            last = Group()
+        else:
+            last, place = Group(), place + 1
+    return group
+
+
+def _repeated(group: Group, last: Group, found: re.Match[str]) -> Group:
     least, comma, most, how = found.groups()
     if found[0].startswith("{") and not comma:
         # So many times, and neither more nor fewer; but each of them may vary.

@@ -14,6 +14,7 @@ import msgspec
 
 from exporter.intake.statsd.lines import Reason, Wrong
 from exporter.intake.statsd.wanted import HELP, Wanted
+from exporter.mapping.pattern import legal, varying
 from exporter.mapping.rule import TTL_SECONDS, Type
 
 # What is tried again and again takes long for long names: expressions look at no longer ones.
@@ -32,11 +33,6 @@ _POSIX = {
 }
 _GLOB_REFERENCE = re.compile(r"\$(?:(\d+)|\{(\d+)\})")
 _REFERENCE = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\})")
-# For finding repetitions of repetitions: what is no structure, a group without others in it, a repetition.
-_ESCAPES = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\(\?(?:P<\w+>|[a-zA-Z-]*:|[a-zA-Z]+(?=\)))", re.DOTALL)
-_GROUP = re.compile(r"\(([^()]*)\)")
-_REPEATS = re.compile(r"[*+{\x01]")
-_REPEATED = re.compile(r"\x01(?:[*+{])")
 
 
 class Mapped(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,23 +150,10 @@ def expression(text: str) -> re.Pattern[str]:
         text = text.replace(name, characters)
     if "[:" in text:
         raise ValueError("classes of characters such as [:alnum:]")
-    try:
-        pattern = re.compile(text.replace(r"\z", r"\Z"))
-    except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"a regular expression that compiles ({error})") from None
-    if _repeats_repetitions(text):
-        raise ValueError("a regular expression that repeats nothing which repeats itself, as that may take for ever")
+    pattern = legal(text.replace(r"\z", r"\Z"))
+    # Go's expressions never try again, so there it is harmless.
+    varying(text)
     return pattern
-
-
-def _repeats_repetitions(text: str) -> bool:
-    """Go's expressions never try again, so there these are harmless; here they are not."""
-    text = _ESCAPES.sub(lambda match: "(" if match[0].startswith("(") else "c", text)
-    while (shorter := _GROUP.sub(lambda match: "\x01" if _REPEATS.search(match[1]) else "c", text)) != text:
-        text = shorter
-        if _REPEATED.search(text):
-            return True
-    return False
 
 
 def help_or(text: str) -> str:
