@@ -271,7 +271,9 @@ def path_flag(root: str) -> str:
 
 
 def command_line(file: choices.Said, environ: Mapping[str, str]) -> argparse.ArgumentParser:
-    parser = flags.command("tocsin exporter", "Publishes system metrics, and later whatever else has happened.")
+    parser = flags.command(
+        "tocsin exporter", "Publishes what this machine and its applications have to say, as metrics."
+    )
     # Every one of them, at each mistake, would push the mistake itself off the screen.
     parser.usage = "tocsin exporter [FLAG ...]"
     declare = partial(flags.flag, parser, scope=SCOPE, environ=environ)
