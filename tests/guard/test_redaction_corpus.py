@@ -1,11 +1,15 @@
 """What is found in texts of all kinds, and what is left alone."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from guard.redaction import PATTERNS
 from guard.redaction.text import redacted
 from tests.guard.personal import HARMLESS, PERSONAL
 
+PAGE = Path(__file__).parents[2] / "docs" / "redaction.md"
 AROUND = (
     "{}",
     "x {} y",
@@ -33,6 +37,12 @@ def test_what_is_personal_is_found_and_named(pattern: str, value: str) -> None:
     assert value not in found
     assert pattern in seen
     assert set(seen) <= set(PATTERNS)
+
+
+def test_the_page_for_people_lists_every_pattern() -> None:
+    _, _, part = PAGE.read_text().partition("\n## What is found\n")
+    rows = re.findall(r"^\| `(\w+)` \|", part.partition("\n## ")[0], re.MULTILINE)
+    assert sorted(rows) == sorted([*PATTERNS, "pattern"])
 
 
 @pytest.mark.parametrize("around", AROUND)
