@@ -20,9 +20,13 @@ from exporter.event import TRACES, Fault, Fields, Raw
 SOURCE = re.compile(r"(?:[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,63})?")
 WRONG_SOURCE = "source: expected at most 64 letters, digits, dots, hyphens and underscores"
 
+# Of a field, wherever somebody asks for it; what decodes lines takes no other.
+FIELD_NAME = re.compile(r"[^\"\\\x00-\x1f]*")
+FIELD_NAME_EXPECTED = "the name of a field without backslashes, double quotes and control characters"
+
 _At = Annotated[datetime, Meta(tz=True)] | float | int | None
 # What every event has, in this order; the fields that are asked for come behind.
-_ALWAYS = ("source", "at", *TRACES)
+ALWAYS = ("source", "at", *TRACES)
 
 
 class Written(NamedTuple):
@@ -50,7 +54,7 @@ class Columns:
         attributes = _attributes(fields, written)
         self.struct = _struct(kind, attributes, written)
         self._theirs = tuple(attributes)
-        wanted = dict.fromkeys((*_ALWAYS, *fields.texts, *fields.numbers))
+        wanted = dict.fromkeys((*ALWAYS, *fields.texts, *fields.numbers))
         self._names = {name: theirs for name in wanted if (theirs := written.name_of(name)) in attributes}
         self._inside = [
             (theirs, first, rest)
@@ -92,7 +96,7 @@ def rows_of(names: Sequence[Any]) -> Mapping[Any, Sequence[int]]:
 
 def _attributes(fields: Fields, written: Written) -> dict[str, str]:
     """The attribute that holds what has this name in what was sent. Several fields may be read from one name."""
-    own = {written.name_of(name): name for name in reversed(_ALWAYS)}
+    own = {written.name_of(name): name for name in reversed(ALWAYS)}
     asked = dict.fromkeys(map(written.name_of, (*fields.texts, *fields.numbers)))
     asked |= dict.fromkeys(name.partition(".")[0] for name in (*own, *asked) if "." in name)
     kind = () if written.kind else (written.name_of("event"),)

@@ -58,7 +58,7 @@ class Reader:
         union: Any = reduce(or_, self._columns)
         self._one = msgspec.json.Decoder(union)
         self._array = msgspec.json.Decoder(list[union])
-        head: Any = _head(written)
+        head: Any = Head if written.kind else _head(written)
         self._head = msgspec.json.Decoder(head)
         self._events = {_LINES: self._one.decode_lines, _ARRAY: self._array.decode}
         self._heads = {_LINES: self._head.decode_lines, _ARRAY: msgspec.json.Decoder(list[head]).decode}

@@ -11,6 +11,7 @@ from itertools import pairwise
 import msgspec
 from msgspec import UNSET
 
+from exporter.columns import FIELD_NAME, FIELD_NAME_EXPECTED
 from exporter.escaping import LABEL_NAME, METRIC_NAME, NAME_CHARACTERS_MAX
 from exporter.event import TRACES
 from exporter.family import OWN_SUFFIX, RESERVED_SUFFIXES, claims
@@ -95,12 +96,18 @@ def _of_label(entry: RuleFile, name: str, path: Path) -> Iterator[Problem]:
     elif name in RESERVED_LABELS:
         yield Problem(path, "this key", "another name, as histograms and summaries have this label by themselves")
     said = entry.label(name)
+    yield from _of_field(said.field, path if isinstance(entry.labels[name], str) else (*path, "field"))
     if said.field in OWN_FIELDS:
         yield Problem(path, quote(said.field), "a field of the event itself, which is none that every event has")
     if said.values_max is not UNSET and len(said.known) > said.values_max:
         yield Problem((*path, "known"), f"{len(said.known)} values", f"at most {said.values_max} (values_max)")
     for pattern, text in said.replace.items():
         yield from _of_replacement(pattern, text, (*path, "replace", pattern))
+
+
+def _of_field(name: str, path: Path) -> Iterator[Problem]:
+    if not FIELD_NAME.fullmatch(name):
+        yield Problem(path, quote(name), FIELD_NAME_EXPECTED)
 
 
 def _of_replacement(pattern: str, text: str, path: Path) -> Iterator[Problem]:
@@ -123,6 +130,8 @@ def _of_condition(text: str, path: Path) -> Iterator[Problem]:
     except ValueError as error:
         yield Problem(path, quote(text), str(error))
         return
+    if not FIELD_NAME.fullmatch(found.field):
+        yield Problem(path, quote(text), FIELD_NAME_EXPECTED)
     if found.field in OWN_FIELDS:
         yield Problem(
             path, quote(text), "a condition on a field of the event itself, which is none that every event has"
@@ -131,6 +140,7 @@ def _of_condition(text: str, path: Path) -> Iterator[Problem]:
 
 def _of_value(entry: RuleFile, path: Path) -> Iterator[Problem]:
     kind = entry.type
+    yield from _of_field(entry.value, (*path, "value"))
     if entry.value in OWN_FIELDS:
         yield Problem((*path, "value"), quote(entry.value), "a field with a number; `moment: true` is when it happened")
     if entry.value and entry.moment:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from exporter.event import Fields
 from exporter.intake.logs.cut import LINE_BYTES_MAX, cut, records
 from exporter.intake.logs.parsing import parser_of
-from exporter.intake.logs.settings import Log, Multiline, Pattern, Time
+from exporter.intake.logs.settings import Log, Multiline, Pattern, Time, wrong
 from exporter.reader import Found
 
 ASKED = {
@@ -221,3 +221,30 @@ def test_records_are_all_that_there_is(text: str) -> None:
     assert whole.whole + text.encode()[whole.taken :] == text.encode()
     assert "".join(records(text, starts)).replace("\n", "") == text.replace("\n", "")
     assert all(each.startswith("S") for each in records(text, starts)[1:])
+
+
+NAMES = st.sampled_from(["event", "source", "at", "trace_id", "http", "http.route", "route", 'a"b', "a\\b", "\x00", ""])
+
+
+@given(st.dictionaries(NAMES, NAMES, max_size=4), st.sampled_from(["", "http_request"]), st.none() | NAMES)
+def test_names_of_fields_are_refused_or_work(fields: dict[str, str], kind: str, time: str | None) -> None:
+    log = log_of(fields=fields, event=kind, time=None if time is None else Time(field=time or "at"))
+    if not list(wrong([log])):
+        line = {"event": "http_request", "source": "till", "route": "/a", "at": 1, "http": {"route": "/b"}}
+        parser_of(log, ASKED).parse(json.dumps(line).encode())
+
+
+@pytest.mark.parametrize(
+    ("fields", "time", "where", "found"),
+    [
+        ({"method": 'a"b'}, None, ("fields", "method"), "'a\"b'"),
+        ({"method": "a\tb"}, None, ("fields", "method"), "'a\\tb'"),
+        ({}, Time(field="a\\b"), ("time", "field"), repr("a\\b")),
+        ({"event": "source"}, None, ("fields", "event"), "'source'"),
+        ({}, Time(field="event"), ("time", "field"), "'event'"),
+    ],
+)
+def test_names_of_fields_that_cannot_be_are_told(
+    fields: dict[str, str], time: Time | None, where: tuple[str, ...], found: str
+) -> None:
+    assert [each[:2] for each in wrong([log_of(fields=fields, time=time)])] == [((0, *where), found)]

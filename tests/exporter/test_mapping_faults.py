@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +17,7 @@ GOOD = {"match": "order", "name": "shop_orders_total", "type": "counter", "help"
 
 def written(**more: object) -> str:
     rule = {key: value for key, value in {**GOOD, **more}.items() if value is not None}
-    return f"mapping: [{rule}]".replace("True", "true")
+    return f"mapping: [{json.dumps(rule)}]"
 
 
 def test_the_good_one_is_good() -> None:
@@ -47,6 +49,13 @@ def test_the_good_one_is_good() -> None:
         ({"labels": {"a": {"field": "x", "known": ["p", "q"], "values_max": 1}}}, "found 2 values, expected at most 1"),
         ({"labels": {"a": {"field": "x", "replace": {"(": ""}}}}, "found this key, expected a regular expression that"),
         ({"labels": {"a": {"field": "x", "replace": {"(.)": "$2"}}}}, "found '$2', expected $2 to be a group"),
+        (
+            {"labels": {"a": 'x"y'}},
+            "mapping[0].labels.a: found 'x\"y', expected the name of a field without backslashes",
+        ),
+        ({"labels": {"a": {"field": "x\\y"}}}, "mapping[0].labels.a.field: found 'x\\y', expected the name of a field"),
+        ({"where": ["a\\b=c"]}, "mapping[0].where[0]: found 'a\\b=c', expected the name of a field without"),
+        ({"value": "a\tb"}, "mapping[0].value: found 'a\\tb', expected the name of a field without backslashes"),
         ({"where": ["outcome"]}, "mapping[0].where[0]: found 'outcome', expected a matcher such as"),
         ({"where": ['a=~"("']}, "expected a regular expression that compiles"),
         ({"where": ['a=~"(a*)*"']}, "expected no repetition or choice inside of a repetition"),

@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from exporter.columns import ALWAYS, FIELD_NAME, FIELD_NAME_EXPECTED
+
 LOGS_MAX = 100
 PATHS_MAX = 100
 PATTERNS_MAX = 50
@@ -111,6 +113,7 @@ def wrong(logs: Sequence[Log]) -> Iterator[tuple[tuple[str | int, ...], str, str
         if (log.format == "pattern") is not bool(log.patterns):
             expected = "at least one pattern" if log.format == "pattern" else "format: pattern, or no patterns"
             yield (number, "patterns"), f"{len(log.patterns)} with format: {log.format}", expected
+        yield from ((((number, *where), *told)) for where, *told in _wrong_fields(log))
         if log.multiline is not None and log.format != "pattern":
             yield (number, "multiline"), f"it with format: {log.format}", "format: pattern"
         for place, pattern in enumerate(log.regexes()):
@@ -121,3 +124,20 @@ def wrong(logs: Sequence[Log]) -> Iterator[tuple[tuple[str | int, ...], str, str
                     "no kind of event",
                     "an event for the log, for the pattern, or a group (?P<event>…)",
                 )
+
+
+def _wrong_fields(log: Log) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
+    places = {name: ("fields", name) for name in log.fields}
+    if log.time is not None:
+        places["at"] = ("time", "field")
+    names = log.names()
+    for name, where in places.items():
+        if not FIELD_NAME.fullmatch(names[name]):
+            yield where, repr(names[name]), FIELD_NAME_EXPECTED
+    if log.event or log.format == "pattern":
+        return
+    kind = names.get("event", "event")
+    for name in ALWAYS:
+        if names.get(name, name) == kind:
+            where = places.get(name) or places["event"]
+            yield where, repr(kind), f"different fields for the kind of event and for {name}, or one event for the log"
