@@ -113,7 +113,8 @@ def wrong(logs: Sequence[Log]) -> Iterator[tuple[tuple[str | int, ...], str, str
         if (log.format == "pattern") is not bool(log.patterns):
             expected = "at least one pattern" if log.format == "pattern" else "format: pattern, or no patterns"
             yield (number, "patterns"), f"{len(log.patterns)} with format: {log.format}", expected
-        yield from ((((number, *where), *told)) for where, *told in _wrong_fields(log))
+        for where, found, expected in _wrong_fields(log):
+            yield (number, *where), found, expected
         if log.multiline is not None and log.format != "pattern":
             yield (number, "multiline"), f"it with format: {log.format}", "format: pattern"
         for place, pattern in enumerate(log.regexes()):
