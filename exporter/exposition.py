@@ -58,8 +58,10 @@ def page(families: Iterable[Family], form: Format, escaping: Escaping = Escaping
         yield shape.heads.get(is_text) or head(shape, is_text=is_text)
         if lines is not None:
             yield lines
-        else:
+        elif family.written is None:
             yield from laborious(family, is_text=is_text)
+        else:
+            yield family.written.get(is_text) or kept(family, family.written, is_text=is_text)
     if not is_text:
         yield b"# EOF\n"
 
@@ -81,6 +83,11 @@ def unit_of(shape: Shape) -> str:
     """The unit in which the family says it counts; an info and a stateset count nothing."""
     rest, _, unit = shape.base_name.rpartition("_")
     return unit if rest and unit in UNITS and shape.type not in ("info", "stateset") else ""
+
+
+def kept(family: Family, written: dict[bool, bytes], *, is_text: bool) -> bytes:
+    found = written[is_text] = b"".join(laborious(family, is_text=is_text))
+    return found
 
 
 def laborious(family: Family, *, is_text: bool) -> Iterator[bytes]:

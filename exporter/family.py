@@ -124,7 +124,7 @@ class Family:
     The value is a number. That of a counter may be a `Count`; a histogram has `Histogram`s, a summary has `Summary`s.
     """
 
-    __slots__ = ("lines", "samples", "shape")
+    __slots__ = ("lines", "samples", "shape", "written")
     lines: bytes | None
 
     def __init__(self, shape: Shape, samples: Samples) -> None:
@@ -132,6 +132,8 @@ class Family:
         self.samples = samples
         # The same in every format; None for a family that is not so simple, or too large to be kept.
         self.lines = _lines(shape, samples)
+        # Of one that is not so simple, and that its owner keeps: its lines by format, once they were asked for.
+        self.written: dict[bool, bytes] | None = None
 
     @staticmethod
     def of(*, name: str, type: Type, help: str, samples: Samples, labels: tuple[str, ...] = ()) -> "Family":  # noqa: A002
@@ -145,6 +147,7 @@ class Family:
         family.shape = shape
         family.samples = samples
         family.lines = None if samples else b""
+        family.written = None
         return family
 
     @property

@@ -24,6 +24,9 @@ from exporter.series.kinds import KINDS
 from exporter.series.room import Room
 from exporter.series.taken import Key, Taken
 
+# A family of no more lines is kept as it was shown, and its text with it, until something happens that it counts. Of the
+# metrics that come with Tocsin, an application has a few, and all others would be written at each scrape.
+KEPT_LINES_MAX = 100
 # Is told the metric, the label and the number of events whose value became `other`.
 Overflowed = Callable[[str, str, int], None]
 
@@ -65,11 +68,14 @@ class Held:
         self._series: dict[Key, Any] = {}
         # Which label is given up first; found out again after the series have changed.
         self._order: Sequence[int] | None = None
+        # What was shown last, while that is still so.
+        self._shown: Family | None = None
         self.use(metric, now=now)
 
     def use(self, metric: Metric, *, now: float | None = None) -> None:
         """Of the same shape, so the series stay; what is said about them may be new."""
         self.metric = metric
+        self._shown = None
         self._shape = Shape(metric.name, metric.published_type, metric.help, metric.label_names)
         self._ttl_seconds = inf if metric.ttl_seconds is None else metric.ttl_seconds
         self._places = [Places(label) for label in metric.labels]
@@ -107,19 +113,25 @@ class Held:
 
     def take(self, taken: Taken) -> None:
         series, now = self._series, taken.now
-        new = [key for key in taken.counts if key not in series]
-        if new:
-            taken = self._placed(new, taken)
+        self._shown = None
+        if not taken.counts.keys() <= series.keys():
+            taken = self._placed([key for key in taken.counts if key not in series], taken)
         for key in taken.counts:
             series[key].touched = now
         self._kind.take(taken, series)
 
     def family(self, now: float, *, zero_first_seconds: float = 0.0) -> Family:
+        if self._shown is not None:
+            return self._shown
         shown: Iterable[tuple[Key, Any]] = self._series.items()
         if zero_first_seconds and self._kind.counts:
             shown = [(key, self._zero_first(key, series, now, zero_first_seconds)) for key, series in shown]
         samples = tuple([(key, series.published(now)) for key, series in shown])
-        return Family.vouched(self._shape, samples) if self._kind.counts else self._shape.of(samples)
+        found = Family.vouched(self._shape, samples) if self._kind.counts else self._shape.of(samples)
+        if self._kind.lasts and not zero_first_seconds and found.size <= KEPT_LINES_MAX:
+            found.written = {}
+            self._shown = found
+        return found
 
     def _zero_first(self, key: Key, series: Any, now: float, seconds: float) -> Any:
         """What is shown of it: nothing has happened, for as long as it is new and nobody could know it beforehand."""
@@ -139,7 +151,7 @@ class Held:
             series.touched = min(series.touched, now)
             if series.touched <= limit and key not in self._known:
                 del self._series[key]
-                self._order = None
+                self._order = self._shown = None
                 self._room.give(self._lines)
                 for value, places in zip(key, self._places, strict=True):
                     places.leave(value)

@@ -88,6 +88,8 @@ class Kind(Protocol, Generic[Series]):
 
     # Whether a series that nobody has touched yet says something: nothing has happened so far.
     counts: bool
+    # Whether it stays the same while nothing happens.
+    lasts: bool
 
     def new(self, metric: Metric, now: float | None) -> Series: ...
 
@@ -99,6 +101,7 @@ class Kind(Protocol, Generic[Series]):
 
 class Counters:
     counts = True
+    lasts = True
 
     def new(self, metric: Metric, now: float | None) -> CounterSeries:  # noqa: ARG002
         return CounterSeries(now)
@@ -116,6 +119,7 @@ class Counters:
 
 class Gauges:
     counts = False
+    lasts = True
 
     def new(self, metric: Metric, now: float | None) -> GaugeSeries:
         return GaugeSeries(metric.least, now)
@@ -136,6 +140,7 @@ class Gauges:
 
 class Histograms:
     counts = True
+    lasts = True
 
     def new(self, metric: Metric, now: float | None) -> HistogramSeries:
         return HistogramSeries(metric.buckets or BUCKETS, now)
@@ -162,6 +167,7 @@ class Histograms:
 
 class Summaries:
     counts = True
+    lasts = False
 
     def new(self, metric: Metric, now: float | None) -> SummarySeries:
         return SummarySeries(metric.quantiles or QUANTILES, now)

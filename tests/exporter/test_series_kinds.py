@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from exporter.event import LARGEST, Trace
+from exporter.exposition import Format, render
 from exporter.mapping.rule import Action, Label, Metric, Type
 from exporter.points import Count, Distribution, Exemplar, Summary, Value
 from exporter.series.store import Store
@@ -135,6 +136,24 @@ def test_a_new_count_is_shown_as_zero_first_where_that_is_asked_for() -> None:
         assert shown(160.0) == {("fr",): 2.0, ("it",): 2.0}
         # A clock that was set back does not hide it for longer.
         assert shown(99.0) == {("fr",): 2.0, ("it",): 2.0}
+
+
+def test_what_is_kept_of_a_page_is_what_would_be_written_anew() -> None:
+    said = [metric(kind, ttl_seconds=100.0) for kind in ("counter", "histogram", "gauge", "summary")]
+    said = [replace(each, name=f"{each.type}_{each.name}") for each in said]
+    kept = Store(said, now=0.0)
+    done: list[tuple[Metric, Taken]] = []
+    for now in (10.0, 20.0, 20.0, 150.0):
+        for each in said[1:] if now > 10.0 else said:
+            done.append((each, taken([now], now=now, traces=[TRACE])))
+            kept.take(*done[-1])
+        for form in (Format.TEXT, Format.OPENMETRICS, Format.TEXT):
+            anew = Store(said, now=0.0)
+            for one in done:
+                anew.take(*one)
+            assert render(kept.families(now=now), form) == render(anew.families(now=now), form)
+    # The counter was not touched for longer than its time.
+    assert b"counter_shop_wait_seconds_total{" not in render(kept.families(now=150.0), Format.TEXT)
 
 
 def test_a_gauge_is_what_was_said() -> None:
