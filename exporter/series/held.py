@@ -18,8 +18,11 @@ from math import inf, prod
 from operator import ne
 from typing import Any
 
+from msgspec.structs import replace
+
 from exporter.family import Family, Shape
 from exporter.mapping.rule import OTHER, Label, Metric
+from exporter.points import InvalidFamily
 from exporter.series.kinds import KINDS
 from exporter.series.room import Room
 from exporter.series.taken import Key, Taken
@@ -90,13 +93,20 @@ class Held:
 
     def follows(self, metric: Metric) -> bool:
         """Whether this metric is the same, perhaps with further labels behind those that it had: series from before
-        have none of them. What has its name and is something else is not taken.
+        have none of them. What has its name and is something else is not taken. Buckets and quantiles stay: series
+        of a metric have the same.
         """
         width = len(self.metric.labels)
         if metric.type != self.metric.type or metric.label_names[:width] != self.metric.label_names:
             return False
         missing = ("",) * (len(metric.labels) - width)
         if missing:
+            if (metric.buckets, metric.quantiles) != (self.metric.buckets, self.metric.quantiles):
+                metric = replace(metric, buckets=self.metric.buckets, quantiles=self.metric.quantiles)
+            try:
+                Shape(metric.name, metric.published_type, metric.help, metric.label_names)
+            except InvalidFamily:
+                return False
             self._series = {key + missing: series for key, series in self._series.items()}
             self.use(metric)
         return True

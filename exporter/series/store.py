@@ -92,7 +92,7 @@ class Store:
                 self._hold(metric, now=taken.now).take(taken)
             else:
                 self._trouble.conflict(metric, taken, reason, owner)
-        elif held.metric is metric or held.follows(metric):
+        elif held.metric is metric or self._follows(held, metric):
             held.take(taken)
         else:
             reason = Reason.LABELS if held.metric.type == metric.type else Reason.TYPE
@@ -115,6 +115,11 @@ class Store:
         for name in [name for name, held in self._held.items() if not held.sweep(now)]:
             self._drop(name)
         return bool(self._held)
+
+    def _follows(self, held: Held, metric: Metric) -> bool:
+        """Nobody else gives a known metric other labels: its own events would have none of them, and be refused."""
+        known = self._known.get(metric.name)
+        return (known is None or known.label_names == metric.label_names) and held.follows(metric)
 
     def _refusal(self, metric: Metric) -> tuple[Reason | None, Metric | None]:
         """Why a metric of a new name cannot be taken, and which one is in its way."""

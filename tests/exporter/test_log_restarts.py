@@ -110,7 +110,7 @@ def test_what_is_no_regular_file_is_neither_read_nor_replaced(tmp_path: Path) ->
     with pytest.raises(positions.Unreadable, match="found no regular file"):
         positions.load(str(kept))
     for path in (kept, tmp_path / "other.json"):
-        with pytest.raises(OSError, match="found no regular file|No such device"):
+        with pytest.raises(OSError, match=r"found no regular file|No such device"):
             positions.save(str(path), {})
     assert sorted(each.name for each in tmp_path.iterdir() if each.is_fifo()) == ["other.json.new", "positions.json"]
 

@@ -58,6 +58,32 @@ def test_what_contradicts_the_first_is_refused_and_shown(offered: Metric, key: K
     assert (shown["there"] is not None) == (reason in (Reason.TYPE, Reason.LABELS, Reason.NAME))
 
 
+def test_nobody_else_gives_a_known_metric_further_labels() -> None:
+    store = Store([WAIT])
+    store.take(WAIT, one("fr"))
+    store.take(replace(WAIT, labels=(*COUNTRY, Label("user", "user"))), one("fr", "1"))
+    store.take(WAIT, one("fr"))
+    assert refused(store) == {Reason.LABELS: 1}
+    assert [held.metric for held in store.held] == [WAIT]
+
+
+def test_further_labels_that_are_none_are_refused() -> None:
+    store = Store()
+    store.take(WAIT, one("fr"))
+    store.take(replace(WAIT, labels=(*COUNTRY, Label("le", "le"))), one("fr", "1"))
+    store.take(WAIT, one("fr"))
+    assert refused(store) == {Reason.LABELS: 1}
+
+
+def test_further_labels_bring_no_other_buckets() -> None:
+    store = Store()
+    store.take(WAIT, one("fr"))
+    more = replace(WAIT, labels=(*COUNTRY, Label("user", "user")), buckets=(1.0, 2.0, 3.0))
+    store.take(more, Taken([("fr", "1"), ("fr", "")], [9.0, 9.0], Action.SET, None, 0.0))
+    assert [sum(each.counts) for _, each in store.families()[0].samples] == [2, 1]
+    assert refused(store) == {}
+
+
 def test_other_buckets_and_another_help_are_no_contradiction() -> None:
     store = Store()
     store.take(WAIT, one("it"))

@@ -31,8 +31,9 @@ class Compressed:
                 self._raw = os.fdopen(opened(self.place.path, 0).descriptor, "rb")
                 self._file = gzip.GzipFile(fileobj=self._raw)
             data = self._file.read(most)
-        except (EOFError, zlib.error) as error:
-            raise OSError(None, f"found no whole gzip file: {error}", self.place.path) from None
+        except (EOFError, zlib.error, gzip.BadGzipFile):
+            # What they say repeats bytes of the file.
+            raise OSError(None, "found no whole gzip file", self.place.path) from None
         if not data:
             self.ended = True
             whole, self._held = self._held, b""
