@@ -18,6 +18,8 @@ from exporter.reader import LINE_BYTES_MAX, said
 INFLATED_BYTES_MAX = 64 * 1024 * 1024
 # An array has to be in memory as a whole, lines do not.
 ARRAY_BYTES_MAX = 16 * 1024 * 1024
+# What is between two commas takes some memory of its own, however short it is.
+ARRAY_COMMAS_MAX = 1_000_000
 EVENTS_MAX = 200_000
 # One after the other, as `cat` makes of several files.
 GZIP_MEMBERS_MAX = 1_000
@@ -34,6 +36,8 @@ _GZIP = 31  # its window, and its header
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _FIRST = re.compile(rb"\S")
 _PARTS = msgspec.json.Decoder(list[msgspec.Raw])
+# In the place of a part that is too long, and as wrong; so it is not made into values first.
+_TOO_LONG = b'"%b"' % (b"x" * LINE_BYTES_MAX)
 
 
 class Unreadable(Exception):
@@ -51,6 +55,7 @@ class Measure:
     def __init__(self) -> None:
         self.bytes = 0
         self.lines = 0
+        self.commas = 0
         self.is_array = False
         self.is_empty = True
 
@@ -66,8 +71,14 @@ class Measure:
         if self.bytes > most:
             what = "an array" if self.is_array else "events"
             raise Unreadable(413, "too_large", f"more than {most} bytes of {what}: send less at once")
-        if not self.is_array and self.lines > EVENTS_MAX:
-            raise too_many()
+        if not self.is_array:
+            if self.lines > EVENTS_MAX:
+                raise too_many()
+            return
+        self.commas += piece.count(b",")
+        if self.commas > ARRAY_COMMAS_MAX:
+            text = f"more than {ARRAY_COMMAS_MAX} values in an array: send less at once, or lines"
+            raise Unreadable(413, "too_large", text)
 
 
 def too_many() -> Unreadable:
@@ -151,4 +162,6 @@ def blocks_of_array(pieces: Iterable[bytes]) -> Iterator[bytes]:
         raise Unreadable(400, "unreadable", text) from None
     if len(parts) > EVENTS_MAX:
         raise too_many()
+    if max(map(len, parts), default=0) > LINE_BYTES_MAX:
+        parts = [part if len(part) <= LINE_BYTES_MAX else msgspec.Raw(_TOO_LONG) for part in parts]
     return (b"[%b]" % b",".join(parts[at : at + PART_EVENTS]) for at in range(0, len(parts), PART_EVENTS))

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from exporter.intake.body import (
     ARRAY_BYTES_MAX,
+    ARRAY_COMMAS_MAX,
     BLOCK_LINES,
     EVENTS_MAX,
     GZIP_MEMBERS_MAX,
@@ -192,6 +193,12 @@ def test_of_a_field_that_comes_twice_the_last_one_counts() -> None:
     with_exporter(scenario)
 
 
+def test_a_part_of_an_array_is_no_longer_than_a_line() -> None:
+    long = b'{"event": "job_run", "job": [%b0]}' % (b"0," * (LINE_BYTES_MAX // 2))
+    found = posted(b"[%b]" % b",".join([LINE, long, LINE]))
+    assert found[:2] == (202, of(2, (1, f"found an event of more than {LINE_BYTES_MAX} bytes")))
+
+
 def test_only_the_first_errors_are_told_and_all_are_counted() -> None:
     status, found = posted(b"x\n" * 3_000)
     assert (status, found["rejected"], len(found["errors"])) == (400, 3_000, ERRORS_SHOWN_MAX)
@@ -218,12 +225,13 @@ def test_an_empty_body_is_a_mistake(body: bytes) -> None:
         (gzip.compress(b"\n" * (INFLATED_BYTES_MAX + 1), 1), GZIP, 413, "events: send", "too_large"),
         (gzip.compress(LINE + b" " * INFLATED_BYTES_MAX, 1), GZIP, 413, "bytes of events", "too_large"),
         (gzip.compress(b"[" + b" " * ARRAY_BYTES_MAX, 1), GZIP, 413, "bytes of an array", "too_large"),
+        (gzip.compress(b"[%b0]" % (b"0," * ARRAY_COMMAS_MAX) + b","), GZIP, 413, "1000000 values", "too_large"),
         (gzip.compress(b"") * (GZIP_MEMBERS_MAX + 1), GZIP, 413, "1000 gzip files", "too_large"),
         (b"{}\n" * (EVENTS_MAX + 1), {}, 413, "more than 200000 events", "too_large"),
         (b"[%b]" % b",".join([b"1"] * (EVENTS_MAX + 1)), {}, 413, "more than 200000 events", "too_large"),
         (b"x" * (BODY_BYTES_MAX + 1), {}, 413, "16777216 bytes", "too_large"),
     ],
-    ids=range(16),
+    ids=range(17),
 )
 def test_a_body_that_is_refused_counts_nothing_of_it(
     body: bytes, headers: Mapping[str, str], status: int, error: str, reason: str
