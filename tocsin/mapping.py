@@ -24,7 +24,7 @@ from guard import flags
 from guard.printable import printable
 from guard.wording import quote
 from tocsin import ruletext
-from tocsin.trial import Report, Trial
+from tocsin.trial import Report, Took, Trial
 from tocsin.typed import as_json
 
 OUTPUTS = ("text", "json")
@@ -62,7 +62,7 @@ def main(
     if chosen.output == "json":
         out.write(as_json({**msgspec.to_builtins(report), "whole": is_whole}))
     else:
-        out.writelines(f"{line}\n" for line in _text(report, is_whole=is_whole))
+        out.writelines(f"{line}\n" for line in _text(report, settings, is_whole=is_whole))
     return 0 if report.counted and not report.faults else 1
 
 
@@ -136,21 +136,24 @@ def _sample(name: str) -> tuple[bytes, bool]:
     return data[: data.rfind(b"\n", 0, SAMPLE_BYTES_MAX) + 1], False
 
 
-def _text(report: Report, *, is_whole: bool) -> Iterator[str]:
+def _text(report: Report, settings: Settings, *, is_whole: bool) -> Iterator[str]:
     """The page first; what is said about it are comments, so that all of it is a page."""
     yield from report.page.splitlines()
-    yield from (f"# {line}" if line else "#" for line in ("", *_explained(report, is_whole=is_whole)))
+    yield from (f"# {line}" if line else "#" for line in ("", *_explained(report, settings, is_whole=is_whole)))
 
 
-def _explained(report: Report, *, is_whole: bool) -> Iterator[str]:
+def _explained(report: Report, settings: Settings, *, is_whole: bool) -> Iterator[str]:
     beginning = "" if is_whole else f" (the first {SAMPLE_BYTES_MAX} bytes of the sample)"
     of = f" of the log {report.log}" if report.log else ""
     asked = sum(report.events.values())
     yield f"{_counted(report.lines, 'line')}{of}{beginning}, {_counted(asked, 'event')} that rules ask for"
+    if settings.logs and not report.log:
+        yield f"read as events, as no log has this path; --log=NAME reads it as {_names(settings)}"
     for kind, count in report.events.items():
         yield f"  {count} of the kind {printable(kind)}"
     for rule in report.rules:
-        yield f"{rule.metric}: counted {rule.events} of {rule.of} {printable(rule.event)} ({rule.said_in})"
+        counted = f"{rule.metric}: counted {rule.events} of {rule.of} {printable(rule.event)} ({rule.said_in})"
+        yield "; ".join([counted, *_not_counted(rule)])
     for kind, count in report.unmatched.items():
         if kind:
             yield f"no rule asks for {count} of the kind {kind}{_meant(kind, report)}"
@@ -167,6 +170,13 @@ def _explained(report: Report, *, is_whole: bool) -> Iterator[str]:
     for metric, label, count in report.folded:
         yield f"{metric}: {label} became other in {_counted(count, 'event')}, as it has too many values"
     yield from (f"warning: {warning}" for warning in report.warnings)
+
+
+def _not_counted(rule: Took) -> Iterator[str]:
+    if rule.without_value:
+        yield f"{rule.without_value} without {printable(rule.value)}"
+    if rule.left_out:
+        yield f"{rule.left_out} left out by where"
 
 
 def _meant(kind: str, report: Report) -> str:

@@ -36,13 +36,18 @@ _NAMES = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class Took(msgspec.Struct, frozen=True):
-    """How many events a rule has counted, of how many that it could have."""
+    """How many events a rule has counted, of how many that it could have. Some lack the field `value`, which it needs;
+    of the others, its conditions may have left out some.
+    """
 
     metric: str
     event: str
     said_in: str
     events: int
     of: int
+    value: str
+    without_value: int
+    left_out: int
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -102,6 +107,8 @@ class Trial:
         store = Store(tuple(own.values()), trouble=trouble, now=now)
         compiled = [(rule, Compiled(rule)) for rule in self._rules]
         took = dict.fromkeys(range(len(compiled)), 0)
+        without = dict.fromkeys(took, 0)
+        left_out = dict.fromkeys(took, 0)
         events: Counter[str] = Counter()
         faults = list(found.faults)
         for raw in found.events:
@@ -111,9 +118,22 @@ class Trial:
             for number, (rule, each) in enumerate(compiled):
                 if rule.event == raw.kind:
                     chosen = each.apply(batch, [store], now=now)
-                    took[number] += batch.size if chosen is None else sum(chosen)
+                    counted = batch.size if chosen is None else sum(chosen)
+                    lacking = batch.numbers(rule.value).count(None) if rule.value else 0
+                    took[number] += counted
+                    without[number] += lacking
+                    left_out[number] += batch.size - counted - lacking if rule.where else 0
         rules = [
-            Took(rule.metric.name, rule.event, self._said_in[number], took[number], events[rule.event])
+            Took(
+                rule.metric.name,
+                rule.event,
+                self._said_in[number],
+                took[number],
+                events[rule.event],
+                rule.value,
+                without[number],
+                left_out[number],
+            )
             for number, (rule, _) in enumerate(compiled)
             if events[rule.event] or self._said_in[number] != BUNDLED
         ]

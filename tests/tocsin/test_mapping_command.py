@@ -58,7 +58,7 @@ def test_try_shows_the_page_and_explains_it(tmp_path: Path) -> None:
         'auth_failures_total{method="password",reason="unknown"} 1.0',
         "# 7 lines, 6 events that rules ask for",
         "#   5 of the kind order",
-        "# shop_orders_total: counted 3 of 5 order (mapping[0])",
+        "# shop_orders_total: counted 3 of 5 order (mapping[0]); 1 left out by where",
         "# shop_orders_total: counted 0 of 0 bestellung (mapping[1])",
         "# auth_attempts_total: counted 1 of 1 auth (bundled)",
         "# no rule asks for 1 of the kind cookie",
@@ -91,9 +91,16 @@ def test_try_in_json_has_the_same(tmp_path: Path) -> None:
     assert document["folded"] == [["shop_orders_total", "country", 1]]
     assert document["whole"] is True
     assert document["warnings"] == []
-    assert {"metric": "shop_orders_total", "event": "order", "said_in": "mapping[0]", "events": 3, "of": 5} in document[
-        "rules"
-    ]
+    assert {
+        "metric": "shop_orders_total",
+        "event": "order",
+        "said_in": "mapping[0]",
+        "events": 3,
+        "of": 5,
+        "value": "",
+        "without_value": 0,
+        "left_out": 1,
+    } in document["rules"]
 
 
 def test_a_sample_without_faults_that_counts_is_status_0(tmp_path: Path) -> None:
@@ -230,3 +237,29 @@ def test_who_called_the_kind_otherwise_is_told_which_rule_waits_for_it(tmp_path:
     assert "# no rule asks for 1 of the kind ordr (did you mean 'order'?)" in said.out.splitlines()
     said = Said(tmp_path, "try", "SAMPLE", sample=b'{"event":"cookie"}\n')
     assert "# no rule asks for 1 of the kind cookie" in said.out.splitlines()
+
+
+def test_why_a_rule_did_not_count_is_told(tmp_path: Path) -> None:
+    text = """
+mapping:
+  - {match: order, where: [paid=true], name: paid_total, type: counter, help: P, value: amount}
+"""
+    sample = b"\n".join(
+        json.dumps({"event": "order", **fields}).encode()
+        for fields in ({"paid": True, "amount": 1}, {"paid": True}, {"paid": False}, {"amount": 2}, {"amount": "ada"})
+    )
+    lines = Said(tmp_path, "try", "SAMPLE", sample=sample, text=text).out.splitlines()
+    assert "# paid_total: counted 1 of 5 order (mapping[0]); 2 without amount; 1 left out by where" in lines
+    assert "#   line 5: amount: found a text of 3 characters, expected a finite number" in lines
+    request = b'{"event":"http_request","method":"GET"}'
+    lines = Said(tmp_path, "try", "SAMPLE", sample=request).out.splitlines()
+    metric = "http_server_request_duration_seconds"
+    assert f"# {metric}: counted 0 of 1 http_request (bundled); 1 without duration_seconds" in lines
+
+
+def test_a_sample_at_another_path_than_its_log_is_told_how_to_be_read(tmp_path: Path) -> None:
+    said = Said(tmp_path, "try", "SAMPLE", sample=b"level=WARN x=1\n", text=LOGS)
+    hint = "# read as events, as no log has this path; --log=NAME reads it as one of: web, app, gateway"
+    assert hint in said.out.splitlines()
+    assert "--log=NAME" not in Said(tmp_path, "try", "SAMPLE", "--log=gateway", sample=b"level=A\n", text=LOGS).out
+    assert "--log=NAME" not in Said(tmp_path, "try", "SAMPLE").out
