@@ -148,6 +148,12 @@ def test_permission_that_is_lost_and_regained(tmp_path: Path) -> None:
         ("{name: a, paths: [x], format: pattern, patterns: [y]}", "an event for the log, for the pattern"),
         ("{name: a, paths: [x], multiline: {starts: y}}", "logs[0].multiline"),
         ("{name: a, paths: [x], path: y}", "did you mean"),
+        (
+            "{name: a, paths: [x], time: {field: t, layout: '%Q'}}",
+            "logs[0].time.layout: found '%Q', expected iso, unix",
+        ),
+        ("{name: a, paths: [x], time: {field: t, layout: '%d %d'}}", "logs[0].time.layout: found '%d %d'"),
+        ("{name: a, paths: [x], time: {field: t, layout: ISO8601}}", "logs[0].time.layout: found 'ISO8601'"),
         (", ".join(f"{{name: a{count}, paths: [x]}}" for count in range(LOGS_MAX + 1)), f"at most {LOGS_MAX} items"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 import msgspec
@@ -117,6 +118,9 @@ def wrong(logs: Sequence[Log]) -> Iterator[tuple[tuple[str | int, ...], str, str
             yield (number, *where), found, expected
         if log.multiline is not None and log.format != "pattern":
             yield (number, "multiline"), f"it with format: {log.format}", "format: pattern"
+        if log.time is not None and not _is_layout(log.time.layout):
+            expected = "iso, unix, unix_ms, or signs of strptime such as %d/%b/%Y:%H:%M:%S %z"
+            yield (number, "time", "layout"), repr(log.time.layout), expected
         for place, pattern in enumerate(log.regexes()):
             groups = re.compile(pattern.match).groupindex
             if not pattern.event and log.names().get("event", "event") not in groups:
@@ -142,3 +146,14 @@ def _wrong_fields(log: Log) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
         if names.get(name, name) == kind:
             where = places.get(name) or places["event"]
             yield where, repr(kind), f"different fields for the kind of event and for {name}, or one event for the log"
+
+
+def _is_layout(text: str) -> bool:
+    """What is written in it can be read in it. A text without a sign is a name that somebody has misspelt."""
+    if text in ("iso", "unix", "unix_ms"):
+        return True
+    try:
+        datetime.strptime(datetime(2026, 11, 22, tzinfo=UTC).strftime(text), text)  # noqa: DTZ007 - only tried
+    except (ValueError, re.error):
+        return False
+    return "%" in text
