@@ -27,8 +27,8 @@ from exporter.series.kinds import KINDS
 from exporter.series.room import Room
 from exporter.series.taken import Key, Taken
 
-# A family of no more lines is kept as it was shown, and its text with it, until something happens that it counts. Of the
-# metrics that come with Tocsin, an application has a few, and all others would be written at each scrape.
+# A family of no more lines is kept as it was shown, and its text with it, until something happens that it counts. Of
+# the metrics that come with Tocsin, an application has a few, and all others would be written at each scrape.
 KEPT_LINES_MAX = 100
 # Is told the metric, the label and the number of events whose value became `other`.
 Overflowed = Callable[[str, str, int], None]
