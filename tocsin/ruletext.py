@@ -64,6 +64,8 @@ def _value(rule: Rule) -> Iterator[tuple[str, Any]]:
         yield "action", str(rule.action)
     if rule.moment:
         yield "moment", True
+    if rule.from_zero:
+        yield "from_zero", True
 
 
 def _metric(metric: Metric) -> Iterator[tuple[str, Any]]:

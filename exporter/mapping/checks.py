@@ -145,6 +145,8 @@ def _of_value(entry: RuleFile, path: Path) -> Iterator[Problem]:
         yield Problem((*path, "value"), quote(entry.value), "a field with a number; `moment: true` is when it happened")
     if entry.value and entry.moment:
         yield Problem((*path, "moment"), "true", "either a value or the moment")
+    if entry.from_zero and (entry.value or not entry.where or kind not in (UNSET, "counter")):
+        yield Problem((*path, "from_zero"), "true", "it of a counter of events, with conditions and without a value")
     if kind is UNSET:
         return
     if entry.moment and kind != "gauge":

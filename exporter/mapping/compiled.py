@@ -10,7 +10,7 @@ from itertools import compress
 from operator import and_
 from typing import cast
 
-from exporter.event import LARGEST, REMEMBERED_MAX, Batch, Fields
+from exporter.event import LARGEST, REMEMBERED_MAX, Batch, Fields, Trace
 from exporter.mapping.pattern import LOOKED_AT_CHARACTERS_MAX, Replaced, compiled
 from exporter.mapping.rule import BUCKETS, Condition, Label, Metric, Rule
 from exporter.series.store import Store
@@ -52,17 +52,23 @@ class Compiled:
         self._replaced = {label.name: Replaced(label.replace) for label in rule.metric.labels if label.replace}
         # What is beyond would be no number any more.
         self._largest = LARGEST / max(rule.scale, 1.0)
+        self._from_zero = rule.from_zero and rule.metric.type == "counter" and not rule.value
         self._conditions = tuple((each.field, Verdicts(each)) for each in rule.where)
 
     def apply(self, batch: Batch, stores: Sequence[Store], *, now: float) -> Chosen:
         """Which events counted."""
         rule = self.rule
         amounts = self._amounts(batch, now)
-        chosen = self._chosen(batch, amounts)
+        counted = chosen = self._chosen(batch, amounts)
+        traces = batch.traces
+        if chosen is not None and self._from_zero:
+            amounts = list(map(float, chosen))
+            # An example is one of those that count.
+            traces = None if traces is None else list(map(_if_it_counts, traces, chosen))
+            chosen = None
         if chosen is not None and True not in chosen:
             return chosen
         columns = [self._filled(batch, label) for label in rule.metric.labels]
-        traces = batch.traces
         at = batch.at if traces else None
         size = batch.size
         if chosen is not None:
@@ -75,7 +81,7 @@ class Compiled:
         taken = Taken(keys, cast("Sequence[float] | None", amounts), rule.action, traces, now, at=at)
         for store in stores:
             store.take(rule.metric, taken)
-        return chosen
+        return counted
 
     def _filled(self, batch: Batch, label: Label) -> Sequence[str]:
         """An empty label is none in Prometheus, so what is empty is as missing as what is not there."""
@@ -112,6 +118,10 @@ class Compiled:
             there = [each is not None for each in amounts]
             chosen = there if chosen is None else list(map(and_, chosen, there))
         return None if chosen is None or False not in chosen else chosen
+
+
+def _if_it_counts(trace: Trace | None, counts: bool) -> Trace | None:
+    return trace if counts else None
 
 
 class Verdicts(dict[str | None, bool]):

@@ -93,6 +93,9 @@ class RuleFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     scale: Annotated[float, Meta(gt=0, description="What the number is multiplied by, such as 0.001 for ms.")] = 1.0
     action: Annotated[Literal["set", "add", "subtract"], Meta(description="What the number does to a gauge.")] = "set"
     moment: Annotated[bool, Meta(description="The value is when the event happened. For gauges.")] = False
+    from_zero: Annotated[
+        bool, Meta(description="Events for which `where` does not hold count as 0. For counters without a value.")
+    ] = False
     least: Annotated[
         float | UnsetType,
         Meta(description="Below which a gauge does not fall: what closes may have opened before anybody counted."),

@@ -23,6 +23,7 @@ def rules_of(entries: Sequence[RuleFile], *, bundled: Sequence[Rule]) -> tuple[R
             where=tuple(map(condition, entry.where)),
             value=entry.value,
             moment=entry.moment,
+            from_zero=entry.from_zero,
             scale=entry.scale,
             action=Action(entry.action),
         )

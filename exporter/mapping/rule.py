@@ -89,12 +89,17 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """`value` is a field; without one each event counts as 1. With `moment`, the value is when the event happened."""
+    """`value` is a field; without one each event counts as 1. With `moment`, the value is when the event happened.
+
+    With `from_zero`, an event of which the conditions do not hold counts as 0: a counter of failures is there from the
+    first success on, so that the first failure is seen as an increase.
+    """
 
     event: str
     metric: Metric
     where: tuple[Condition, ...] = ()
     value: str = ""
     moment: bool = False
+    from_zero: bool = False
     scale: float = 1.0
     action: Action = Action.SET

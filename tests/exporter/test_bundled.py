@@ -120,11 +120,28 @@ def test_outcomes_in_their_usual_spellings(outcome: object, failures: int, reven
     assert value(page, 'business_revenue_total{currency="EUR"}') == revenue
 
 
-@pytest.mark.parametrize(("status", "failures"), [("sent", None), (200, None), (503, 1), ("404", 1), ("failed", 1)])
-def test_the_status_of_a_message_may_be_that_of_http(status: object, failures: int | None) -> None:
+@pytest.mark.parametrize(("status", "failures"), [("sent", 0), (200, 0), (503, 1), ("404", 1), ("failed", 1)])
+def test_the_status_of_a_message_may_be_that_of_http(status: object, failures: int) -> None:
     page = fed({"event": "message_sent", "message_type": "order", "status": status})
     assert value(page, 'messages_sent_total{message_type="order"}') == 1
     assert value(page, 'messages_send_failures_total{message_type="order"}') == failures
+
+
+@pytest.mark.parametrize(
+    ("event", "series"),
+    [
+        (
+            {"event": "job", "job_name": "backup", "outcome": "success"},
+            'background_job_failures_total{job_name="backup"}',
+        ),
+        ({"event": "mfa", "method": "totp"}, 'mfa_failures_total{method="totp"}'),
+        ({"event": "permission", "action": "read"}, 'permission_denials_total{action="read"}'),
+        ({"event": "threat", "threat_type": "scan"}, 'threats_blocked_total{threat_type="scan"}'),
+        ({"event": "threat", "threat_type": "scan"}, 'threat_false_positives_total{threat_type="scan"}'),
+    ],
+)
+def test_failures_are_there_at_0_before_the_first_one(event: dict[str, Any], series: str) -> None:
+    assert value(fed(event), series) == 0
 
 
 def test_what_opened_before_the_exporter_started_does_not_make_a_gauge_negative() -> None:

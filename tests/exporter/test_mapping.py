@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from exporter.control import Plan
+from exporter.exposition import Format, render
 from exporter.mapping.bundled import RULES
 from exporter.mapping.rule import SERIES_MAX, TTL_SECONDS
 from tests.exporter.mapped import NOW, Mapped, settings
@@ -228,3 +229,28 @@ def test_an_object_is_no_value_of_a_field_and_is_not_shown() -> None:
     (fault,) = outcome.faults
     assert fault.text == "customer.country: found an object, expected a text, a number or true or false"
     assert outcome.accepted == 0
+
+
+def test_a_counter_from_zero_is_there_before_what_it_counts_and_has_no_example_of_the_others() -> None:
+    mapped = Mapped(
+        """
+        mapping_bundled: false
+        mapping:
+          - match: payment
+            where: [outcome="failed"]
+            name: shop_payment_failures_total
+            type: counter
+            help: Payments that failed.
+            labels: {method: method}
+            from_zero: true
+        """
+    )
+    traces = ["4bf92f3577b34da6a3ce929d0e0e4736", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"]
+    right = {"event": "payment", "method": "card", "outcome": "ok", "trace_id": traces[1]}
+    assert mapped.take(right).unmatched == 1
+    assert mapped.lines == ['shop_payment_failures_total{method="card"} 0.0']
+    mapped.take({**right, "outcome": "failed", "trace_id": traces[0]}, right)
+    assert mapped.lines == ['shop_payment_failures_total{method="card"} 1.0']
+    page = render(mapped.pipeline.families(), Format.OPENMETRICS).decode()
+    assert traces[0] in page
+    assert traces[1] not in page

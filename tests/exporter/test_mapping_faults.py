@@ -63,6 +63,7 @@ def test_the_good_one_is_good() -> None:
         ({"value": "at"}, "mapping[0].value: found 'at', expected a field with a number"),
         ({"scale": 2}, "mapping[0].scale: found the number 2.0, expected a value to be multiplied"),
         ({"value": "a", "scale": 0}, "mapping[0].scale: found the number 0, expected a number above 0"),
+        ({"from_zero": True}, "mapping[0].from_zero: found true, expected it of a counter of events, with conditions"),
         ({"moment": True}, "mapping[0].moment: found true, of a counter, expected only gauges"),
         ({"action": "add"}, "mapping[0].action: found 'add', of a counter, expected only gauges"),
         ({"least": 0}, "mapping[0].least: found it of a counter, expected only gauges to have a least value"),

@@ -2,6 +2,7 @@
 
 from exporter.mapping.bundled.words import (
     FOR_EVER,
+    among,
     counter,
     each,
     failed,
@@ -63,7 +64,7 @@ RULES = (
     value("events_dropped", EVENTS_DROPPED, "count"),
     each("app_info", BUILD),
     each("job", JOBS),
-    each("job", JOB_FAILURES, failed()),
+    among("job", JOB_FAILURES, failed()),
     value("job", JOB_DURATION, "duration_seconds"),
     moment("job", JOB_SUCCESS, succeeded()),
     each("transaction", TRANSACTIONS),

@@ -2,6 +2,7 @@
 
 from exporter.mapping.bundled.words import (
     FOR_EVER,
+    among,
     counter,
     each,
     failed,
@@ -54,8 +55,8 @@ DENIALS = counter("permission_denials_total", "How often somebody might not.", *
 
 RULES = (
     each("threat", DETECTED),
-    each("threat", BLOCKED, is_true("blocked")),
-    each("threat", FALSE_POSITIVES, is_true("false_positive")),
+    among("threat", BLOCKED, is_true("blocked")),
+    among("threat", FALSE_POSITIVES, is_true("false_positive")),
     value("threat", CONFIDENCES, "confidence"),
     value("model_evaluation", ACCURACY, "accuracy"),
     value("model_evaluation", DIVERSITY, "pattern_diversity"),
@@ -63,7 +64,7 @@ RULES = (
     each("auth", LOGINS),
     each("auth", LOGIN_FAILURES, failed()),
     each("mfa", CHALLENGES),
-    each("mfa", CHALLENGE_FAILURES, failed()),
+    among("mfa", CHALLENGE_FAILURES, failed()),
     each("permission", CHECKS),
-    each("permission", DENIALS, failed()),
+    among("permission", DENIALS, failed()),
 )

@@ -2,6 +2,7 @@
 
 from exporter.mapping.bundled.words import (
     FAILED_STATUS,
+    among,
     counter,
     each,
     failed,
@@ -57,7 +58,7 @@ RULES = (
     value("cache", CACHE_DURATION, "duration_seconds"),
     value("cache_size", CACHE_SIZE, "bytes"),
     each("message_sent", SENT),
-    each("message_sent", SEND_FAILURES, Condition("status", "=~", FAILED_STATUS)),
+    among("message_sent", SEND_FAILURES, Condition("status", "=~", FAILED_STATUS)),
     each("message_received", RECEIVED),
     value("message_processed", PROCESSING, "duration_seconds"),
     value("dht_peers", PEERS, "count"),

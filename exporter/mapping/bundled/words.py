@@ -77,6 +77,11 @@ def each(event: str, metric: Metric, *where: Condition) -> Rule:
     return Rule(event=event, metric=metric, where=where)
 
 
+def among(event: str, metric: Metric, *where: Condition) -> Rule:
+    """Of these events, the ones that are meant. The others show that there were none so far."""
+    return Rule(event=event, metric=metric, where=where, from_zero=True)
+
+
 def value(event: str, metric: Metric, field: str, *where: Condition) -> Rule:
     """The field is set, added or observed, whichever the metric's type says."""
     return Rule(event=event, metric=metric, value=field, where=where)
