@@ -161,10 +161,10 @@ class Counting:
     @staticmethod
     def _change(target: Target, value: bytes) -> Change:
         """Raises `Wrong`."""
-        amount = number_of(value)
+        amount = number_of(value) * target.factor
         if target.type == "c" and amount < 0:
             raise Wrong(Reason.NEGATIVE)
-        return target, amount * target.factor, value[:1] in (b"+", b"-")
+        return target, amount, value[:1] in (b"+", b"-")
 
     def tick(self, now: float) -> None:
         """What is true now though nobody has sent anything: to be called again and again."""

@@ -24,6 +24,8 @@ from guard.faults import Kind, Problem
 MAPPING_BYTES_MAX = 4 * 1024 * 1024
 MAPPINGS_MAX = 10_000
 BUCKETS_MAX = 200
+# What it multiplies stays finite.
+SCALE_LARGEST = 1e100
 
 _GO_DURATION = re.compile(r"(?:(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h))+")
 _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
@@ -124,6 +126,10 @@ def _proven(file: File) -> Iterable[Problem]:
         elif not _GLOB.fullmatch(entry.match):
             expected = "parts of letters, digits, underscores and hyphens, or *, with dots between"
             yield Problem((*here, "match"), f"{entry.match!r}", expected)
+        if not abs(entry.scale) <= SCALE_LARGEST:
+            yield Problem(
+                (*here, "scale"), f"the number {entry.scale}", f"one from -{SCALE_LARGEST} to {SCALE_LARGEST}"
+            )
         if entry.action != "drop" and not _NAME.fullmatch(entry.name):
             expected = "a name of a metric, in which $1 stands for the first part that was matched"
             yield Problem((*here, "name"), f"{entry.name!r}" if entry.name else "nothing", expected)

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.control import Refused
+from exporter.intake.statsd.lines import Reason
 from exporter.intake.statsd.mapping import MATCHED_CHARACTERS_MAX, expression
 from exporter.intake.statsd.mappingfile import read
 from tests.exporter.program import started
@@ -173,9 +174,20 @@ def test_scale_help_buckets_and_expiry(tmp_path: Path) -> None:
     assert {family.name for family in made.pipeline.families(now=NOW + 81)} == {"disk_bytes"}
 
 
+def test_a_scale_below_zero_lets_no_counter_fall(tmp_path: Path) -> None:
+    made = world(tmp_path, "mappings: [{match: loss.*, name: losses, scale: -1}]")
+    made.send(b"loss.a:-3|c", b"loss.a:2|c")
+    assert made.lines() == ["losses_total 3.0"]
+    assert made.told.faults[Reason.NEGATIVE] == 1
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
+        (
+            "mappings: [{match: a.*, name: x, scale: 1.0e+300}]",
+            "mappings[0].scale: found the number 1e+300, expected one from",
+        ),
         ("mappings: [{match: a.*, name: x, labls: {}}]", "mapping.yml:1: mappings[0].labls: found"),
         ("mappings:\n- {match: a.*}", "mapping.yml:2: mappings[0].name: found nothing, expected a name"),
         ("mappings: [{match: a..b, name: x}]", "mappings[0].match: found 'a..b', expected parts of letters"),
