@@ -34,7 +34,7 @@ def test_a_good_one_is_not_spoken_of(tmp_path: Path) -> None:
 
 
 def test_the_bundled_rules_are_good_ones() -> None:
-    assert [complaint for rule in RULES for complaint in lint.names(rule.metric)] == []
+    assert [complaint for rule in RULES for complaint in lint.complaints(rule.metric)] == []
 
 
 @pytest.mark.parametrize(

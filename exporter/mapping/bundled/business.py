@@ -55,7 +55,7 @@ EVENTS_DROPPED = counter(
 BUILD = gauge(
     "app_build_info",
     "Which version of the application runs; the value is always 1.",
-    *labels("version", "revision", "environment"),
+    *labels("version", "revision", deployment_environment_name="environment"),
 )
 
 RULES = (
