@@ -16,6 +16,7 @@ from receiver.state import State
 from receiver.store import Walked
 from tests.simulation.checkers import check_all
 from tests.simulation.evidence import Broken, Evidence, expect
+from tests.simulation.workers import all_seeds
 from tests.simulation.world import Parts, World
 
 FOUND = tuple(Walked(position, b"", f"entry {position + 1} is missing", done=True) for position in (7, 7, 3))
@@ -42,19 +43,19 @@ def every_finding_is_told_once(evidence: Evidence) -> None:
     expect(places in ([7], [7, 3], [3]) and len(steps) == len(places), f"found {places}, told {len(steps)} times")
 
 
+def told(seed: int, folder: Path) -> Counter[str]:
+    """One life, in which each finding is told once."""
+    evidence = lived(seed, folder)
+    own = [each for each in evidence.database.reading.incidents("all", "", 10**6) if each.group == BROKEN]
+    assert 1 <= len(own) <= 2
+    known = evidence.loaded.state.chain
+    assert known == evidence.replayed.chain
+    assert known is not None
+    return Counter(crashes=evidence.history.crashes, again=known.position == 3)
+
+
 def test_every_finding_is_told_once_whatever_crashes_in_between(request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    seen: Counter[str] = Counter()
-    for seed in range(max(request.config.getoption("--seeds") // 10, 10)):
-        try:
-            evidence = lived(seed, tmp_path / str(seed))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the seed is what people need
-            pytest.fail(f"seed {seed}: {error!r}")
-        own = [each for each in evidence.database.reading.incidents("all", "", 10**6) if each.group == BROKEN]
-        assert 1 <= len(own) <= 2
-        known = evidence.loaded.state.chain
-        assert known == evidence.replayed.chain
-        assert known is not None
-        seen.update(crashes=evidence.history.crashes, again=known.position == 3)
+    seen = all_seeds(told, max(request.config.getoption("--seeds") // 10, 10), tmp_path)
     assert min(seen["crashes"], seen["again"]) > 3
 
 

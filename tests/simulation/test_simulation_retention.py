@@ -20,6 +20,7 @@ from receiver.store.database import Database
 from receiver.store.removal import Removal
 from tests.simulation.checkers import check_all
 from tests.simulation.evidence import Broken, Evidence
+from tests.simulation.workers import all_seeds
 from tests.simulation.world import Parts, World
 
 KEEP = Keep(journal=timedelta(hours=1), incidents=timedelta(hours=2))
@@ -53,39 +54,39 @@ def lived(seed: int, folder: Path, *, removal: type[Removal] = InSmallBites, run
     return check_all(history)
 
 
+def left(seed: int, folder: Path) -> Counter[str]:
+    """One life: its journal has an unbroken chain, and nothing that counts is gone."""
+    evidence = lived(seed, folder)
+    history, database = evidence.history, evidence.database
+    entries = database.entries(0, 10**9)
+    told = [each.fact for each in evidence.entries if isinstance(each.fact, JournalTrimmed)]
+    anchor = database.removal.anchor()
+    # Everything old is gone, and everything young is there, whatever crashed in between.
+    assert all(history.now - each.at < KEEP.journal + timedelta(hours=1, minutes=5) for each in entries)
+    assert not [each for each in history.trimmed.values() if history.now - each.at < KEEP.journal]
+    assert anchor is not None
+    assert entries[0].position == anchor.position + 1
+    assert (anchor.position, anchor.hash) in {(each.position, each.hash) for each in told}
+    # So are incidents, with all that belongs to them.
+    kept = {each.id for each in database.reading.incidents("all", "", 10**6)}
+    gone = {f"T-{n}" for n in range(1, 10**3)} - kept
+    assert all(
+        not database.reading.steps(each, 1) and not database.reading.alerts(1, each) for each in sorted(gone)[:50]
+    )
+    assert {each.incident for each in database.reading.deliveries(10**6, "", "", "")} <= {*kept, DIGEST_LANE}
+    for each in database.reading.incidents(Status.RESOLVED, "", 10**6):
+        if each.id in evidence.loaded.state.incidents:
+            continue  # resolved by hand, and its alerts fire on
+        assert each.resolved_at is not None
+        assert history.now - each.resolved_at < KEEP.incidents + timedelta(hours=2, minutes=5)
+    opened = {each.incident for each in evidence.decided.values()}
+    return Counter(crashes=history.crashes, gone=len(opened - kept), trimmed=len(history.trimmed), kept=len(kept))
+
+
 def test_what_is_left_of_the_journal_has_an_unbroken_chain_and_nothing_that_counts_is_gone(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    seen: Counter[str] = Counter()
-    for seed in range(max(request.config.getoption("--seeds") // 8, 10)):
-        try:
-            evidence = lived(seed, tmp_path / str(seed))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the seed is what people need
-            pytest.fail(f"seed {seed}: {error!r}")
-        history, database = evidence.history, evidence.database
-        left = database.entries(0, 10**9)
-        told = [each.fact for each in evidence.entries if isinstance(each.fact, JournalTrimmed)]
-        anchor = database.removal.anchor()
-        # Everything old is gone, and everything young is there, whatever crashed in between.
-        assert all(history.now - each.at < KEEP.journal + timedelta(hours=1, minutes=5) for each in left)
-        assert not [each for each in history.trimmed.values() if history.now - each.at < KEEP.journal]
-        assert anchor is not None
-        assert left[0].position == anchor.position + 1
-        assert (anchor.position, anchor.hash) in {(each.position, each.hash) for each in told}
-        # So are incidents, with all that belongs to them.
-        kept = {each.id for each in database.reading.incidents("all", "", 10**6)}
-        gone = {f"T-{n}" for n in range(1, 10**3)} - kept
-        assert all(
-            not database.reading.steps(each, 1) and not database.reading.alerts(1, each) for each in sorted(gone)[:50]
-        )
-        assert {each.incident for each in database.reading.deliveries(10**6, "", "", "")} <= {*kept, DIGEST_LANE}
-        for each in database.reading.incidents(Status.RESOLVED, "", 10**6):
-            if each.id in evidence.loaded.state.incidents:
-                continue  # resolved by hand, and its alerts fire on
-            assert each.resolved_at is not None
-            assert history.now - each.resolved_at < KEEP.incidents + timedelta(hours=2, minutes=5)
-        opened = {each.incident for each in evidence.decided.values()}
-        seen.update(crashes=history.crashes, gone=len(opened - kept), trimmed=len(history.trimmed), kept=len(kept))
+    seen = all_seeds(left, max(request.config.getoption("--seeds") // 8, 10), tmp_path)
     assert min(seen["crashes"], seen["gone"], seen["trimmed"], seen["kept"]) > 5
 
 

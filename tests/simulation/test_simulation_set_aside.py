@@ -7,6 +7,7 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from receiver.runner import Runner
 from receiver.state import State
 from tests.simulation.checkers import check_all
 from tests.simulation.evidence import Broken
+from tests.simulation.workers import all_seeds
 from tests.simulation.world import Parts, World
 
 
@@ -81,6 +83,16 @@ class SkipsWithoutAWord(CannotDecide):
             return Decision(changes=(), messages=(), counts={})
 
 
+def set_aside(runner: type[Runner], why: str, seed: int, folder: Path) -> Counter[str]:
+    """One life: what cannot be decided is set aside, and raised."""
+    evidence = check_all(World(seed, folder, Parts(runner=runner, set_aside_for=why)).run())
+    assert sorted(evidence.aside) == [entry.position for entry in evidence.entries if poisoned(entry)]
+    own = [each for each in evidence.database.reading.incidents("all", "", 10**6) if each.group == GROUP]
+    assert bool(own) == bool(evidence.aside)
+    told = sum(bool(each.told) for each in own)
+    return Counter(aside=len(evidence.aside), crashes=evidence.history.crashes, told=told)
+
+
 @pytest.mark.parametrize(
     ("runner", "why"),
     [(CannotDecide, "poison"), (CannotApply, "poison"), (CannotCommit, "UNIQUE constraint failed: outbox.id")],
@@ -88,16 +100,8 @@ class SkipsWithoutAWord(CannotDecide):
 def test_what_cannot_be_decided_is_set_aside_and_all_else_holds(
     runner: type[Runner], why: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    seen: Counter[str] = Counter()
-    for seed in range(max(request.config.getoption("--seeds") // 8, 10)):
-        try:
-            evidence = check_all(World(seed, tmp_path / str(seed), Parts(runner=runner, set_aside_for=why)).run())
-        except Exception as error:  # noqa: BLE001 - whatever it is, the seed is what people need
-            pytest.fail(f"seed {seed}: {error!r}")
-        assert sorted(evidence.aside) == [entry.position for entry in evidence.entries if poisoned(entry)]
-        own = [each for each in evidence.database.reading.incidents("all", "", 10**6) if each.group == GROUP]
-        assert bool(own) == bool(evidence.aside)
-        seen.update(aside=len(evidence.aside), crashes=evidence.history.crashes, told=sum(bool(e.told) for e in own))
+    seeds = max(request.config.getoption("--seeds") // 8, 10)
+    seen = all_seeds(partial(set_aside, runner, why), seeds, tmp_path)
     assert min(seen["aside"], seen["crashes"], seen["told"]) > 5
 
 

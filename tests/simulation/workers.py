@@ -5,9 +5,13 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
-from collections.abc import Iterator
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 
 
 @contextmanager
@@ -20,3 +24,21 @@ def workers() -> Iterator[ProcessPoolExecutor]:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def all_seeds(live: Callable[[int, Path], Counter[str]], seeds: int, folder: Path) -> Counter[str]:
+    """What all of them saw together. Where one fails, so does the test, with its number."""
+    seen: Counter[str] = Counter()
+    with workers() as pool:
+        for each in pool.map(partial(_lived, live), range(seeds), (folder / str(seed) for seed in range(seeds))):
+            assert not isinstance(each, str), each
+            seen.update(each)
+    return seen
+
+
+def _lived(live: Callable[[int, Path], Counter[str]], seed: int, folder: Path) -> Counter[str] | str:
+    """What went wrong is told as a text: not every error can travel from one process to another."""
+    try:
+        return live(seed, folder)
+    except Exception:  # noqa: BLE001 - whatever it is, the seed is what people need
+        return f"seed {seed}: {traceback.format_exc()}"
