@@ -73,6 +73,8 @@ def _metric(metric: Metric) -> Iterator[tuple[str, Any]]:
         yield "least", metric.least
     if metric.buckets:
         yield "buckets", list(metric.buckets)
+    if metric.quantiles:
+        yield "quantiles", list(metric.quantiles)
     if metric.ttl_seconds != TTL_SECONDS:
         yield "ttl", NEVER if metric.ttl_seconds is None else _duration(metric.ttl_seconds)
     if metric.series_max != SERIES_MAX:

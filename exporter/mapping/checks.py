@@ -16,10 +16,10 @@ from exporter.escaping import LABEL_NAME, METRIC_NAME, NAME_CHARACTERS_MAX
 from exporter.event import TRACES
 from exporter.family import OWN_SUFFIX, RESERVED_SUFFIXES, claims
 from exporter.mapping.bundled import RULES
-from exporter.mapping.file import BUCKETS_MAX, RuleFile
+from exporter.mapping.file import BUCKETS_MAX, QUANTILES_MAX, RuleFile
 from exporter.mapping.made import condition, metrics_of, ttl_of
 from exporter.mapping.pattern import compiled, template
-from exporter.mapping.rule import BUCKETS, RESERVED_NAMES, RESERVED_PREFIXES, Metric, Rule
+from exporter.mapping.rule import BUCKETS, QUANTILES, RESERVED_NAMES, RESERVED_PREFIXES, Metric, Rule
 from guard.faults import Path, Problem
 from guard.wording import one_of, quote
 
@@ -160,18 +160,24 @@ def _of_value(entry: RuleFile, path: Path) -> Iterator[Problem]:
     if entry.scale != 1.0 and not entry.value:
         yield Problem((*path, "scale"), f"the number {entry.scale}", "a value to be multiplied")
     if entry.buckets is not UNSET:
-        yield from _of_buckets(kind, entry.buckets, (*path, "buckets"))
+        if kind == "histogram":
+            yield from _ascending(entry.buckets, "bounds", BUCKETS_MAX, (*path, "buckets"))
+        else:
+            yield Problem((*path, "buckets"), f"buckets of a {kind}", "only histograms to have buckets")
+    if entry.quantiles is not UNSET:
+        if kind == "summary":
+            yield from _ascending(entry.quantiles, "quantiles", QUANTILES_MAX, (*path, "quantiles"))
+        else:
+            yield Problem((*path, "quantiles"), f"quantiles of a {kind}", "only summaries to have quantiles")
 
 
-def _of_buckets(kind: str, buckets: Sequence[float], path: Path) -> Iterator[Problem]:
-    if kind != "histogram":
-        yield Problem(path, f"buckets of a {kind}", "only histograms to have buckets")
-    elif not 1 <= len(buckets) <= BUCKETS_MAX:
-        yield Problem(path, f"{len(buckets)} bounds", f"from 1 to {BUCKETS_MAX} bounds")
-    else:
-        for at, (one, other) in enumerate(pairwise(buckets), start=1):
-            if not one < other:
-                yield Problem((*path, at), f"the number {other}", f"bounds that ascend, so one above {one}")
+def _ascending(numbers: Sequence[float], noun: str, most: int, path: Path) -> Iterator[Problem]:
+    if not 1 <= len(numbers) <= most:
+        yield Problem(path, f"{len(numbers)} {noun}", f"from 1 to {most} {noun}")
+        return
+    for at, (one, other) in enumerate(pairwise(numbers), start=1):
+        if not one < other:
+            yield Problem((*path, at), f"the number {other}", f"{noun} that ascend, so one above {one}")
 
 
 def _between(entries: Sequence[tuple[int, RuleFile]], bundled: Sequence[Rule]) -> Iterator[Problem]:
@@ -216,13 +222,14 @@ def _disagreements(entry: RuleFile, metric: Metric, where: str, path: Path) -> I
         ("type", entry.type, metric.type),
         ("help", entry.help, metric.help),
         ("buckets", entry.buckets, metric.buckets or BUCKETS),
+        ("quantiles", entry.quantiles, metric.quantiles or QUANTILES),
         ("least", entry.least, metric.least),
     )
     for key, value, there in said:
         if value is not UNSET and value != there:
             yield Problem((*path, key), _shown(value), f"what {where} said of {metric.name}: {_shown(there)}")
     if entry.type is UNSET:
-        yield from _of_value(msgspec.structs.replace(entry, type=metric.type, buckets=UNSET), path)
+        yield from _of_value(msgspec.structs.replace(entry, type=metric.type, buckets=UNSET, quantiles=UNSET), path)
     if entry.ttl is not UNSET and ttl_of(entry) != metric.ttl_seconds:
         yield Problem((*path, "ttl"), quote(entry.ttl), f"what {where} said of {metric.name}")
     if entry.limits is not UNSET:

@@ -16,6 +16,7 @@ KINDS_MAX = 100
 CONDITIONS_MAX = 20
 LABELS_MAX = 20
 BUCKETS_MAX = 100
+QUANTILES_MAX = 20
 # Of one label.
 KNOWN_MAX = 1_000
 REPLACEMENTS_MAX = 50
@@ -102,6 +103,10 @@ class RuleFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ] = UNSET
     buckets: Annotated[
         tuple[float, ...] | UnsetType, Meta(description="The bounds of a histogram. The default suits seconds.")
+    ] = UNSET
+    quantiles: Annotated[
+        tuple[Annotated[float, Meta(ge=0, le=1)], ...] | UnsetType,
+        Meta(description="Those of a summary, ascending. The default is 0.5, 0.9 and 0.99."),
     ] = UNSET
     ttl: Annotated[
         Annotated[str, Meta(examples=[TTL, "10m", NEVER], extra_json_schema={"format": "ttl"})] | UnsetType,

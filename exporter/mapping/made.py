@@ -81,6 +81,7 @@ def _metric(entry: RuleFile, kind: str, description: str) -> Metric:
         help=description,
         labels=tuple(_label(entry, name) for name in entry.labels),
         buckets=() if isinstance(entry.buckets, UnsetType) else entry.buckets,
+        quantiles=() if isinstance(entry.quantiles, UnsetType) else entry.quantiles,
         ttl_seconds=ttl_of(entry),
         series_max=limits.series_max,
         least=None if isinstance(entry.least, UnsetType) else entry.least,

@@ -254,3 +254,18 @@ def test_a_counter_from_zero_is_there_before_what_it_counts_and_has_no_example_o
     page = render(mapped.pipeline.families(), Format.OPENMETRICS).decode()
     assert traces[0] in page
     assert traces[1] not in page
+
+
+def test_a_summary_has_the_quantiles_that_its_first_rule_says() -> None:
+    mapped = Mapped("""
+mapping:
+  - {match: job, name: a_seconds, type: summary, help: A, value: s, quantiles: [0.0, 1.0]}
+  - {match: job, name: b_seconds, type: summary, help: B, value: s}
+  - {match: task, name: a_seconds, value: s, quantiles: [0.0, 1.0]}
+""")
+    mapped.take({"event": "job", "s": 2.0}, {"event": "task", "s": 2.0})
+    assert sorted(line for line in mapped.lines if "quantile" in line) == [
+        'a_seconds{quantile="0.0"} 2.0',
+        'a_seconds{quantile="1.0"} 2.0',
+        *(f'b_seconds{{quantile="{each}"}} 2.0' for each in (0.5, 0.9, 0.99)),
+    ]

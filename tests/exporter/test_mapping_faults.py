@@ -13,6 +13,7 @@ from guard.faults import InvalidConfig
 from tests.exporter.mapped import faults, settings
 
 GOOD = {"match": "order", "name": "shop_orders_total", "type": "counter", "help": "Orders."}
+SUMMARY = {"name": "a", "type": "summary", "value": "a"}
 
 
 def written(**more: object) -> str:
@@ -75,6 +76,13 @@ def test_the_good_one_is_good() -> None:
             {"name": "a", "type": "histogram", "value": "a", "buckets": [1, 1]},
             "mapping[0].buckets[1]: found the number",
         ),
+        ({"quantiles": [0.5]}, "mapping[0].quantiles: found quantiles of a counter, expected only summaries to have"),
+        ({**SUMMARY, "quantiles": []}, "mapping[0].quantiles: found 0 quantiles, expected from 1 to 20 quantiles"),
+        (
+            {**SUMMARY, "quantiles": [0.9, 0.5]},
+            "mapping[0].quantiles[1]: found the number 0.5, expected quantiles that",
+        ),
+        ({**SUMMARY, "quantiles": [50]}, "mapping[0].quantiles"),
         ({"ttl": "1w"}, "mapping[0].ttl: found '1w', expected a duration such as 24h or 10m, or never"),
         ({"ttl": "0s"}, "mapping[0].ttl: found '0s', expected a duration such as 24h or 10m, or never"),
         ({"limits": {"series_max": 0}}, "mapping[0].limits.series_max: found the number 0, expected a number of at"),

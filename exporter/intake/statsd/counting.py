@@ -331,6 +331,7 @@ class Counting:
             help=wanted.help,
             labels=tuple(Label(label, label, missing="") for label in list(labels)[:LABELS_MAX]),
             buckets=wanted.buckets,
+            quantiles=wanted.quantiles,
             ttl_seconds=wanted.ttl_seconds,
         )
         self._claims.update(dict.fromkeys(taken, name))

@@ -35,6 +35,9 @@ _GLOB_REFERENCE = re.compile(r"\$(?:(\d+)|\{(\d+)\})")
 _REFERENCE = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\})")
 
 
+Observer = Literal["histogram", "summary"]
+
+
 class Mapped(msgspec.Struct, frozen=True, kw_only=True):
     """One mapping, with the file's defaults filled in. `scale` is None where there is none."""
 
@@ -46,7 +49,10 @@ class Mapped(msgspec.Struct, frozen=True, kw_only=True):
     # counter, gauge or observer; empty: each.
     of_class: str
     help: str
+    # What timers, histograms and distributions become.
+    observer: Observer
     buckets: tuple[float, ...]
+    quantiles: tuple[float, ...]
     ttl_seconds: float | None
     scale: float
     honor_labels: bool
@@ -60,10 +66,14 @@ class Mapper:
         mappings: Sequence[Mapped],
         *,
         ordered: bool = True,
+        observer: Observer = "histogram",
         buckets: tuple[float, ...] = (),
+        quantiles: tuple[float, ...] = (),
         ttl_seconds: float | None = TTL_SECONDS,
     ) -> None:
-        """`buckets` and `ttl_seconds` are for names that no mapping has."""
+        """`observer` and what follows are for names that no mapping has."""
+        self._observer: Observer = observer
+        self._quantiles = quantiles
         self._buckets = buckets
         self._ttl_seconds = ttl_seconds
         self._ordered = ordered
@@ -81,7 +91,13 @@ class Mapper:
         """Raises `Wrong` where the mapping makes an empty name of it."""
         found = self._glob(name, kind) or self._expression(name, kind)
         if found is None:
-            return Wanted(name, _TYPES[kind], buckets=self._buckets, ttl_seconds=self._ttl_seconds)
+            return Wanted(
+                name,
+                _type_of(kind, self._observer),
+                buckets=self._buckets,
+                quantiles=self._quantiles,
+                ttl_seconds=self._ttl_seconds,
+            )
         mapping, fill = found
         if mapping.drops:
             return None
@@ -90,10 +106,11 @@ class Mapper:
             raise Wrong(Reason.MALFORMED)
         return Wanted(
             made,
-            _TYPES[kind],
+            _type_of(kind, mapping.observer),
             labels=tuple((label, fill(value)) for label, value in mapping.labels),
             help=mapping.help,
             buckets=mapping.buckets,
+            quantiles=mapping.quantiles,
             ttl_seconds=mapping.ttl_seconds,
             scale=mapping.scale,
             honor_labels=mapping.honor_labels,
@@ -132,7 +149,11 @@ class Mapper:
         return None
 
 
-_TYPES: Mapping[str, Type] = {"counter": "counter", "gauge": "gauge", "observer": "histogram"}
+_TYPES: Mapping[str, Type] = {"counter": "counter", "gauge": "gauge"}
+
+
+def _type_of(kind: str, observer: Observer) -> Type:
+    return _TYPES.get(kind, observer)
 
 
 def _filler(groups: Mapping[str, str | None]) -> Callable[[str], str]:

@@ -16,7 +16,8 @@ from msgspec import Meta
 
 from exporter.control import Refused
 from exporter.escaping import LABEL_NAME
-from exporter.intake.statsd.mapping import Mapped, Mapper, expression, help_or
+from exporter.intake.statsd.mapping import Mapped, Mapper, Observer, expression, help_or
+from exporter.mapping.file import QUANTILES_MAX
 from exporter.mapping.rule import TTL_SECONDS
 from guard import configfile
 from guard.faults import Kind, Problem
@@ -33,21 +34,26 @@ _UNIT_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m":
 _GLOB = re.compile(r"(?:\*|[a-zA-Z0-9_-]+)(?:\.(?:\*|[a-zA-Z0-9_-]+))*")
 _NAME = re.compile(r"(?:[a-zA-Z_]|\$\{?\w+\}?)(?:[a-zA-Z0-9_]|\$\{?\w+\}?)*")
 
-Observer = Literal["histogram", "summary", ""]
+ObserverSaid = Literal["histogram", "summary", ""]
 MatchType = Literal["glob", "regex", ""]
 Duration = str | int | float
 Buckets = Annotated[list[float], Meta(max_length=BUCKETS_MAX)]
 
 
 class Quantile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    quantile: float
+    """How large its error may be is known and not used."""
+
+    quantile: Annotated[float, Meta(ge=0, le=1)]
     error: float = 0.0
 
 
-class SummaryOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Known and not used: observations become histograms."""
+Quantiles = Annotated[list[Quantile], Meta(max_length=QUANTILES_MAX)]
 
-    quantiles: list[Quantile] = []
+
+class SummaryOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All but the quantiles is known and not used: they are those of the last minutes."""
+
+    quantiles: Quantiles = []
     max_age: Duration = 0
     age_buckets: int = 0
     buf_cap: int = 0
@@ -62,13 +68,13 @@ class HistogramOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Defaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    observer_type: Observer = ""
-    timer_type: Observer = ""
+    observer_type: ObserverSaid = ""
+    timer_type: ObserverSaid = ""
     match_type: MatchType = ""
     glob_disable_ordering: bool = False
     ttl: Duration | None = None
     buckets: Buckets = []
-    quantiles: list[Quantile] = []
+    quantiles: Quantiles = []
     histogram_options: HistogramOptions = HistogramOptions()
     summary_options: SummaryOptions = SummaryOptions()
 
@@ -78,10 +84,10 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str = ""
     labels: dict[str, str | int | float | bool] = {}
     honor_labels: bool = False
-    observer_type: Observer = ""
-    timer_type: Observer = ""
+    observer_type: ObserverSaid = ""
+    timer_type: ObserverSaid = ""
     buckets: Buckets = []
-    quantiles: list[Quantile] = []
+    quantiles: Quantiles = []
     match_type: MatchType = ""
     help: str = ""
     action: Literal["map", "drop", ""] = ""
@@ -175,16 +181,26 @@ def mapper(file: File) -> Mapper:
     """Of a file without faults."""
     defaults = file.defaults
     buckets = tuple(defaults.histogram_options.buckets or defaults.buckets)
+    quantiles = _ascending(defaults.summary_options.quantiles or defaults.quantiles)
     ttl_seconds = _ttl_seconds(defaults.ttl, TTL_SECONDS)
     return Mapper(
-        [_mapped(entry, defaults, buckets, ttl_seconds) for entry in file.mappings],
+        [_mapped(entry, defaults, buckets, quantiles, ttl_seconds) for entry in file.mappings],
         ordered=not defaults.glob_disable_ordering,
+        observer=defaults.observer_type or defaults.timer_type or "histogram",
         buckets=buckets,
+        quantiles=quantiles,
         ttl_seconds=ttl_seconds,
     )
 
 
-def _mapped(entry: Entry, defaults: Defaults, buckets: tuple[float, ...], ttl_seconds: float | None) -> Mapped:
+def _mapped(
+    entry: Entry,
+    defaults: Defaults,
+    buckets: tuple[float, ...],
+    quantiles: tuple[float, ...],
+    ttl_seconds: float | None,
+) -> Mapped:
+    said = entry.summary_options.quantiles if entry.summary_options is not None else []
     own = entry.histogram_options.buckets if entry.histogram_options is not None else []
     kind = "observer" if entry.match_metric_type == "timer" else entry.match_metric_type
     match_type: Any = entry.match_type or defaults.match_type or "glob"
@@ -196,11 +212,25 @@ def _mapped(entry: Entry, defaults: Defaults, buckets: tuple[float, ...], ttl_se
         drops=entry.action == "drop",
         of_class=kind,
         help=help_or(entry.help),
+        observer=_observer(entry, defaults),
         buckets=tuple(own or entry.buckets) or buckets,
+        quantiles=_ascending(said or entry.quantiles) or quantiles,
         ttl_seconds=_ttl_seconds(entry.ttl, ttl_seconds),
         scale=entry.scale,
         honor_labels=entry.honor_labels,
     )
+
+
+def _observer(entry: Entry, defaults: Defaults) -> Observer:
+    """A histogram where nobody says it, as those can be added up; but whoever says how a summary is to be wants one."""
+    said = entry.observer_type or entry.timer_type or defaults.observer_type or defaults.timer_type
+    if said:
+        return said
+    return "summary" if entry.quantiles or entry.summary_options is not None else "histogram"
+
+
+def _ascending(quantiles: list[Quantile]) -> tuple[float, ...]:
+    return tuple(sorted({each.quantile for each in quantiles}))
 
 
 def _ttl_seconds(value: Duration | None, otherwise: float | None) -> float | None:

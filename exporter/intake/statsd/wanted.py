@@ -19,6 +19,7 @@ class Wanted(msgspec.Struct, frozen=True):
     labels: tuple[tuple[str, str], ...] = ()
     help: str = HELP
     buckets: tuple[float, ...] = ()
+    quantiles: tuple[float, ...] = ()
     ttl_seconds: float | None = TTL_SECONDS
     scale: float = 1.0
     # Whether a tag outweighs a label of the same name.

@@ -162,14 +162,16 @@ def test_scale_help_buckets_and_expiry(tmp_path: Path) -> None:
     found = {family.name: family for family in made.families()}
     assert found["disk_bytes"].help == "How much is written."
     lines = made.lines()
+    assert {line.split()[0] for line in lines if "quantile=" in line} == {
+        'sum_one{quantile="0.5"}',
+        'unmapped{quantile="0.5"}',
+    }
     assert 'disk_bytes{disk="a"} 2048.0' in lines
     assert 'sizes_bucket{le="2.5"} 1' in lines
-    assert {line.split()[0] for line in lines if "le=" in line and "+Inf" not in line} == {
+    assert {line.split()[0] for line in lines if "le=" in line and "+Inf" not in line and "quantile=" not in line} == {
         'sizes_bucket{le="1.0"}',
         'sizes_bucket{le="2.5"}',
         'old_bucket{le="3.0"}',
-        'sum_one_bucket{le="7.0"}',
-        'unmapped_bucket{le="7.0"}',
     }
     assert {family.name for family in made.pipeline.families(now=NOW + 81)} == {"disk_bytes"}
 
@@ -179,6 +181,30 @@ def test_a_scale_below_zero_lets_no_counter_fall(tmp_path: Path) -> None:
     made.send(b"loss.a:-3|c", b"loss.a:2|c")
     assert made.lines() == ["losses_total 3.0"]
     assert made.told.faults[Reason.NEGATIVE] == 1
+
+
+def test_a_summary_has_its_quantiles_and_counts_what_was_not_sent(tmp_path: Path) -> None:
+    made = world(
+        tmp_path,
+        """
+        mappings:
+        - match: a
+          name: a_seconds
+          observer_type: summary
+          summary_options: {quantiles: [{quantile: 1}, {quantile: 0}]}
+        - {match: b, name: b_seconds, quantiles: [{quantile: 0.5, error: 0.05}]}
+        - {match: c, name: c_seconds, timer_type: summary}
+        - {match: d, name: d_seconds}
+        """,
+    )
+    made.send(b"a:1000|ms", b"a:3000|ms|@0.5", b"b:2|h", b"c:2|d", b"d:2|h")
+    lines = made.lines()
+    least, greatest, *whole = [line for line in lines if line.startswith("a_")]
+    assert (least, whole) == ('a_seconds{quantile="0.0"} 1.0', ["a_seconds_sum 7.0", "a_seconds_count 3"])
+    assert float(greatest.removeprefix('a_seconds{quantile="1.0"} ')) == pytest.approx(3, rel=0.01)
+    said = {line.split()[0] for line in lines if "quantile=" in line and not line.startswith("a_")}
+    assert said == {'b_seconds{quantile="0.5"}', *(f'c_seconds{{quantile="{each}"}}' for each in (0.5, 0.9, 0.99))}
+    assert 'd_seconds_bucket{le="2.5"} 1' in lines
 
 
 @pytest.mark.parametrize(
@@ -198,6 +224,7 @@ def test_a_scale_below_zero_lets_no_counter_fall(tmp_path: Path) -> None:
         ("mappings: [{match: a.*, name: x, ttl: soon}]", "mappings[0].ttl: found 'soon', expected a duration"),
         ("mappings: [{match: a.*, name: x, buckets: [2, 1]}]", "expected each bound above the one before"),
         ("mappings: [{match: a.*, name: x, action: keep}]", "mappings[0].action: found 'keep'"),
+        ("defaults: {quantiles: [{quantile: 2}]}", "defaults.quantiles[0].quantile: found the number 2, expected"),
         ("defaults: {timer_type: gauge}", "defaults.timer_type: found 'gauge'"),
         ("mappings: {}", "mappings: found"),
         ("- 1", "mapping.yml:1"),
