@@ -106,6 +106,7 @@ async def serve(
         redact=redaction.redact,
         styles=plan.statsd.styles,
         secret=os.urandom(16),
+        trouble=tally.series,
     )
     logs = Logs(pipeline, told=tally.logs, positions_file=arguments.logs_positions_file or "")
     control = Control(

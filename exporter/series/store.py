@@ -91,12 +91,12 @@ class Store:
             if reason is None:
                 self._hold(metric, now=taken.now).take(taken)
             else:
-                self._trouble.conflict(metric, taken, reason, owner)
+                self._trouble.conflict(metric, reason, owner, events=len(taken.keys), last=taken.keys[-1])
         elif held.metric is metric or self._follows(held, metric):
             held.take(taken)
         else:
             reason = Reason.LABELS if held.metric.type == metric.type else Reason.TYPE
-            self._trouble.conflict(metric, taken, reason, held.metric)
+            self._trouble.conflict(metric, reason, held.metric, events=len(taken.keys), last=taken.keys[-1])
 
     def families(self, *, now: float | None = None) -> list[Family]:
         """Without a time, as it was after the last event."""

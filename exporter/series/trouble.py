@@ -12,7 +12,7 @@ import msgspec
 
 from exporter.family import Family, Shape
 from exporter.mapping.rule import OTHER, Metric
-from exporter.series.taken import Key, Taken
+from exporter.series.taken import Key
 
 # Pairs of a metric and a label that are counted by name.
 OVERFLOWED_MAX = 1_000
@@ -75,14 +75,13 @@ class Trouble:
             pair = OTHER, OTHER
         self.overflowed[pair] = self.overflowed.get(pair, 0) + events
 
-    def conflict(self, metric: Metric, taken: Taken, reason: Reason, owner: Metric | None) -> None:
-        events = len(taken.keys)
+    def conflict(self, metric: Metric, reason: Reason, owner: Metric | None, *, events: int, last: Key) -> None:
         self.refused[reason] += events
         before = self.conflicts.pop(metric.name, None)
         if before is None and len(self.conflicts) >= CONFLICTS_MAX:
             del self.conflicts[next(iter(self.conflicts))]
         events += before.events if before else 0
-        self.conflicts[metric.name] = Conflict(metric, reason, owner, events, taken.keys[-1])
+        self.conflicts[metric.name] = Conflict(metric, reason, owner, events, last)
 
     def families(self) -> list[Family]:
         refused = tuple(((reason.value,), events) for reason, events in self.refused.items())

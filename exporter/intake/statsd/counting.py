@@ -32,7 +32,9 @@ from exporter.intake.statsd.sets import Sets
 from exporter.intake.statsd.telling import Told
 from exporter.intake.statsd.wanted import Choose, Wanted, unmapped
 from exporter.mapping.rule import Action, Label, Metric
-from exporter.series.taken import Taken
+from exporter.series.taken import Key, Taken
+from exporter.series.trouble import Reason as Refusal
+from exporter.series.trouble import Trouble
 
 # Heads and tails whose meaning is remembered; when there are more, the half that was not needed lately is forgotten.
 REMEMBERED_MAX = 20_000
@@ -65,6 +67,16 @@ MILLISECONDS = 0.001
 NUMBERS = frozenset(("c", "g", "ms", "h", "d"))
 
 
+class Clash(Wrong):
+    """A line whose name belongs to a metric of another type: `owner`."""
+
+    def __init__(self, offered: Metric, key: Key, owner: Metric) -> None:
+        super().__init__(Reason.CONFLICT)
+        self.offered = offered
+        self.key = key
+        self.owner = owner
+
+
 Give = Callable[[Metric, Taken], None]
 
 # Where to, how much, and whether that is added to a gauge. Lines of gauges are counted last, in their order.
@@ -83,8 +95,10 @@ class Counting:
         styles: Styles = Styles(),  # noqa: B008 - a value that nobody changes
         choose: Choose = unmapped,
         secret: bytes = b"",
+        trouble: Trouble | None = None,
     ) -> None:
-        """`secret` is what the values of sets are hashed with."""
+        """`secret` is what the values of sets are hashed with. `trouble` is told which metrics contradict others."""
+        self._trouble = trouble or Trouble()
         self._give = give
         self._sets = Sets(secret)
         # Lines since something was handed on.
@@ -150,7 +164,7 @@ class Counting:
                 return None
             found = self._change(target, value)
         except Wrong as wrong:
-            self._apart(line, times, wrong.reason, gauges, now)
+            self._apart(line, times, wrong, gauges, now)
             return None
         if len(line) <= KNOWN_BYTES_MAX:
             if len(self._known) >= KNOWN_MAX:
@@ -200,7 +214,7 @@ class Counting:
             gathered.amounts.append(amount)
             gathered.weights.append(weight)
 
-    def _apart(self, line: bytes, times: int, reason: Reason, gauges: dict[bytes, list[Change]], now: float) -> None:
+    def _apart(self, line: bytes, times: int, error: Wrong, gauges: dict[bytes, list[Change]], now: float) -> None:
         """A line that is not one value: it has several, or is no metric, or is wrong. Counted as a whole or not."""
         told = self._told
         if line.startswith(NOT_METRICS):
@@ -209,7 +223,7 @@ class Counting:
         try:
             head, value, tail = parts(line)
             if b":" not in value and (b":" not in tail or b"|#" in tail):
-                raise Wrong(reason)
+                raise error
             found = []
             for each, of_each in several(value, tail):
                 target = self._target(head, of_each, now)
@@ -218,6 +232,9 @@ class Counting:
                 found.append(self._change(target, each))
         except Wrong as wrong:
             told.faults[wrong.reason] += times
+            if isinstance(wrong, Clash):
+                reason = Refusal.TYPE if wrong.offered.name == wrong.owner.name else Refusal.NAME
+                self._trouble.conflict(wrong.offered, reason, wrong.owner, events=times, last=wrong.key)
             return
         kept = [change for change in found if change[0].type != DROPPED]
         told.dropped += 0 if kept else times
@@ -307,7 +324,7 @@ class Counting:
             return self._new(name, wanted, labels, now)
         metric = gathered.metric
         if metric.type != wanted.type:
-            raise Wrong(Reason.CONFLICT)
+            raise _clash(name, wanted, labels, metric)
         further = [Label(label, label, missing="") for label in labels if label not in metric.label_names]
         room = LABELS_MAX - len(metric.labels)
         self._told.tags_dropped += max(0, len(further) - room)
@@ -323,17 +340,10 @@ class Counting:
         if len(self._gathered) >= METRICS_MAX:
             self._make_room(now)
         taken = claims(name, wanted.type)
-        if any(claim in self._claims for claim in taken):
-            raise Wrong(Reason.CONFLICT)
-        metric = Metric(
-            name=name,
-            type=wanted.type,
-            help=wanted.help,
-            labels=tuple(Label(label, label, missing="") for label in list(labels)[:LABELS_MAX]),
-            buckets=wanted.buckets,
-            quantiles=wanted.quantiles,
-            ttl_seconds=wanted.ttl_seconds,
-        )
+        for claim in taken:
+            if claim in self._claims:
+                raise _clash(name, wanted, labels, self._gathered[self._claims[claim]].metric)
+        metric = _metric(name, wanted, labels)
         self._claims.update(dict.fromkeys(taken, name))
         gathered = self._gathered[name] = Gathered(metric, now)
         return gathered
@@ -358,3 +368,19 @@ def _factor(said: Tail, wanted: Wanted) -> float:
     if said.type == "c":
         return wanted.scale / said.rate
     return wanted.scale * MILLISECONDS if said.type == "ms" else wanted.scale
+
+
+def _metric(name: str, wanted: Wanted, labels: Mapping[str, str]) -> Metric:
+    return Metric(
+        name=name,
+        type=wanted.type,
+        help=wanted.help,
+        labels=tuple(Label(label, label, missing="") for label in list(labels)[:LABELS_MAX]),
+        buckets=wanted.buckets,
+        quantiles=wanted.quantiles,
+        ttl_seconds=wanted.ttl_seconds,
+    )
+
+
+def _clash(name: str, wanted: Wanted, labels: Mapping[str, str], owner: Metric) -> Clash:
+    return Clash(_metric(name, wanted, labels), tuple(list(labels.values())[:LABELS_MAX]), owner)

@@ -176,6 +176,24 @@ def test_a_name_that_another_type_has_is_a_conflict_and_stays_what_it_was() -> N
     assert (world.lines(), world.faults) == (["x 2.0", "x_sum_value 1.0"], {"conflict": 2})
 
 
+def test_a_conflict_is_counted_and_shown_as_those_of_rules_are() -> None:
+    world = World()
+    world.send(b"x:1|g\nx:5|ms|#shop:a-secret\nx:5|ms|#shop:a-secret\nx_value:1|g\nx.sum:1|g\nx.sum.value:2|h|@0.5")
+    world.send(b"wait:1|ms\nwait.total:1|c")
+    type_, name = world.pipeline.report()["conflicts"][::-1][:2]  # type: ignore[index]
+    assert type_ == {
+        "reason": "type",
+        "events": 2,
+        "offered": {"name": "x", "type": "histogram", "labels": ("shop",)},
+        "there": {"name": "x", "type": "gauge", "labels": ()},
+        "last_labels": {"shop": "a-[SECRET]"},
+    }
+    assert (name["reason"], name["offered"]["name"]) == ("type", "x_sum_value")
+    refused = {reason.value: events for reason, events in world.trouble.refused.items() if events}
+    assert refused == {"type": 3, "name": 1}
+    assert world.faults == {"conflict": 4}
+
+
 def test_a_metric_has_a_bounded_number_of_labels() -> None:
     world = World()
     for number in range(counting.LABELS_MAX + 5):

@@ -11,6 +11,7 @@ from exporter.intake.statsd.telling import Told
 from exporter.intake.statsd.wanted import Choose, unmapped
 from exporter.negotiation import Format
 from exporter.pipeline import Pipeline
+from exporter.series.trouble import Trouble
 
 NOW = 1_700_000_000.0
 
@@ -18,13 +19,15 @@ NOW = 1_700_000_000.0
 class World:
     def __init__(self, *, styles: Styles = Styles(), choose: Choose = unmapped) -> None:  # noqa: B008
         self.told = Told()
-        self.pipeline = Pipeline((), redact=lambda kind, field: lambda text: text)
+        self.trouble = Trouble()
+        self.pipeline = Pipeline((), redact=lambda kind, field: lambda text: text, trouble=self.trouble)
         self.counting = Counting(
             self.pipeline.take,
             told=self.told,
             redact=lambda kind, field: lambda text: text.replace("secret", "[SECRET]"),
             styles=styles,
             choose=choose,
+            trouble=self.trouble,
         )
 
     def send(self, *packets: bytes, now: float = NOW) -> None:
