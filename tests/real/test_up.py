@@ -227,7 +227,7 @@ def test_the_whole_stack_runs_on_a_laptop(tmp_path: Path, needs: Callable[[str],
 
         def all_scraped() -> bool:
             active = prometheus.get("/api/v1/targets")["data"]["activeTargets"]
-            return len(active) == 5 and all(each["health"] == "up" for each in active)
+            return len(active) == 6 and all(each["health"] == "up" for each in active)
 
         until(all_scraped, what="every target of the bundled configuration is scraped")
         children = children_of(running.server.process.pid)
