@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from exporter.event import Fields
 from exporter.intake.logs.cut import LINE_BYTES_MAX, cut, records
 from exporter.intake.logs.parsing import parser_of
+from exporter.intake.logs.patterns import MATCHED_CHARACTERS_MAX
 from exporter.intake.logs.settings import Log, Multiline, Pattern, Time, wrong
 from exporter.reader import Found
 
@@ -160,6 +161,26 @@ def test_whatever_a_pattern_says_it_says_of_each_line_alone(pattern: str, lines:
     assert column(found, "job_name") == [match["job_name"] or "" for match in matches]
 
 
+def test_patterns_see_the_beginning_of_a_line_and_no_half_of_what_stands_where_it_is_cut() -> None:
+    parser = parser_of(
+        Log(name="x", paths=("x",), event="job", format="pattern", patterns=(r"job=(?P<job>\S+)(?: by (?P<by>.+))?",)),
+        {"job": Fields(texts=("job", "by"))},
+    )
+    before = MATCHED_CHARACTERS_MAX - 20
+    (raw,) = parser.parse(
+        f"job=one by {' ' * before}anna@example.org\njob=two\n{' ' * 3_000}job=three\n".encode()
+    ).events
+    assert raw.columns["job"] == ("one", "two")
+    assert raw.columns["by"][0].strip() == raw.columns["by"][1] == ""
+
+
+def test_a_long_line_in_which_much_could_be_found_takes_no_time() -> None:
+    log = Log(name="x", paths=("x",), event="job", format="pattern", patterns=(r"(?P<job>\d+) ms",))
+    assert parser_of(log, {"job": Fields(texts=("job",))}).parse(b"1" * (LINE_BYTES_MAX - 1) + b"\n").unmatched == {
+        "": 1
+    }
+
+
 def test_a_group_can_say_the_kind() -> None:
     found = parsed("job backup\nnobody x\n", format="pattern", patterns=(r"^(?P<event>\w+) (?P<job_name>\w+)",))
     assert column(found, "job_name") == ["backup"]
@@ -248,3 +269,9 @@ def test_names_of_fields_that_cannot_be_are_told(
     fields: dict[str, str], time: Time | None, where: tuple[str, ...], found: str
 ) -> None:
     assert [each[:2] for each in wrong([log_of(fields=fields, time=time)])] == [((0, *where), found)]
+
+
+def test_a_time_that_no_clock_shows_stays_what_it_is() -> None:
+    log = Log(name="x", paths=("x",), event="job", time=Time("t", "unix_ms"))
+    found = parser_of(log, {"job": Fields(moments=True)}).parse(b'{"t": 1%s}\n' % (b"0" * 400))
+    assert found.events[0].columns["at"] == [10**400]

@@ -42,4 +42,9 @@ def _with_zone(moment: datetime) -> datetime:
 
 def _milliseconds(value: object) -> object:
     number = _kept(float, value)
-    return number / 1000 if isinstance(number, (int, float)) and not isinstance(number, bool) else value
+    if not isinstance(number, (int, float)) or isinstance(number, bool):
+        return value
+    try:
+        return number / 1000
+    except OverflowError:
+        return value

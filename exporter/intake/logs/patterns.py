@@ -17,6 +17,10 @@ from exporter.intake.logs.moments import Read
 from exporter.intake.logs.settings import Pattern
 from exporter.reader import Found
 
+# Of a line, or of a record of several lines. What expressions try takes time that grows with the square of this.
+MATCHED_CHARACTERS_MAX = 2_048
+# Of these, what may be in a field: where the end is missing, half of an address could be taken for something else.
+_KEPT_CHARACTERS = MATCHED_CHARACTERS_MAX - 256
 # The kind of event that is no kind: that of lines in which nothing is found.
 NOTHING = ""
 
@@ -48,13 +52,14 @@ class Patterns:
         text = data.decode(errors="replace").replace("\r\n", "\n").strip("\n")
         if self._starts is not None:
             return self._one_by_one(records(text, self._starts))
-        if self._whole is not None and text and "\n\n" not in text:
+        lines = text.split("\n")
+        if self._whole is not None and text and "\n\n" not in text and max(map(len, lines)) <= MATCHED_CHARACTERS_MAX:
             rows = self._whole.findall(text)
-            if len(rows) == text.count("\n") + 1:
+            if len(rows) == len(lines):
                 # A single group comes alone, and not as one of several.
                 every = [(row,) for row in rows] if self._expressions[0].groups == 1 else rows
                 return with_moments(self._events(0, every, range(len(rows))), self._asked, self._moment)
-        return self._one_by_one([line for line in text.split("\n") if line.strip()])
+        return self._one_by_one([line for line in lines if line.strip()])
 
     def _one_by_one(self, lines: Sequence[str]) -> Found:
         finds = [expression.search for expression in self._expressions]
@@ -63,9 +68,10 @@ class Patterns:
         nothing = 0
         for place, line in enumerate(lines):
             for number, find in enumerate(finds):
-                match = find(line)
+                match = find(line[:MATCHED_CHARACTERS_MAX])
                 if match is not None:
-                    rows[number].append(match.groups(""))
+                    is_whole = len(line) <= MATCHED_CHARACTERS_MAX
+                    rows[number].append(match.groups("") if is_whole else _kept(match))
                     places[number].append(place)
                     break
             else:
@@ -85,6 +91,11 @@ class Patterns:
         columns = {name: by_group[group - 1] for name, group in self._groups[number]}
         found = found_in(columns, len(rows), self._written[number], self._asked)
         return found._replace(faults=[fault._replace(place=places[fault.place]) for fault in found.faults])
+
+
+def _kept(match: re.Match[str]) -> tuple[str, ...]:
+    """The groups, as far as they are away from where the line was cut."""
+    return tuple([match.string[start : min(end, _KEPT_CHARACTERS)] for start, end in match.regs[1:]])
 
 
 def _whole(expression: re.Pattern[str]) -> re.Pattern[str] | None:
