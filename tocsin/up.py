@@ -131,6 +131,7 @@ def _announce(addresses: Addresses, data: Path, *, stack: bool) -> None:
         "Tocsin is up.",
         f"  open incidents   http://{receiver}/",
         f"  metrics          http://{addresses.exporter}/",
+        f"  post events to   http://{addresses.exporter}/events",
     ]
     if stack:
         lines += [
