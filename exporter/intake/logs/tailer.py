@@ -125,4 +125,4 @@ class Tailer:
 
     def _failed(self, why: str) -> None:
         self._told.position_failures += 1
-        log.error("positions in logs could not be written", extra={"error": why})
+        log.error("the positions in logs could not be written", extra={"file": self._file, "error": why})
