@@ -9,7 +9,6 @@ Seen = Callable[[str], object]
 
 
 _WORDS_TAKEN = 4
-_SOME = re.compile(r"[0-9][^0-9]{0,3}[0-9][^0-9]{0,3}[0-9]")
 _CARD_DIGITS = range(13, 20)
 _CARD_GROUPS = 8
 _IBAN = re.compile(

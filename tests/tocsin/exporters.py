@@ -12,8 +12,13 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tocsin.sending import Pace
+from tocsin.telling import Client
+
 # How long a test waits for what must happen, before it fails instead of hanging.
 SURELY = 30.0
+# No faster than the tests need it, and no slower.
+QUICK = Pace(batch_seconds=0.01, retry_seconds=0.01)
 
 
 @dataclass
@@ -111,6 +116,10 @@ def door(port: int = 0) -> Iterator[Door]:
         finally:
             server.shutdown()
             thread.join()
+
+
+def client(there: Door, pace: Pace = QUICK, **more: str) -> Client:
+    return Client({**there.environ, **more}, pace=pace)
 
 
 def free_port() -> int:

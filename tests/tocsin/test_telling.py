@@ -11,24 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.tocsin.exporters import SURELY, Door, breaks_off, door, free_port, says
+from tests.tocsin.exporters import QUICK, SURELY, Door, breaks_off, client, door, free_port, says
 from tocsin.identifiers import CURRENT, accepted
 from tocsin.sending import BATCH_EVENTS_MAX, WAITING_EVENTS_MAX, Pace
 from tocsin.telling import Client
 
 ROOT = Path(__file__).parents[2]
-# No faster than the tests need it, and no slower.
-QUICK = Pace(batch_seconds=0.01, retry_seconds=0.01)
 
 
 @pytest.fixture
 def there() -> Iterator[Door]:
     with door() as standing:
         yield standing
-
-
-def client(there: Door, pace: Pace = QUICK, **more: str) -> Client:
-    return Client({**there.environ, **more}, pace=pace)
 
 
 # --- what arrives -----------------------------------------------------------------------------------------------

@@ -21,25 +21,19 @@ from hypothesis import strategies as st
 
 from exporter.event import Fields
 from exporter.reader import Reader
-from tests.tocsin.exporters import SURELY, Door, door, free_port
+from tests.tocsin.exporters import SURELY, Door, client, door, free_port
 from tocsin.encoding import EVENT_BYTES_MAX, encoded, head_of, line_of
 from tocsin.identifiers import accepted
 from tocsin.sending import Pace
 from tocsin.telling import FLUSH_SECONDS, Client
 
 ROOT = Path(__file__).parents[2]
-# No faster than the tests need it, and no slower.
-QUICK = Pace(batch_seconds=0.01, retry_seconds=0.01)
 
 
 @pytest.fixture
 def there() -> Iterator[Door]:
     with door() as standing:
         yield standing
-
-
-def client(there: Door, pace: Pace = QUICK, **more: str) -> Client:
-    return Client({**there.environ, **more}, pace=pace)
 
 
 def run(program: str, **environ: str) -> subprocess.CompletedProcess[str]:
