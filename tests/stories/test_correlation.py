@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import textwrap
 from datetime import timedelta
-from itertools import permutations
+from itertools import permutations, product
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from receiver.correlation import key_of
 from receiver.policy.policy import ByLabels
@@ -646,13 +644,13 @@ def test_a_chain_of_services_in_one_body_opens_one_incident_and_merges_nothing(o
     assert (opened.firing, opened.title) == (4, "DatabaseDown and 3 more kinds of alert")
 
 
-PIECES = st.text(alphabet="a\x1f,1", max_size=4)
+PIECES = ("", "a", "1", ",1", "\x1f", "a\x1f", "\x1fa", "\x1f1", "a\x1f1,")
 NAMED = ByLabels(name="per service", matchers=(), by=(), window=timedelta(minutes=10))
 
 
-@given(st.integers(0, 3).flatmap(lambda count: st.lists(st.tuples(PIECES, *[PIECES] * count), min_size=2, unique=True)))
-def test_different_values_have_different_keys_whatever_is_in_them(different: list[tuple[str, ...]]) -> None:
-    keys = [key_of(NAMED, role, tuple(values)) for role, *values in different]
+@pytest.mark.parametrize("count", range(4))
+def test_different_values_have_different_keys_whatever_is_in_them(count: int) -> None:
+    keys = [key_of(NAMED, role, tuple(values)) for role, *values in product(PIECES, repeat=count + 1)]
     assert len(set(keys)) == len(keys)
 
 
