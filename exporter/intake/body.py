@@ -7,7 +7,8 @@ that is compressed is inflated twice, unless it is small: so a bomb costs time t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import msgspec
 from isal import isal_zlib
@@ -26,6 +27,8 @@ GZIP_MEMBERS_MAX = 1_000
 # What is looked at in one turn; about a thousand events.
 PIECE_BYTES = 196_608
 PART_EVENTS = 1_000
+# Places at which it is tried to cut an array; then the rest of it is decoded at once.
+CUTS_TRIED_MAX = 8
 # Short lines are many in a piece.
 BLOCK_LINES = 2_000
 # A body that is inflated to less is not inflated again.
@@ -35,6 +38,10 @@ _FED_BYTES = 16_384
 _GZIP = 31  # its window, and its header
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _FIRST = re.compile(rb"\S")
+# With the beginning of an object and its first name.
+_FIRST_EVENT = re.compile(rb'\s*\[\s*(\{\s*"[^"\\]{1,100}")')
+_WHITE = b" \t\r\n"
+_BYTE = re.compile(r"(?<=\(byte )[0-9]+(?=\))")
 _PARTS = msgspec.json.Decoder(list[msgspec.Raw])
 # In the place of a part that is too long, and as wrong; so it is not made into values first.
 _TOO_LONG = b'"%b"' % (b"x" * LINE_BYTES_MAX)
@@ -151,17 +158,61 @@ def _few_at_once(block: bytes) -> Iterator[bytes]:
         yield b"\n".join(lines[start : start + BLOCK_LINES])
 
 
-def blocks_of_array(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Arrays of less. Raises Unreadable where it is none."""
+def parts_of_array(pieces: Iterator[bytes]) -> Iterator[list[msgspec.Raw]]:
+    """Its events, some at a time. Raises Unreadable where it is none.
+
+    It is cut where another event begins as its first one does. Whether that is between two events is found out by
+    decoding what stands before. Where no cut is found, the rest is decoded at once.
+    """
+    rest = b""
+    passed = 0
+    for piece in pieces:
+        if rest:
+            found = _cut(rest)
+            if found is None:
+                rest += piece
+                break
+            passed += len(rest) - len(found.rest)
+            rest = found.rest
+            yield found.parts
+        rest += piece
+    rest += b"".join(pieces)
     try:
-        parts = _PARTS.decode(b"".join(pieces))
+        yield _PARTS.decode(rest)
     except RecursionError:
         raise Unreadable(400, "unreadable", "the array is nested too deeply") from None
     except ValueError as error:
-        text = f"expected an array of events, or lines with one each: {said(error)}"
-        raise Unreadable(400, "unreadable", text) from None
-    if len(parts) > EVENTS_MAX:
-        raise too_many()
+        where = _BYTE.sub(lambda byte: str(int(byte[0]) + passed), said(error))
+        raise Unreadable(400, "unreadable", f"expected an array of events, or lines with one each: {where}") from None
+
+
+def blocks_of_array(parts: Sequence[msgspec.Raw]) -> Iterator[bytes]:
+    """Arrays of less."""
     if max(map(len, parts), default=0) > LINE_BYTES_MAX:
         parts = [part if len(part) <= LINE_BYTES_MAX else msgspec.Raw(_TOO_LONG) for part in parts]
     return (b"[%b]" % b",".join(parts[at : at + PART_EVENTS]) for at in range(0, len(parts), PART_EVENTS))
+
+
+class _Cut(NamedTuple):
+    parts: list[msgspec.Raw]
+    rest: bytes  # an array again
+
+
+def _cut(array: bytes) -> _Cut | None:
+    """The events with which this beginning of an array begins; None where none was found that is whole."""
+    first = _FIRST_EVENT.match(array)
+    if first is None:
+        return None
+    at = len(array)
+    for _ in range(CUTS_TRIED_MAX):
+        at = array.rfind(first[1], first.end(), at)
+        if at < 0:
+            return None
+        before = array[:at].rstrip(_WHITE)
+        if before.endswith(b","):
+            try:
+                return _Cut(_PARTS.decode(before[:-1] + b"]"), b"[" + array[at:])
+            except (ValueError, RecursionError):
+                # It was within an event.
+                continue
+    return None

@@ -16,6 +16,7 @@ from msgspec import Meta
 
 from exporter.event import Fault
 from exporter.intake.body import (
+    EVENTS_MAX,
     KEPT_BYTES,
     PIECE_BYTES,
     Measure,
@@ -23,7 +24,9 @@ from exporter.intake.body import (
     blocks_of_array,
     blocks_of_lines,
     inflated,
+    parts_of_array,
     plain,
+    too_many,
     without_mark,
 )
 from exporter.intake.tally import Intakes
@@ -119,7 +122,7 @@ class Events:
         if measure.is_empty:
             raise Unreadable(400, "unreadable", "found an empty body, expected events: lines of JSON, or an array")
         if measure.is_array:
-            return blocks_of_array(pieces), self._pipeline.array
+            return blocks_of_array(await self._parts(pieces)), self._pipeline.array
         return blocks_of_lines(pieces), self._pipeline.lines
 
     async def _measured(self, data: bytes, encoding: str) -> tuple[Iterator[bytes], Measure]:
@@ -135,6 +138,17 @@ class Events:
             if measure.bytes > PIECE_BYTES:
                 await self._pause()
         return iter(kept) if kept else without_mark(pieces(data)), measure
+
+    async def _parts(self, pieces: Iterator[bytes]) -> list[msgspec.Raw]:
+        """All of an array, before the first of them counts: it may end before it is whole."""
+        parts: list[msgspec.Raw] = []
+        for some in parts_of_array(pieces):
+            if parts:
+                await self._pause()
+            parts += some
+            if len(parts) > EVENTS_MAX:
+                raise too_many()
+        return parts
 
     async def _taken(self, blocks: Iterator[bytes], take: Callable[..., Outcome], sender: Sender) -> Answered:
         found = Answered()
