@@ -130,7 +130,8 @@ def seconds_of(minutes: int, now: float, *, since: float) -> float:
     """How long the window is that ends now, and begins neither before whole bins nor before we did."""
     span, number = (_MINUTE, minutes) if minutes <= _MINUTES else (_HOUR, -(-minutes // _MINUTES))
     begins = (now // span - number + 1) * span
-    return max(now - max(begins, since), 1.0)
+    # Where the clock was set back, we began after now, and nobody knows when that was.
+    return max(now - (max(begins, since) if since <= now else begins), 1.0)
 
 
 def ratio(part: int, whole: int) -> float | None:

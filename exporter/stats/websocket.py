@@ -71,7 +71,9 @@ class WebSocket:
     def _change(self, types: Sequence[str | None], by: int) -> None:
         """Never below zero: who was connected before we began was not seen to come."""
         for text, number in Counter(each or UNKNOWN for each in types).items():
-            name = text if text in self._active or len(self._active) < NAMES_MAX else OTHER
+            known = text in self._active
+            # Who leaves and was not seen to come under that name may have come as one of many.
+            name = text if known or (by > 0 and len(self._active) < NAMES_MAX) else OTHER
             left = self._active.get(name, 0) + by * number
             if left > 0:
                 self._active[name] = left

@@ -77,6 +77,12 @@ def test_a_clock_that_was_set_back_loses_nothing_that_comes_after() -> None:
     assert taking.graphql.said(60, now=BEGAN)["total"] == 1
 
 
+def test_rates_are_right_though_the_clock_was_ahead_at_the_start() -> None:
+    taking = Taking()
+    taking.take(*[QUERY] * 60, at=-3_600)
+    assert taking.graphql.said(1, now=BEGAN - 3_600 + 30)["queries_per_second"] == 2
+
+
 def test_connections_are_counted_by_type_and_never_below_zero() -> None:
     taking = Taking()
     opened, closed = ({"event": f"websocket_{what}", "user_type": "member"} for what in ("opened", "closed"))
@@ -104,6 +110,14 @@ def test_names_are_bounded_and_places_come_free() -> None:
             taking.take({"event": f"websocket_{what}", "user_type": f"type {number}"})
     taking.take({"event": "websocket_opened", "user_type": "late"})
     assert taking.websocket.said(1, now=BEGAN)["active"] == {"total": 1, "by_user_type": {"late": 1}}
+
+
+def test_types_that_were_one_too_many_come_and_go() -> None:
+    taking = Taking()
+    types = [f"type {number}" for number in range(NAMES_MAX * 2)]
+    for what in ("opened", "closed"):
+        taking.take(*({"event": f"websocket_{what}", "user_type": each} for each in types))
+    assert taking.websocket.said(1, now=BEGAN)["active"] == {"total": 0, "by_user_type": {}}
 
 
 def test_the_door_says_what_a_window_may_be() -> None:
