@@ -21,9 +21,9 @@ class Room:
     def body_bytes_max(self) -> int:
         return self._body_bytes_max()
 
-    def take(self, size: int) -> None:
-        """Raises Refusal; then nothing was taken."""
-        if self.taken and self.taken + size > self._bytes_max:
+    def take(self, size: int, *, before: int = 0) -> None:
+        """`before` is what the same body has taken so far. Raises Refusal; then nothing was taken."""
+        if self.taken > before and self.taken + size > self._bytes_max:
             text = "too many bodies arrive at once: send it again"
             raise Refusal(503, text, {"Retry-After": str(CROWDED_SECONDS)})
         self.taken += size
@@ -42,7 +42,7 @@ class Place:
     def take(self, size: int) -> None:
         """Raises Refusal."""
         if self._room is not None:
-            self._room.take(size)
+            self._room.take(size, before=self._taken)
             self._taken += size
 
     def refused(self, status: int) -> None:
