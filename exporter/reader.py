@@ -191,6 +191,6 @@ def _array_of(parts: list[bytes]) -> bytes:
 
 
 def _head(written: Written) -> type[Head]:
-    name = written.name_of("event")
+    names = {field: written.name_of(field) for field in ("event", "source")}
     fields: list[Any] = [("event", _Kind), ("source", str, "")]
-    return cast("type[Head]", msgspec.defstruct("Head", fields, rename={"event": name}))
+    return cast("type[Head]", msgspec.defstruct("Head", fields, rename=names))

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exporter.event import Fields
@@ -247,6 +247,7 @@ def test_records_are_all_that_there_is(text: str) -> None:
 NAMES = st.sampled_from(["event", "source", "at", "trace_id", "http", "http.route", "route", 'a"b', "a\\b", "\x00", ""])
 
 
+@example({"source": "event", "event": "source"}, "", None)
 @given(st.dictionaries(NAMES, NAMES, max_size=4), st.sampled_from(["", "http_request"]), st.none() | NAMES)
 def test_names_of_fields_are_refused_or_work(fields: dict[str, str], kind: str, time: str | None) -> None:
     log = log_of(fields=fields, event=kind, time=None if time is None else Time(field=time or "at"))
