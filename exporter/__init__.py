@@ -2,7 +2,8 @@
 
 One process, state in memory. Its files, in the order in which data meets them:
 
-    __main__     the command line; the only place that puts the parts together
+    __main__     starts it; the only place that puts the parts together
+    commandline  the flags
     choices      which collectors run, and how each is set: their flags
     settings     exporter.yml, and everything that can be wrong with it
     foreign      what is said about flags of node_exporter that are none here

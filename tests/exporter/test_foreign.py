@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from exporter.__main__ import command_line, main
+from exporter.__main__ import main
 from exporter.collectors import COLLECTORS
+from exporter.commandline import command_line
 from exporter.foreign import ALIASES, COLLECTORS_THERE, INSTEAD, explained, parsed
 from guard import flags
 from tests.pages import fenced, rows, text_of

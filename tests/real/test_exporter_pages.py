@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from exporter.__main__ import command_line
 from exporter.choices import flag_of
 from exporter.collectors import COLLECTORS
+from exporter.commandline import command_line
 from exporter.foreign import ALIASES, COLLECTORS_THERE, explained
 from tests.pages import fenced, rows, text_of
 from tests.real.peer import enabled_by_default, usage
