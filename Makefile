@@ -52,7 +52,12 @@ test: setup servers packages ## everything that CI runs: checks, unit tests, sim
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	@echo "the tests with real servers run beside the others, which are shown first"
+	@real=$$(mktemp); $(BIN)/python -m pytest tests/real >$$real 2>&1 & beside=$$!; \
+	trap 'kill $$beside; rm -f $$real' INT TERM; \
+	$(BIN)/python -m pytest --ignore=tests/real; others=$$?; \
+	wait $$beside; servers=$$?; cat $$real; rm -f $$real; \
+	exit $$((others > servers ? others : servers))
 
 check: setup ## every configuration file of this repository
 	$(BIN)/tocsin check
