@@ -1,6 +1,6 @@
 """Lines of a log into series, beside mtail on the same file in the same run.
 
-    python -m bench.logs [--rounds=3] [--lines=300000]
+    python -m bench.logs [--rounds=3] [--lines=1000000]
 
 The log is JSON, one request a line. mtail counts it with one regular expression: a counter with three labels, and a
 histogram. Tocsin counts it as the bundled mapping does, on two pages, with its redaction and its limits, in the whole
@@ -56,7 +56,7 @@ class Took(NamedTuple):
 def main() -> int:
     parser = argparse.ArgumentParser(description="Lines of a log a second, beside mtail.")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--lines", type=int, default=300_000)
+    parser.add_argument("--lines", type=int, default=1_000_000)
     arguments = parser.parse_args()
     mtail = shutil.which("mtail")
     if mtail is None:
