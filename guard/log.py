@@ -15,6 +15,7 @@ import socket
 import sys
 import threading
 import warnings
+from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import NamedTuple, TextIO
 
@@ -110,7 +111,7 @@ def set_up(*, format: str, level: str, stream: TextIO) -> Log:  # noqa: A002 - t
     return Log(counts, None)
 
 
-class _Ours(logging.Handler):
+class _Ours(logging.Handler, ABC):
     """A type of its own, so that setting up again takes away only what we added."""
 
     def __init__(self, counts: Counts) -> None:
@@ -124,8 +125,8 @@ class _Ours(logging.Handler):
         except Exception:  # noqa: BLE001 - who logs must not fail of it, and a value can raise anything when asked
             self._counts.drop()
 
-    def _put(self, line: str) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _put(self, line: str) -> None: ...
 
 
 class _Behind(_Ours):

@@ -12,6 +12,7 @@ import json
 import logging
 import math
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from itertools import islice, takewhile
@@ -57,7 +58,7 @@ def level_of(record: logging.LogRecord) -> str:
     return "debug"
 
 
-class Lines(logging.Formatter):
+class Lines(logging.Formatter, ABC):
     """What all formats share: what is said, and how much of it."""
 
     bytes_max = LINE_BYTES_MAX
@@ -74,8 +75,8 @@ class Lines(logging.Formatter):
                 return line
         return self.line(record, _cut(message, TEXT_CHARACTERS[-1]), {"cut": True})
 
-    def line(self, record: logging.LogRecord, message: str, extra: Mapping[str, object]) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def line(self, record: logging.LogRecord, message: str, extra: Mapping[str, object]) -> str: ...
 
     def _extra(self, record: logging.LogRecord) -> dict[str, object]:
         most = self.bytes_max
