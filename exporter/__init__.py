@@ -30,10 +30,16 @@ One process, state in memory. Its files, in the order in which data meets them:
     reader       bytes into events, each kind with the fields that somebody asks for
     redaction    what is left of each field of them, by the rules of exporter.yml
     columns      many events of one kind, decoded, into columns
+    identity     who something came from, as a number for detectors
     event        events as columns: checked, redacted, and bounded
     intake/      how events come in: over HTTP, from logs, as packets
     mapping/     what events become: rules, those that come with Tocsin and a user's own
     series/      what was counted, in memory, bounded in number and in time
+    finding      what a detector says
+    detectors/   who looks for attacks and for what is unusual
+    detection    the detectors at work
+    findings     what becomes of what they find
+    probes/      is something elsewhere well?
     stats/       what happened lately, as JSON for programs without a Prometheus
     pipeline     all of these together: from what was sent to series, without a clock
     doors        the HTTP doors in front of all this

@@ -21,12 +21,15 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from exporter import choices
-from exporter.collectors import COLLECTORS, Collector, build
+from exporter.collectors import COLLECTORS, SECURITY, Collector, build
 from exporter.collectors.files import Paths
 from exporter.commandline import command_line, path_flag
 from exporter.control import Control, Plan, Refused
+from exporter.detection import Detection
 from exporter.doors import Doors
+from exporter.findings import Findings
 from exporter.foreign import parsed
+from exporter.identity import people
 from exporter.intake.events import Events
 from exporter.intake.logs.part import Logs
 from exporter.intake.statsd import following
@@ -37,7 +40,7 @@ from exporter.metrics import Tally
 from exporter.pipeline import Pipeline
 from exporter.redaction import Redaction
 from exporter.registry import Registry
-from exporter.roles import App, Itself, System
+from exporter.roles import App, Itself, Security, System
 from exporter.stats.doors import routes as stats_routes
 from exporter.stats.graphql import GraphQL
 from exporter.stats.websocket import WebSocket
@@ -56,6 +59,8 @@ log = logging.getLogger("tocsin.exporter")
 PROGRAM = "tocsin-exporter"
 # What is still being answered when the process is told to stop has this long to finish.
 GRACE_SECONDS = 0.5
+# Of what makes a number of a name.
+PEOPLE_KEY_BYTES = 32
 # For the three generations: Python's own values but for the last one, which is the costly one.
 GARBAGE_THRESHOLDS = (700, 10, 1000)
 
@@ -94,8 +99,16 @@ async def serve(
     access = Access(web_config, strangers=Role.VIEWER)
     registry = Registry((), failed=tally.failed, quarantined=tally.quarantine)
     redaction = Redaction(seen=tally.redact)
-    views = (GraphQL(now=tally.reload_success_at), WebSocket(now=tally.reload_success_at))
-    pipeline = Pipeline((), redact=redaction.redact, trouble=tally.series, views=views)
+    stats = (GraphQL(now=tally.reload_success_at), WebSocket(now=tally.reload_success_at))
+    findings = Findings()
+    detection = Detection(told=findings.take)
+    pipeline = Pipeline(
+        (),
+        redact=redaction.redact,
+        person_of=people(os.urandom(PEOPLE_KEY_BYTES)),
+        trouble=tally.series,
+        views=(*stats, detection),
+    )
     counting = Counting(
         partial(pipeline.take, source="statsd"),
         told=tally.statsd,
@@ -119,13 +132,18 @@ async def serve(
         ),
     )
     doors = Doors(
-        roles=(System(registry), App(pipeline), Itself(registry, tally)),
+        roles=(
+            System(registry, elsewhere=SECURITY),
+            App(pipeline),
+            Security(registry, collectors=SECURITY, publishers=(findings.families,)),
+            Itself(registry, tally),
+        ),
         registry=registry,
         control=control,
         tally=tally,
         others=(
             Events(pipeline, tally.intakes, body_bytes_max=lambda: control.plan.events_body_bytes_max).route(),
-            *stats_routes(views, clock=time.time),
+            *stats_routes(stats, clock=time.time),
         ),
         requests_max=arguments.web_max_requests,
         timeout_offset_seconds=arguments.timeout_offset,

@@ -54,7 +54,7 @@ class Columns:
         attributes = _attributes(fields, written)
         self.struct = _struct(kind, attributes, written)
         self._theirs = tuple(attributes)
-        wanted = dict.fromkeys((*ALWAYS, *fields.texts, *fields.numbers))
+        wanted = dict.fromkeys((*ALWAYS, *fields.names))
         self._names = {name: theirs for name in wanted if (theirs := written.name_of(name)) in attributes}
         self._inside = [
             (theirs, first, rest)
@@ -97,7 +97,7 @@ def rows_of(names: Sequence[Any]) -> Mapping[Any, Sequence[int]]:
 def _attributes(fields: Fields, written: Written) -> dict[str, str]:
     """The attribute that holds what has this name in what was sent. Several fields may be read from one name."""
     own = {written.name_of(name): name for name in reversed(ALWAYS)}
-    asked = dict.fromkeys(map(written.name_of, (*fields.texts, *fields.numbers)))
+    asked = dict.fromkeys(map(written.name_of, fields.names))
     asked |= dict.fromkeys(name.partition(".")[0] for name in (*own, *asked) if "." in name)
     kind = () if written.kind else (written.name_of("event"),)
     return own | {name: f"field_{number}" for number, name in enumerate(asked) if name not in ("", *own, *kind)}

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from exporter.identity import Address, Numbers, Person, address_of
+
 # Of a text, before it is redacted and after that. Where the first cut leaves half of an address, the second one ends
 # before it.
 TEXT_READ_MAX = 1_256
@@ -46,6 +48,7 @@ Trace = tuple[tuple[str, str], ...]
 
 _PLAIN_TEXTS = {str, int, type(None)}
 _PLAIN_NUMBERS = {int, float, type(None)}
+_NOBODY: Mapping[str, Sequence[Any]] = {}
 
 
 class Fields(msgspec.Struct, frozen=True):
@@ -59,6 +62,14 @@ class Fields(msgspec.Struct, frozen=True):
     counted: tuple[str, ...] = ()
     # Whether it matters when an event happened.
     moments: bool = False
+    # Who it was, as numbers, for detectors; these fields are no texts unless they are asked for as such too.
+    addresses: tuple[str, ...] = ()
+    people: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that is to be read."""
+        return tuple(dict.fromkeys((*self.texts, *self.numbers, *self.addresses, *self.people)))
 
 
 def together(*asked: Mapping[str, Fields]) -> dict[str, Fields]:
@@ -72,6 +83,8 @@ def together(*asked: Mapping[str, Fields]) -> dict[str, Fields]:
                 tuple(dict.fromkeys((*before.numbers, *fields.numbers))),
                 tuple(dict.fromkeys((*before.counted, *fields.counted))),
                 before.moments or fields.moments,
+                tuple(dict.fromkeys((*before.addresses, *fields.addresses))),
+                tuple(dict.fromkeys((*before.people, *fields.people))),
             )
     return found
 
@@ -104,7 +117,10 @@ class Memory(dict[Any, str | None]):
 class Batch:
     """Events of one kind from one source, checked and redacted. Not changed once it is made."""
 
-    __slots__ = ("_numbers", "_texts", "at", "kind", "nothing", "places", "size", "source", "traces")
+    __slots__ = (
+        *("_addresses", "_numbers", "_people", "_texts"),
+        *("at", "kind", "nothing", "places", "size", "source", "traces"),
+    )
 
     def __init__(
         self,
@@ -116,6 +132,8 @@ class Batch:
         numbers: Mapping[str, Sequence[float | None]],
         at: Sequence[float | None] | None = None,
         traces: Sequence[Trace | None] | None = None,
+        addresses: Mapping[str, Sequence[Address | None]] = _NOBODY,
+        people: Mapping[str, Sequence[Person | None]] = _NOBODY,
     ) -> None:
         """`at` is when each happened, in seconds since 1970; None where no event of the batch says so. So with
         `traces`."""
@@ -127,6 +145,8 @@ class Batch:
         self.nothing: Sequence[None] = [None] * self.size
         self._texts = texts
         self._numbers = numbers
+        self._addresses = addresses
+        self._people = people
         self.at = at
         self.traces = traces
 
@@ -135,6 +155,12 @@ class Batch:
 
     def numbers(self, field: str) -> Sequence[float | None]:
         return self._numbers.get(field, self.nothing)
+
+    def addresses(self, field: str) -> Sequence[Address | None]:
+        return self._addresses.get(field, self.nothing)
+
+    def people(self, field: str) -> Sequence[Person | None]:
+        return self._people.get(field, self.nothing)
 
 
 class Raw(NamedTuple):
@@ -146,8 +172,25 @@ class Raw(NamedTuple):
     columns: Mapping[str, Sequence[Any]]
 
 
-def checked(raw: Raw, fields: Fields, memories: Mapping[str, Memory], *, now: float) -> tuple[Batch, list[Fault]]:
-    """What can be used of these events, and why the others cannot. `memories` are those of the text fields."""
+class Memories(NamedTuple):
+    """Those of the fields of one kind of event."""
+
+    texts: Mapping[str, Memory]
+    addresses: Mapping[str, Numbers]
+    people: Mapping[str, Numbers]
+
+    @classmethod
+    def of(cls, fields: Fields, redact: Callable[[str], Redact], person_of: Callable[[str], Person]) -> Memories:
+        """`redact` makes what removes personal data from a field."""
+        return cls(
+            {name: Memory(redact(name)) for name in fields.texts},
+            {name: Numbers(address_of) for name in fields.addresses},
+            {name: Numbers(person_of) for name in fields.people},
+        )
+
+
+def checked(raw: Raw, fields: Fields, memories: Memories, *, now: float) -> tuple[Batch, list[Fault]]:
+    """What can be used of these events, and why the others cannot."""
     columns = raw.columns
     faults: dict[int, str] = {}
     texts = {name: _plain(name, columns[name], faults) for name in fields.texts if name in columns}
@@ -158,6 +201,10 @@ def checked(raw: Raw, fields: Fields, memories: Mapping[str, Memory], *, now: fl
     }
     traces = _traces(columns, len(raw.places))
     at = _moments(columns["at"], faults, now=now) if "at" in columns and (fields.moments or traces) else None
+    addresses, people = (
+        {name: _numbered(columns[name], memory) for name, memory in numbers_of.items() if name in columns}
+        for numbers_of in (memories.addresses, memories.people)
+    )
     places = raw.places
     if faults:
         kept = [row not in faults for row in range(len(places))]
@@ -165,9 +212,21 @@ def checked(raw: Raw, fields: Fields, memories: Mapping[str, Memory], *, now: fl
         numbers = {name: list(compress(column, kept)) for name, column in numbers.items()}
         at = None if at is None else list(compress(at, kept))
         traces = None if traces is None else list(compress(traces, kept))
+        addresses = {name: list(compress(column, kept)) for name, column in addresses.items()}
+        people = {name: list(compress(column, kept)) for name, column in people.items()}
         places = list(compress(places, kept))
-    redacted = {name: list(map(memories[name].__getitem__, column)) for name, column in texts.items()}
-    batch = Batch(raw.kind, raw.source, places=places, texts=redacted, numbers=numbers, at=at, traces=traces)
+    redacted = {name: list(map(memories.texts[name].__getitem__, column)) for name, column in texts.items()}
+    batch = Batch(
+        raw.kind,
+        raw.source,
+        places=places,
+        texts=redacted,
+        numbers=numbers,
+        at=at,
+        traces=traces,
+        addresses=addresses,
+        people=people,
+    )
     return batch, [Fault(raw.places[row], text) for row, text in sorted(faults.items())]
 
 
@@ -211,6 +270,13 @@ def _plain(name: str, column: Sequence[Any], faults: dict[int, str]) -> Sequence
                 found.append(None)
                 faults.setdefault(row, f"{name}: found {_shown(value)}, expected a text, a number or true or false")
     return found
+
+
+def _numbered(column: Sequence[Any], numbers: Numbers) -> list[Any]:
+    """What is neither a text nor a whole number is nobody; it is a fault only where it should be a text."""
+    if not _PLAIN_TEXTS.issuperset(map(type, column)):
+        column = [value if type(value) in (str, int) else None for value in column]
+    return list(map(numbers.__getitem__, column))
 
 
 def _finite(name: str, column: Sequence[Any], faults: dict[int, str], *, counted: bool) -> Sequence[Any]:

@@ -8,12 +8,14 @@ so is what further sources send than there can be pages: all sources together ar
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import msgspec
 
-from exporter.event import Batch, Fault, Fields, Memory, Raw, Redact, checked, together
+from exporter.event import Batch, Fault, Fields, Memories, Memory, Raw, Redact, checked, together
 from exporter.family import Family
+from exporter.identity import Person, people
 from exporter.mapping.compiled import Compiled, fields_of
 from exporter.mapping.rule import OTHER, Metric, Rule
 from exporter.reader import Found, Reader
@@ -74,12 +76,15 @@ class Pipeline:
         rules: Sequence[Rule],
         *,
         redact: Callable[[str, str], Redact],
+        person_of: Callable[[str], Person] | None = None,
         trouble: Trouble | None = None,
         views: Sequence[View] = (),
         now: float | None = None,
     ) -> None:
-        """`trouble` is told what cannot be counted as it was said; what is there from the start begins `now`."""
+        """`person_of` makes a number of a name. `trouble` is told what cannot be counted as it was said; what is there
+        from the start begins `now`."""
         self._views = tuple(views)
+        self._person_of = person_of or people(b"")
         self._everything = Store(trouble=trouble, now=now)
         self._sources: dict[str, Store] = {}
         self._sources_swept_at = 0.0
@@ -102,7 +107,7 @@ class Pipeline:
         self._asked = together(fields_of(rules), *(view.asked for view in self._views))
         self._reader = Reader(self._asked)
         self._memories = {
-            kind: {field: Memory(redact(kind, field)) for field in fields.texts} for kind, fields in self._asked.items()
+            kind: Memories.of(fields, partial(redact, kind), self._person_of) for kind, fields in self._asked.items()
         }
         # A name of a source is a part of addresses; one that is somebody's is none.
         self._clean = Memory(redact("", "source"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from exporter import metrics
@@ -19,6 +19,8 @@ from exporter.pipeline import Pipeline
 from exporter.process import Process
 from exporter.registry import Registry
 
+# What tells what it knows by now.
+Publisher = Callable[[float], Iterable[Family]]
 # About so many lines are published at once.
 PIECE_LINES = 5_000
 
@@ -37,11 +39,47 @@ class System:
     name = "system"
     help = "This machine, in node_exporter's metrics."
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, *, elsewhere: Sequence[str] = ()) -> None:
+        """`elsewhere` are the collectors that another role asks."""
         self._registry = registry
+        self._elsewhere = frozenset(elsewhere)
 
     async def gather(self, wishes: Wishes) -> Snapshot:
-        return await self._registry.scrape(wishes.seconds, wishes.only)
+        return await self._registry.scrape(wishes.seconds, self._only(wishes.only))
+
+    def _only(self, wished: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if not self._elsewhere.intersection(self._registry.names):
+            return wished
+        return tuple(
+            name for name in (self._registry.names if wished is None else wished) if name not in self._elsewhere
+        )
+
+
+class Security:
+    name = "security"
+    help = "Attacks, blocked addresses, and what of this machine's security can be measured."
+
+    def __init__(
+        self,
+        registry: Registry,
+        *,
+        collectors: Sequence[str],
+        publishers: Sequence[Publisher],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`collectors` are names of those that belong here."""
+        self._registry = registry
+        self._collectors = collectors
+        self._publishers = publishers
+        self._clock = clock
+
+    async def gather(self, wishes: Wishes) -> Snapshot:
+        there = self._registry.names if wishes.only is None else wishes.only
+        only = tuple(name for name in self._collectors if name in there)
+        seen = await self._registry.scrape(wishes.seconds, only) if only else Snapshot({}, [])
+        now = self._clock()
+        ours = [family for publish in self._publishers for family in publish(now)]
+        return Snapshot(seen.outcomes, [*ours, *seen.families], seen.quarantined)
 
 
 class App:

@@ -18,6 +18,8 @@ LISTING = (
     *(
         "exporter",
         "exporter.collectors",
+        "exporter.detectors",
+        "exporter.probes",
         "exporter.mapping",
         "exporter.series",
         "exporter.stats",

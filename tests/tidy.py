@@ -85,6 +85,7 @@ GUARD_CORE = ("matcher",)
 EXPORTER_CORE = (
     "reader",
     "columns",
+    *("identity", "finding", "detectors", "detection"),
     "event",
     "mapping",
     "series",
@@ -106,6 +107,8 @@ CORE_LIBRARIES = _words(
 # These speak of faults in the words of the reader of configuration files, and of nothing else of it.
 _FAULTS_IN_WORDS = ("guard.faults.Path", "guard.faults.Problem", "guard.wording.one_of", "guard.wording.quote")
 CORE_EXCEPTIONS = {
+    # The standard library's reading and writing of addresses; no socket.
+    "exporter.identity": tuple(f"socket.{each}" for each in _words("AF_INET AF_INET6 inet_ntop inet_pton")),
     "exporter.mapping.checks": _FAULTS_IN_WORDS,
     "exporter.mapping.lint": _FAULTS_IN_WORDS,
     "receiver.policy.checks": ("guard.configfile", "guard.configfile.Problem"),

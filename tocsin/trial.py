@@ -8,13 +8,15 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 
 import msgspec
 
 from exporter.control import Plan
-from exporter.event import Fault, Fields, Memory, checked
+from exporter.event import Fault, Fields, Memories, checked
 from exporter.exposition import Format, render
+from exporter.identity import people
 from exporter.intake.logs.parsing import parser_of
 from exporter.intake.logs.patterns import NOTHING
 from exporter.intake.logs.settings import Log
@@ -85,7 +87,7 @@ class Trial:
         self._rules = settings.rules
         self.asked: Mapping[str, Fields] = fields_of(self._rules)
         self._memories = {
-            kind: {field: Memory(redaction.redact(kind, field)) for field in fields.texts}
+            kind: Memories.of(fields, partial(redaction.redact, kind), people(b""))
             for kind, fields in self.asked.items()
         }
         self._said_in = _places(settings)
@@ -200,7 +202,7 @@ def _fields(data: bytes, log: Log | None) -> Iterator[tuple[str, Iterable[str]]]
 
 def _others(names: Iterable[str], fields: Fields, theirs: Mapping[str, str]) -> Iterator[str]:
     """Those that are neither asked for nor led through. `theirs` is what our fields are called there."""
-    asked = {theirs.get(name, name) for name in (*fields.texts, *fields.numbers, *_OWN)}
+    asked = {theirs.get(name, name) for name in (*fields.names, *_OWN)}
     around = {name.partition(".")[0] for name in asked}
     return (name for name in names if name not in asked and name not in around)
 

@@ -162,5 +162,8 @@ COLLECTORS: tuple[type[BuiltIn], ...] = (
     Zfs,
 )
 
+# Those that the role `security` asks, by name; the role `system` asks the others.
+SECURITY: tuple[str, ...] = ()
+
 if sys.platform != "linux":
     from exporter.collectors.elsewhere import COLLECTORS as COLLECTORS

@@ -17,7 +17,7 @@ Columns = Mapping[str, Sequence[str]]
 
 def wanted(asked: Mapping[str, Fields], written: Written) -> frozenset[str]:
     """What of a line matters, by its name there."""
-    fields = {name for each in asked.values() for name in (*each.texts, *each.numbers)}
+    fields = {name for each in asked.values() for name in each.names}
     return frozenset(written.name_of(name) for name in (*sorted(fields), "event", "source", "at", *TRACES))
 
 
@@ -59,7 +59,7 @@ def _with_moment(raw: Raw, fields: Fields, read: Read) -> Raw:
 
 
 def _named(columns: Columns, fields: Fields, written: Written) -> dict[str, Sequence[Any]]:
-    names = dict.fromkeys(("at", *TRACES, *fields.texts, *fields.numbers))
+    names = dict.fromkeys(("at", *TRACES, *fields.names))
     return {name: columns[theirs] for name in names if (theirs := written.name_of(name)) in columns}
 
 
