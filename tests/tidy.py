@@ -101,7 +101,7 @@ EXPORTER_CORE = (
 # A value that is a key of dictionaries has a hash; nothing is ordered by it.
 HASHES = ("exporter.family", "exporter.layout")
 CORE_LIBRARIES = _words(
-    "__future__ bisect collections dataclasses datetime enum functools hashlib heapq itertools json math msgspec"
+    "__future__ array bisect collections dataclasses datetime enum functools hashlib heapq itertools json math msgspec"
     " operator re string typing zoneinfo"
 )
 # These speak of faults in the words of the reader of configuration files, and of nothing else of it.

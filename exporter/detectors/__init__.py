@@ -2,6 +2,8 @@
 
 A detector is given batches of the kinds of event that it asks for, and says what it has found. It is pure: values and
 a time in, findings out. What it remembers is bounded, and what it had to forget is counted.
+
+    anomaly/  is the newest number of a stream unusual?
 """
 
 from __future__ import annotations

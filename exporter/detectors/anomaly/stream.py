@@ -1,0 +1,111 @@
+"""One stream of numbers, one an interval: which are unusual, and which become part of what is usual.
+
+An attack that goes on would soon be usual, if its numbers were taken as they are; and a stream that has moved to
+another level for good would be unusual for ever, if they were not taken at all. So:
+
+- an outlier that is not yet a finding is taken as the bound that it has passed;
+- what is found is not taken, for as many intervals in a row as a quarter of the history has;
+- after that numbers are taken as they are, and what they say is the new usual.
+"""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import Literal
+
+import msgspec
+
+from exporter.detectors.anomaly.history import History
+from exporter.detectors.anomaly.methods import Band, Method, band, memory_intervals
+
+Direction = Literal["up", "down", "both"]
+# Beyond this, the square of a number would be none.
+LARGEST = 1e150
+# What is found is left out of the history for so much of it at a time.
+HELD_RATIO = 0.25
+
+
+class Manner(msgspec.Struct, frozen=True, kw_only=True):
+    """How a stream is judged.
+
+    Nothing is unusual before `known_least` numbers are known. A number that is not above `least` is never high, and one
+    below a centre that is less than `least` is never low: the ratio of little is noise. `row` numbers in a row have to
+    be beyond the band.
+    """
+
+    method: Method
+    limit: float
+    size: int
+    known_least: int
+    direction: Direction = "up"
+    least: float = 0.0
+    row: int = 1
+    counts: bool = False
+
+
+class Stream:
+    """Belongs to one thread."""
+
+    __slots__ = ("_band", "_history", "_known", "_manner", "_row")
+
+    def __init__(self, manner: Manner) -> None:
+        self._manner = manner
+        self._history = History(memory_intervals(manner.method, manner.size))
+        self._band: Band | None = None
+        # How many numbers have been taken; the history may have forgotten some of them.
+        self._known = 0
+        # How many in a row have been beyond the band.
+        self._row = 0
+
+    @property
+    def band(self) -> Band | None:
+        """What is usual now; None as long as too little is known."""
+        if self._band is None and self._known >= max(1, self._manner.known_least):
+            self._band = _bounded(
+                band(self._manner.method, self._history.all(), self._manner.limit, counts=self._manner.counts),
+                self._manner,
+            )
+        return self._band
+
+    @property
+    def is_silent(self) -> bool:
+        """Nothing but zeros are known."""
+        return not any(self._history.all())
+
+    def exceeds(self, number: float) -> bool:
+        """Whether a number that can only grow is too high already, before its interval is over."""
+        usual = self.band
+        return usual is not None and number > usual.high and self._row + 1 >= self._manner.row
+
+    def close(self, number: float) -> bool:
+        """The number of an interval that is over. Whether it is unusual; what is no number is nothing."""
+        if not isfinite(number):
+            return False
+        number = min(max(number, -LARGEST), LARGEST)
+        usual = self.band
+        if usual is None or usual.low <= number <= usual.high:
+            self._row = 0
+            self._take(number)
+            return False
+        self._row += 1
+        if self._row < self._manner.row:
+            self._take(min(max(number, usual.low), usual.high))
+            return False
+        if self._row - self._manner.row >= self._manner.size * HELD_RATIO:
+            self._take(number)
+        return True
+
+    def _take(self, number: float) -> None:
+        self._history.take(number)
+        self._known += 1
+        self._band = None
+
+
+def _bounded(usual: Band, manner: Manner) -> Band:
+    """Only what the manner looks for is beyond."""
+    low, high = usual.low, max(usual.high, manner.least)
+    if manner.direction == "up" or usual.centre < manner.least:
+        low = -LARGEST
+    if manner.direction == "down":
+        high = LARGEST
+    return Band(usual.centre, low, high)
