@@ -27,7 +27,8 @@ from exporter.commandline import command_line, path_flag
 from exporter.control import Control, Plan, Refused
 from exporter.detection import Detection
 from exporter.doors import Doors
-from exporter.findings import Findings
+from exporter.findings.doors import route as findings_route
+from exporter.findings.part import Findings
 from exporter.foreign import parsed
 from exporter.identity import people
 from exporter.intake.events import Events
@@ -100,7 +101,7 @@ async def serve(
     registry = Registry((), failed=tally.failed, quarantined=tally.quarantine)
     redaction = Redaction(seen=tally.redact)
     stats = (GraphQL(now=tally.reload_success_at), WebSocket(now=tally.reload_success_at))
-    findings = Findings()
+    findings = Findings(tally.findings)
     detection = Detection(told=findings.take)
     pipeline = Pipeline(
         (),
@@ -144,6 +145,7 @@ async def serve(
         others=(
             Events(pipeline, tally.intakes, body_bytes_max=lambda: control.plan.events_body_bytes_max).route(),
             *stats_routes(stats, clock=time.time),
+            findings_route(findings.kept),
         ),
         requests_max=arguments.web_max_requests,
         timeout_offset_seconds=arguments.timeout_offset,

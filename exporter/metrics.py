@@ -9,6 +9,7 @@ import platform
 from collections.abc import Callable, Sequence
 
 from exporter.family import Family, single
+from exporter.findings import tally as finding_tally
 from exporter.intake import tally as intake_tally
 from exporter.intake.logs import counts as log_counts
 from exporter.intake.statsd import telling as statsd
@@ -38,6 +39,7 @@ class Tally:
         self.scrapes_rejected = 0
         self.intakes = intake_tally.Intakes()
         self.logs = log_counts.LogCounts()
+        self.findings = finding_tally.FindingCounts()
         self.requests_refused = dict.fromkeys(REASONS, 0)
         self.connections_cut = dict.fromkeys(CUTS, 0)
         self.series = Trouble()
@@ -76,6 +78,7 @@ def families(tally: Tally, *, collectors: Sequence[str], stuck: Sequence[str]) -
         *intake_tally.families(tally.intakes),
         *tally.series.families(),
         *log_counts.families(tally.logs),
+        *finding_tally.families(tally.findings),
         *_about_the_doors(tally),
         *_about_the_log(tally.logged),
         *statsd.families(tally.statsd),

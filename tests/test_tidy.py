@@ -19,6 +19,7 @@ LISTING = (
         "exporter",
         "exporter.collectors",
         "exporter.detectors",
+        "exporter.findings",
         "exporter.probes",
         "exporter.mapping",
         "exporter.series",

@@ -85,7 +85,7 @@ GUARD_CORE = ("matcher",)
 EXPORTER_CORE = (
     "reader",
     "columns",
-    *("identity", "finding", "detectors", "detection"),
+    *("identity", "finding", "detectors", "detection", "findings.counts", "findings.kept"),
     "event",
     "mapping",
     "series",

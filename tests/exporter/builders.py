@@ -19,6 +19,8 @@ from exporter.collectors.files import Paths
 from exporter.control import Control, Plan
 from exporter.doors import TELEMETRY_PATH, Doors
 from exporter.family import Family, single
+from exporter.findings.doors import route as findings_route
+from exporter.findings.part import Findings
 from exporter.intake.events import Events
 from exporter.mapping.bundled import RULES
 from exporter.mapping.rule import Rule
@@ -141,6 +143,7 @@ async def running(
     app: App | None = None,
     views: Sequence[View] = (GraphQL(now=0.0), WebSocket(now=0.0)),
     now: float = 0.0,
+    findings: Findings | None = None,
 ) -> AsyncIterator[Running]:
     tally = Tally(started_at=0.0)
     registry = Registry((), failed=tally.failed, quarantined=tally.quarantine)
@@ -160,7 +163,11 @@ async def running(
             Itself(registry, tally),
             *([App(pipeline)] if pipeline else []),
         ),
-        others=(events.route(), *routes(views, clock=lambda: now)),
+        others=(
+            events.route(),
+            *routes(views, clock=lambda: now),
+            findings_route((findings or Findings(tally.findings)).kept),
+        ),
         registry=registry,
         control=control,
         tally=tally,

@@ -2,31 +2,48 @@
 
 import asyncio
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from exporter.collectors import COLLECTORS, BuiltIn, build
 from exporter.collectors.files import Paths
+from exporter.family import Family
+from exporter.findings.part import Findings
+from exporter.findings.tally import FindingCounts
 from exporter.metrics import Tally
 from exporter.negotiation import Wishes
 from exporter.outcome import Absent
-from exporter.roles import Itself
+from exporter.roles import Itself, Publisher, Security
 from tests.exporter.builders import FIXTURE_ROOT_PATHS, Says, registry_of
+from tests.pages import section
 
 PAGE = (Path(__file__).parents[2] / "docs" / "metrics-exporter.md").read_text()
 ROW = re.compile(r"^\| `(\w+)` \| (\w+) \|([^|]*)\|", re.MULTILINE)
 COLLECTOR_ROW = re.compile(r"^\| `(\w+)` \| ([^|]*`(?:node|namedprocess)_[^|]*) \|$", re.MULTILINE)
 
 
-def documented() -> dict[str, tuple[str, set[str]]]:
-    return {name: (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels in ROW.findall(PAGE)}
+def documented(heading: str) -> dict[str, tuple[str, set[str]]]:
+    found = ROW.findall(section("metrics-exporter.md", heading))
+    return {name: (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels in found}
+
+
+def said(families: Iterable[Family]) -> dict[str, tuple[str, set[str]]]:
+    return {family.name: (family.type, set(family.labels)) for family in families}
 
 
 def test_the_role_self_is_exactly_what_is_documented() -> None:
     itself = Itself(registry_of(Says("x")), Tally(started_at=0.0))
     families = asyncio.run(itself.gather(Wishes(1.0))).families
-    assert documented() == {family.name: (family.type, set(family.labels)) for family in families}
+    assert documented("Role `self`: the exporter about itself") == said(families)
+
+
+def test_the_role_security_is_exactly_what_is_documented() -> None:
+    publishers: tuple[Publisher, ...] = (Findings(FindingCounts()).families,)
+    security = Security(registry_of(), collectors=(), publishers=publishers)
+    families = asyncio.run(security.gather(Wishes(1.0))).families
+    assert documented("Role `security`: attacks") == said(families)
 
 
 @pytest.mark.parametrize("kind", COLLECTORS, ids=lambda kind: kind.name)

@@ -1,0 +1,9 @@
+"""What becomes of findings: each is counted, logged, and kept for whoever looks.
+
+counts       how many, by detector and severity
+lines        a line of the log each, and one for many
+kept         the last ones
+doors        GET /findings
+tally        what the exporter says about itself here
+part         all of that together, as it follows the configuration
+"""
