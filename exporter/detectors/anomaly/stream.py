@@ -67,11 +67,6 @@ class Stream:
             )
         return self._band
 
-    @property
-    def is_silent(self) -> bool:
-        """Nothing but zeros are known."""
-        return not any(self._history.all())
-
     def exceeds(self, number: float) -> bool:
         """Whether a number that can only grow is too high already, before its interval is over."""
         usual = self.band
