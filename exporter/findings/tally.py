@@ -16,6 +16,6 @@ def families(told: FindingCounts) -> Iterable[Family]:
     yield Family.of(
         name="tocsin_exporter_findings_without_line_total",
         type="counter",
-        help="Findings without a line of their own in the log, as there were too many in a minute; a digest counts them.",
+        help="Findings without a line of their own in the log, as there were too many in a minute.",
         samples=single(told.without_line),
     )
