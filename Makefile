@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Each is also the name of Debian's package, or COMMAND=PACKAGE.
 SERVERS := prometheus prometheus-alertmanager prometheus-node-exporter openssl dbus-daemon chromium nodejs npm \
-	curl logrotate jq mtail rsyslogd=rsyslog nginx=nginx-light haproxy nft=nftables redis-server dnsmasq \
+	curl logrotate jq mtail rsyslogd=rsyslog nginx=nginx-light haproxy nft=nftables ip=iproute2 redis-server dnsmasq \
 	sshd=openssh-server pg_ctlcluster=postgresql
 NODE := tests/real/node
 .DEFAULT_GOAL := help

@@ -39,6 +39,8 @@ One process, state in memory. Its files, in the order in which data meets them:
     detectors/   who looks for attacks and for what is unusual
     detection    the detectors at work
     findings/    what becomes of what they find
+    findings     what becomes of what they find
+    reputation/  who is to be kept out
     probes/      is something elsewhere well?
     stats/       what happened lately, as JSON for programs without a Prometheus
     pipeline     all of these together: from what was sent to series, without a clock

@@ -86,6 +86,8 @@ EXPORTER_CORE = (
     "reader",
     "columns",
     *("identity", "finding", "detectors", "detection", "findings.counts", "findings.kept"),
+    *("identity", "finding", "detectors", "detection"),
+    "reputation.formats",
     "event",
     "mapping",
     "series",
@@ -109,6 +111,7 @@ _FAULTS_IN_WORDS = ("guard.faults.Path", "guard.faults.Problem", "guard.wording.
 CORE_EXCEPTIONS = {
     # The standard library's reading and writing of addresses; no socket.
     "exporter.identity": tuple(f"socket.{each}" for each in _words("AF_INET AF_INET6 inet_ntop inet_pton")),
+    "exporter.reputation.formats": tuple(f"socket.{each}" for each in _words("AF_INET AF_INET6 inet_pton")),
     "exporter.mapping.checks": _FAULTS_IN_WORDS,
     "exporter.mapping.lint": _FAULTS_IN_WORDS,
     "receiver.policy.checks": ("guard.configfile", "guard.configfile.Problem"),

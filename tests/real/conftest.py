@@ -16,6 +16,8 @@ PACKAGES = {
     "amtool": "prometheus-alertmanager",
     "prometheus-node-exporter": "prometheus-node-exporter",
     "rsyslogd": "rsyslog",
+    "nginx": "nginx-light",
+    "nft": "nftables",
 }
 
 
