@@ -8,6 +8,7 @@ decides how long it may take. The registry runs it in a thread, times it and iso
     steady        the families of a file that often stays the same
     asking        file systems are asked for their numbers in threads that can be left behind
     cpuinfo       what /proc/cpuinfo says of processors
+    listening     sockets that wait for others, and the list of those that may
     netaddresses  addresses of network devices
     netdevices    files of network devices, which come and go
     netlink       lists that the kernel sends over a socket
@@ -17,7 +18,8 @@ decides how long it may take. The registry runs it in a thread, times it and iso
     dbusmessage   the bytes of such questions and their answers
     textformat    reads what others have written in the text format
     elsewhere     the collectors of other systems than Linux
-    arp … zfs     the collectors, named as in node_exporter, with node_exporter's metrics
+    arp … zfs     the collectors, named as in node_exporter, with node_exporter's metrics; but for those of security,
+                  which SECURITY names
 """
 
 import sys
@@ -43,6 +45,7 @@ from exporter.collectors.hwmon import Hwmon
 from exporter.collectors.interrupts import Interrupts
 from exporter.collectors.ipvs import Ipvs
 from exporter.collectors.kernel_hung import KernelHung
+from exporter.collectors.listening_ports import ListeningPorts
 from exporter.collectors.loadavg import Loadavg
 from exporter.collectors.mdadm import Mdadm
 from exporter.collectors.meminfo import Meminfo
@@ -127,6 +130,7 @@ COLLECTORS: tuple[type[BuiltIn], ...] = (
     Interrupts,
     Ipvs,
     KernelHung,
+    ListeningPorts,
     Loadavg,
     Mdadm,
     Meminfo,
@@ -163,7 +167,7 @@ COLLECTORS: tuple[type[BuiltIn], ...] = (
 )
 
 # Those that the role `security` asks, by name; the role `system` asks the others.
-SECURITY: tuple[str, ...] = ()
+SECURITY: tuple[str, ...] = ("listening_ports",)
 
 if sys.platform != "linux":
     from exporter.collectors.elsewhere import COLLECTORS as COLLECTORS

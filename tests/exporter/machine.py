@@ -18,13 +18,13 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from exporter.collectors import COLLECTORS
+from exporter.collectors import COLLECTORS, SECURITY
 from exporter.collectors.files import Paths
 
 MACHINES = Path(__file__).parent / "machines"
 NAMES = tuple(sorted(path.stem for path in MACHINES.glob("*.txt")))
-# The collectors that are on by default and ask no other source than files; systemd is asked over D-Bus.
-ON_FILES = tuple(kind for kind in COLLECTORS if kind.enabled and kind.name != "systemd")
+# The collectors of the system that are on by default and ask no other source than files; systemd is asked over D-Bus.
+ON_FILES = tuple(kind for kind in COLLECTORS if kind.enabled and kind.name not in ("systemd", *SECURITY))
 BRACES = re.compile(r"\{(-?\d[\d.,-]*)\}")
 
 

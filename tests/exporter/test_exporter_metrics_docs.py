@@ -21,7 +21,7 @@ from tests.pages import section
 
 PAGE = (Path(__file__).parents[2] / "docs" / "metrics-exporter.md").read_text()
 ROW = re.compile(r"^\| `(\w+)` \| (\w+) \|([^|]*)\|", re.MULTILINE)
-COLLECTOR_ROW = re.compile(r"^\| `(\w+)` \| ([^|]*`(?:node|namedprocess)_[^|]*) \|$", re.MULTILINE)
+COLLECTOR_ROW = re.compile(r"^\| `(\w+)` \| ([^|]*`(?:node|namedprocess|security)_[^|]*) \|$", re.MULTILINE)
 
 
 def documented(heading: str) -> dict[str, tuple[str, set[str]]]:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from exporter.collectors import COLLECTORS, BuiltIn, Collector, build
+from exporter.collectors import COLLECTORS, SECURITY, BuiltIn, Collector, build
 from exporter.collectors.files import Paths
 from exporter.family import Family
 from exporter.outcome import Absent
@@ -62,9 +62,9 @@ def opened() -> Iterator[set[str]]:
 
 
 def readers(paths: Paths, root: str) -> dict[str, list[type[BuiltIn]]]:
-    """For each file below the root the collectors that read it there."""
+    """For each file below the root the collectors of the system that read it there."""
     found: dict[str, list[type[BuiltIn]]] = {}
-    for kind in COLLECTORS:
+    for kind in (kind for kind in COLLECTORS if kind.name not in SECURITY):
         with opened() as files:
             asked(build(kind, paths))
         for file in sorted(files):
