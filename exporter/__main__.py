@@ -41,6 +41,9 @@ from exporter.metrics import Tally
 from exporter.pipeline import Pipeline
 from exporter.redaction import Redaction
 from exporter.registry import Registry
+from exporter.reputation import part as reputation_part
+from exporter.reputation.families import families as reputation_families
+from exporter.reputation.reputation import Reputation
 from exporter.roles import App, Itself, Security, System
 from exporter.stats.doors import routes as stats_routes
 from exporter.stats.graphql import GraphQL
@@ -102,6 +105,8 @@ async def serve(
     redaction = Redaction(seen=tally.redact)
     stats = (GraphQL(now=tally.reload_success_at), WebSocket(now=tally.reload_success_at))
     findings = Findings(tally.findings)
+    reputation = Reputation()
+    findings.tell(lambda found: reputation.take(found, now=time.time()))
     detection = Detection(told=findings.take)
     pipeline = Pipeline(
         (),
@@ -130,13 +135,16 @@ async def serve(
             partial(_mapped, pipeline, redaction),
             partial(following.prepare, counting, redaction.redact),
             logs.prepare,
+            partial(reputation_part.prepare, reputation),
         ),
     )
     doors = Doors(
         roles=(
             System(registry, elsewhere=SECURITY),
             App(pipeline),
-            Security(registry, collectors=SECURITY, publishers=(findings.families,)),
+            Security(
+                registry, collectors=SECURITY, publishers=(findings.families, partial(reputation_families, reputation))
+            ),
             Itself(registry, tally),
         ),
         registry=registry,
@@ -216,6 +224,8 @@ def check(arguments: argparse.Namespace, load: Callable[[], Plan]) -> int:
         for name in plan.collectors:
             collector_of(paths_of(arguments), name, plan.options[name])
         following.choose_of(plan)
+        if plan.file is not None:
+            reputation_part.policy_of(plan.file.reputation)
     except Refused as refused:
         faults += refused.faults
     faults += missing_folders(arguments)

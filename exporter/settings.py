@@ -27,6 +27,8 @@ from exporter.mapping.file import RULES_MAX, RuleFile
 from exporter.mapping.made import rules_of, seconds
 from exporter.mapping.rule import Rule
 from exporter.redaction import RedactionSettings
+from exporter.reputation import settings as reputation
+from exporter.reputation.settings import ReputationSettings
 from exporter.series.settings import SeriesSettings, zero_first_seconds
 from guard import configfile
 from guard.configfile import Format
@@ -111,6 +113,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     )
     series: Annotated[SeriesSettings, Meta(description="What is set about series.")] = SeriesSettings()
     redaction: Annotated[RedactionSettings, Meta(description="What is hidden of events.")] = RedactionSettings()
+    reputation: Annotated[ReputationSettings, Meta(description="Who is blocked, and who never is.")] = msgspec.field(
+        default_factory=ReputationSettings
+    )
     logs: Annotated[tuple[Log, ...], Meta(description="Log files whose lines are events.", max_length=LOGS_MAX)] = ()
 
     @property
@@ -159,7 +164,7 @@ FORMATS: Mapping[str, Format] = {
     "timeout": _expected(parse_timeout),
     "ttl": _expected(seconds),
     "zero_first": _expected(zero_first_seconds),
-    **{name: _expected(read) for name, read in statsd.FORMATS.items()},
+    **{name: _expected(read) for name, read in {**statsd.FORMATS, **reputation.FORMATS}.items()},
 }
 
 
@@ -170,6 +175,8 @@ def _warnings(settings: Settings) -> Iterable[Problem]:
 def _prove(settings: Settings) -> Iterator[Problem]:
     for where, found, expected in wrong(settings.logs):
         yield Problem(("logs", *where), found, expected)
+    for place, found, expected in reputation.wrong(settings.reputation):
+        yield Problem(("reputation", *place), found, expected)
 
 
 KIND = Kind(

@@ -88,6 +88,10 @@ EXPORTER_CORE = (
     *("identity", "finding", "detectors", "detection", "findings.counts", "findings.kept"),
     *("identity", "finding", "detectors", "detection"),
     "reputation.formats",
+    *(
+        f"reputation.{each}"
+        for each in _words("place allowed policy settings score block blocklist deed reputation families")
+    ),
     "event",
     "mapping",
     "series",

@@ -1,4 +1,17 @@
-"""What an address has done, and which ones are to be kept out.
+"""Who is blocked, for how long and why: scores of addresses, and the list that firewalls are fed with.
 
-formats.py   the blocklist as programs read it that keep addresses out
-"""
+Findings raise the score of an address, time lowers it, and an address whose score reaches the threshold is on the list
+for a while. Its files, in the order in which a finding meets them:
+
+    place       what can stand on a list: an address, or a network
+    allowed     who is never blocked
+    policy      what counts for how much, and what follows
+    settings    `reputation:` in exporter.yml
+    part        the same put into force, with the file that it names
+    score       what is held against an address
+    block       who is blocked by whom, why, and until when
+    blocklist   all blocks, when they end, and what has changed since
+    deed        what was done about an address
+    reputation  all of these together
+    formats     the blocklist as programs read it that keep addresses out
+    families    what of it Prometheus may know

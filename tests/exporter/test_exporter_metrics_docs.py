@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from exporter.findings.tally import FindingCounts
 from exporter.metrics import Tally
 from exporter.negotiation import Wishes
 from exporter.outcome import Absent
+from exporter.reputation.families import families as reputation_families
+from exporter.reputation.reputation import Reputation
 from exporter.roles import Itself, Publisher, Security
 from tests.exporter.builders import FIXTURE_ROOT_PATHS, Says, registry_of
 from tests.pages import section
@@ -40,7 +43,10 @@ def test_the_role_self_is_exactly_what_is_documented() -> None:
 
 
 def test_the_role_security_is_exactly_what_is_documented() -> None:
-    publishers: tuple[Publisher, ...] = (Findings(FindingCounts()).families,)
+    publishers: tuple[Publisher, ...] = (
+        Findings(FindingCounts()).families,
+        partial(reputation_families, Reputation()),
+    )
     security = Security(registry_of(), collectors=(), publishers=publishers)
     families = asyncio.run(security.gather(Wishes(1.0))).families
     assert documented("Role `security`: attacks") == said(families)
