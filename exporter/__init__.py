@@ -42,6 +42,8 @@ One process, state in memory. Its files, in the order in which data meets them:
     findings     what becomes of what they find
     reputation/  who is to be kept out
     reputation/  whose address is blocked for it, and for how long
+    detecting    which of them are, and how each is set: they follow the plan
+    findings     what becomes of what they find
     probes/      is something elsewhere well?
     stats/       what happened lately, as JSON for programs without a Prometheus
     pipeline     all of these together: from what was sent to series, without a clock

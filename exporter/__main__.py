@@ -25,6 +25,7 @@ from exporter.collectors import COLLECTORS, SECURITY, Collector, build
 from exporter.collectors.files import Paths
 from exporter.commandline import command_line, path_flag
 from exporter.control import Control, Plan, Refused
+from exporter.detecting import Detecting
 from exporter.detection import Detection
 from exporter.doors import Doors
 from exporter.findings.doors import route as findings_route
@@ -104,7 +105,7 @@ async def serve(
     registry = Registry((), failed=tally.failed, quarantined=tally.quarantine)
     redaction = Redaction(seen=tally.redact)
     stats = (GraphQL(now=tally.reload_success_at), WebSocket(now=tally.reload_success_at))
-    findings = Findings(tally.findings)
+    findings = Findings(tally.findings, expected=lambda: detection.foreseen)
     reputation = Reputation()
     findings.tell(lambda found: reputation.take(found, now=time.time()))
     detection = Detection(told=findings.take)
@@ -132,6 +133,7 @@ async def serve(
         tally=tally,
         parts=(
             redaction.prepare,
+            Detecting(detection).prepare,
             partial(_mapped, pipeline, redaction),
             partial(following.prepare, counting, redaction.redact),
             logs.prepare,
@@ -143,7 +145,13 @@ async def serve(
             System(registry, elsewhere=SECURITY),
             App(pipeline),
             Security(
-                registry, collectors=SECURITY, publishers=(findings.families, partial(reputation_families, reputation))
+                registry,
+                collectors=SECURITY,
+                publishers=(
+                    findings.families,
+                    detection.families,
+                    partial(reputation_families, reputation),
+                ),
             ),
             Itself(registry, tally),
         ),

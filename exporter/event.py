@@ -8,11 +8,11 @@ look-up for each field. Events in which a field is not what it has to be are lef
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from datetime import datetime
 from itertools import compress
 from math import isfinite
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -42,6 +42,7 @@ TRACES: Mapping[str, re.Pattern[str]] = {
     ),
 }
 
+Found = TypeVar("Found")
 Redact = Callable[[str], str]
 # Labels of an exemplar.
 Trace = tuple[tuple[str, str], ...]
@@ -118,8 +119,8 @@ class Batch:
     """Events of one kind from one source, checked and redacted. Not changed once it is made."""
 
     __slots__ = (
-        *("_addresses", "_numbers", "_people", "_texts"),
-        *("at", "kind", "nothing", "places", "size", "source", "traces"),
+        *("_addresses", "_numbers", "_once", "_people", "_texts"),
+        *("at", "kind", "nothing", "places", "size", "source", "traces", "unreadable"),
     )
 
     def __init__(
@@ -134,9 +135,10 @@ class Batch:
         traces: Sequence[Trace | None] | None = None,
         addresses: Mapping[str, Sequence[Address | None]] = _NOBODY,
         people: Mapping[str, Sequence[Person | None]] = _NOBODY,
+        unreadable: int = 0,
     ) -> None:
         """`at` is when each happened, in seconds since 1970; None where no event of the batch says so. So with
-        `traces`."""
+        `traces`. `unreadable` are values in fields for addresses that are none."""
         self.kind = kind
         self.source = source
         self.places = places
@@ -149,6 +151,15 @@ class Batch:
         self._people = people
         self.at = at
         self.traces = traces
+        self.unreadable = unreadable
+        self._once: dict[Hashable, Any] = {}
+
+    def once(self, who: Hashable, find: Callable[[], Found]) -> Found:
+        """What several want to know of the batch, which is found out when the first of them asks."""
+        if who not in self._once:
+            self._once[who] = find()
+        found: Found = self._once[who]
+        return found
 
     def texts(self, field: str) -> Sequence[str | None]:
         return self._texts.get(field, self.nothing)
@@ -205,6 +216,7 @@ def checked(raw: Raw, fields: Fields, memories: Memories, *, now: float) -> tupl
         {name: _numbered(columns[name], memory) for name, memory in numbers_of.items() if name in columns}
         for numbers_of in (memories.addresses, memories.people)
     )
+    unreadable = sum(column.count(None) - columns[name].count(None) for name, column in addresses.items())
     places = raw.places
     if faults:
         kept = [row not in faults for row in range(len(places))]
@@ -226,6 +238,7 @@ def checked(raw: Raw, fields: Fields, memories: Memories, *, now: float) -> tupl
         traces=traces,
         addresses=addresses,
         people=people,
+        unreadable=unreadable,
     )
     return batch, [Fault(raw.places[row], text) for row, text in sorted(faults.items())]
 

@@ -15,6 +15,7 @@ from exporter.choices import DISABLE_DEFAULTS, Said, flag_of, key_of
 from exporter.collectors import COLLECTORS, COUNT_MAX, BuiltIn, Option, parse
 from exporter.collectors import Kind as OptionKind
 from exporter.control import Refused
+from exporter.detectors.settings import DetectorsSettings, pause_seconds, window_seconds
 from exporter.duration import parse_timeout
 from exporter.intake.events import EventsSettings
 from exporter.intake.logs.settings import LOGS_MAX, Log, wrong
@@ -113,6 +114,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     )
     series: Annotated[SeriesSettings, Meta(description="What is set about series.")] = SeriesSettings()
     redaction: Annotated[RedactionSettings, Meta(description="What is hidden of events.")] = RedactionSettings()
+    detectors: Annotated[DetectorsSettings, Meta(description="Who looks for attacks, by name.")] = DetectorsSettings()
     reputation: Annotated[ReputationSettings, Meta(description="Who is blocked, and who never is.")] = msgspec.field(
         default_factory=ReputationSettings
     )
@@ -164,6 +166,8 @@ FORMATS: Mapping[str, Format] = {
     "timeout": _expected(parse_timeout),
     "ttl": _expected(seconds),
     "zero_first": _expected(zero_first_seconds),
+    "window": _expected(window_seconds),
+    "pause": _expected(pause_seconds),
     **{name: _expected(read) for name, read in {**statsd.FORMATS, **reputation.FORMATS}.items()},
 }
 

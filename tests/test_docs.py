@@ -26,6 +26,7 @@ from aiohttp import web
 from exporter import doors as exporter_doors
 from exporter.collectors import COLLECTORS
 from exporter.control import Control, Plan
+from exporter.detectors.settings import Counted, DetectorsSettings
 from exporter.doors import Doors
 from exporter.metrics import Tally
 from exporter.registry import Registry
@@ -223,7 +224,7 @@ def keys(form: Mapping[str, Any], definitions: Mapping[str, Any], path: str = ""
 
 
 # Parts of exporter.yml whose keys have a page of their own.
-ON_PAGES_OF_THEIR_OWN = {"mapping[].": "mapping.md", "logs[].": "logs.md"}
+ON_PAGES_OF_THEIR_OWN = {"mapping[].": "mapping.md", "logs[].": "logs.md", "detectors.": "detectors.md"}
 
 
 @pytest.mark.parametrize(
@@ -250,7 +251,21 @@ def test_exactly_the_keys_of_a_configuration_file_are_documented(kind: str, page
 def test_exactly_the_keys_of_a_part_of_the_exporters_file_are_documented(part: str, page: str) -> None:
     form = schema(NAMED_KINDS["exporter"])
     found = {key.removeprefix(part) for key in keys(form, form["$defs"]) if key.startswith(part)}
+    if part == "detectors.":  # what can be set about all of them stands there once, and they in a table
+        common = {f".{name}" for name in Counted.__struct_fields__}
+        found = {f"NAME.{key.partition('.')[2]}" if key.endswith(tuple(common)) else key for key in found}
+        found -= {*DetectorsSettings.__struct_fields__}
     assert set(rows(page, "Every key")) == found
+
+
+def test_exactly_the_detectors_that_there_are_are_documented_with_their_defaults() -> None:
+    documented = rows("detectors.md", "The detectors")
+    settings = DetectorsSettings()
+    assert list(documented) == list(DetectorsSettings.__struct_fields__)
+    for name, row in documented.items():
+        chosen = getattr(settings, name)
+        said = (getattr(chosen, "threshold", "–"), getattr(chosen, "window", "–"), chosen.severity, chosen.cooldown)
+        assert tuple(each.strip() for each in row.split("|")[1:5]) == tuple(map(str, said)), name
 
 
 def defaults(form: Mapping[str, Any], definitions: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:

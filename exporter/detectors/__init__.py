@@ -5,15 +5,31 @@ a time in, findings out. What it remembers is bounded, and what it had to forget
 
     anomaly/  is the newest number of a stream unusual?
     unusual   a detector with a baseline: counts and measures by intervals
+    settings             `detectors:` in exporter.yml, and the defaults
+    bundled              the detectors that come with Tocsin, by name
+    brute_force_address  logins from one address that failed
+    outcomes             which events of a batch went well, and which failed
+    toomany              who did something more often than may be
+    counting             how often each did something lately
+    anomaly/             is the newest number of a stream unusual?
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from exporter.event import Batch, Fields
 from exporter.finding import Finding
+
+
+class Held(NamedTuple):
+    """What a detector remembers: how many it counts, how many it had to forget since the start, and by how much a count
+    may be too small now."""
+
+    keys: int = 0
+    forgotten: int = 0
+    undercount: float = 0.0
 
 
 class Detector(Protocol):
@@ -23,4 +39,8 @@ class Detector(Protocol):
     asked: Mapping[str, Fields]
 
     def look(self, batch: Batch, *, now: float) -> Sequence[Finding]:
-        """The batch is of a kind that it asks for."""
+        """The batch is of a kind that it asks for. The same may be found in each batch: who asks sees to the cooldown,
+        and says how severe it is."""
+
+    @property
+    def held(self) -> Held: ...

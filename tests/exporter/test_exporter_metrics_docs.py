@@ -10,6 +10,7 @@ import pytest
 
 from exporter.collectors import COLLECTORS, BuiltIn, build
 from exporter.collectors.files import Paths
+from exporter.detection import Detection
 from exporter.family import Family
 from exporter.findings.part import Findings
 from exporter.findings.tally import FindingCounts
@@ -45,6 +46,7 @@ def test_the_role_self_is_exactly_what_is_documented() -> None:
 def test_the_role_security_is_exactly_what_is_documented() -> None:
     publishers: tuple[Publisher, ...] = (
         Findings(FindingCounts()).families,
+        Detection(told=lambda _: None).families,
         partial(reputation_families, Reputation()),
     )
     security = Security(registry_of(), collectors=(), publishers=publishers)

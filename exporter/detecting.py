@@ -1,0 +1,44 @@
+"""The place of detectors in the program: they follow the plan."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from exporter.control import Plan
+from exporter.detection import Detection, Watched
+from exporter.detectors import Detector
+from exporter.detectors.bundled import DETECTORS
+from exporter.detectors.settings import Common, DetectorsSettings, alike
+
+
+class Detecting:
+    def __init__(self, detection: Detection, *, clock: Callable[[], float] = time.time) -> None:
+        self._detection = detection
+        self._clock = clock
+        self._made: dict[str, tuple[Common, Detector]] = {}
+
+    def prepare(self, plan: Plan) -> Callable[[], None]:
+        """A detector that would look at the same in the same way goes on with what it remembers."""
+        settings = DetectorsSettings() if plan.file is None else plan.file.detectors
+        made = {
+            name: (chosen, self._detector(name, chosen))
+            for name in DETECTORS
+            for chosen in [getattr(settings, name)]
+            if chosen.enabled
+        }
+
+        def put_into_force() -> None:
+            self._made = made
+            self._detection.use(
+                [Watched(detector, chosen) for chosen, detector in made.values()],
+                off=[name for name in DETECTORS if name not in made],
+                now=self._clock(),
+            )
+
+        return put_into_force
+
+    def _detector(self, name: str, chosen: Any) -> Detector:
+        before = self._made.get(name)
+        return before[1] if before is not None and alike(before[0], chosen) else DETECTORS[name](chosen)

@@ -1,0 +1,105 @@
+"""How often each did something lately, within a bound: never more than it was, and by how much less at most is known.
+
+The window is made of panes, the newest of which is still open: counts are of between five and six sixths of it. Where
+there are too many to remember, as much is taken from each count of a pane that those with small ones vanish (Misra and
+Gries, 1982). What was taken from a pane is what any count of it can be too small by.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
+from operator import add
+from typing import Generic, TypeVar
+
+PANES = 6
+# Of one detector, in all panes. A dictionary of so many takes 5 MB, and their numbers the same again.
+KEYS_MAX = 170_000
+# What is left of a pane when there are too many.
+_KEPT = 0.75
+
+Pane = TypeVar("Pane")
+
+
+class Panes(Generic[Pane]):
+    """The spans of time of a window in which something happened. Each of them ends with the window."""
+
+    def __init__(self, window_seconds: float) -> None:
+        self._seconds = window_seconds / PANES
+        self.open: dict[int, Pane] = {}
+
+    def at(self, now: float) -> int:
+        return int(now // self._seconds)
+
+    def over(self, now: float) -> list[Pane]:
+        """Those that are no part of the window any more, which are forgotten.
+
+        Where the clock was set back, neither are those of the future: nobody knows how long ago that was.
+        """
+        last = self.at(now)
+        gone = [span for span in self.open if not last - PANES < span <= last]
+        return [self.open.pop(span) for span in gone]
+
+
+class _Pane:
+    __slots__ = ("counts", "lost")
+
+    def __init__(self) -> None:
+        self.counts: dict[int, int] = {}
+        self.lost = 0
+
+
+class Counts:
+    """Of numbers that stand for somebody."""
+
+    def __init__(self, window_seconds: float, *, keys_max: int = KEYS_MAX) -> None:
+        self._panes = Panes[_Pane](window_seconds)
+        self._keys_max = keys_max
+        self.forgotten = 0
+
+    def add(self, counted: Mapping[int, int], *, now: float) -> None:
+        self._panes.over(now)
+        pane = self._panes.open.setdefault(self._panes.at(now), _Pane())
+        if pane.counts:
+            before = map(pane.counts.get, counted, repeat(0))
+            pane.counts.update(zip(counted, map(add, before, counted.values()), strict=True))
+        else:
+            pane.counts.update(counted)
+        while self.keys > self._keys_max:
+            self._lessen(max(self._panes.open.values(), key=lambda each: len(each.counts)))
+
+    def of(self, keys: Sequence[int], *, now: float) -> Sequence[int]:
+        """How often each, at least."""
+        self._panes.over(now)
+        found: Iterable[int] = repeat(0, len(keys))
+        for pane in self._panes.open.values():
+            found = list(map(add, found, map(pane.counts.get, keys, repeat(0))))
+        return list(found)
+
+    @property
+    def keys(self) -> int:
+        return sum(len(pane.counts) for pane in self._panes.open.values())
+
+    @property
+    def undercount(self) -> int:
+        """No count is too small by more."""
+        return sum(pane.lost for pane in self._panes.open.values())
+
+    def _lessen(self, pane: _Pane) -> None:
+        taken = _taken(pane.counts.values(), int(len(pane.counts) * _KEPT))
+        before = len(pane.counts)
+        pane.counts = {key: count - taken for key, count in pane.counts.items() if count > taken}
+        pane.lost += taken
+        self.forgotten += before - len(pane.counts)
+
+
+def _taken(counts: Iterable[int], kept: int) -> int:
+    """The largest number that is taken from more than `kept` of them in whole; so all that is taken, of all panes that
+    were as full, is at most what was counted, divided by that."""
+    there = 0
+    for count, keys in sorted(Counter(counts).items(), reverse=True):
+        there += keys
+        if there > kept:
+            return count
+    raise AssertionError("there are more of them than are kept")

@@ -1,0 +1,102 @@
+"""`detectors:` in exporter.yml. The defaults are in force without a file, so this is light to import."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from exporter import duration
+from exporter.finding import Severity
+
+THRESHOLD_MAX = 1_000_000
+WINDOW_SECONDS_MAX = 86_400.0
+PAUSE_SECONDS_MAX = 86_400.0
+WINDOW_SECONDS_MIN = 6.0
+
+Threshold = Annotated[int, Meta(description="More than so many within the window are found.", ge=1, le=THRESHOLD_MAX)]
+Window = Annotated[
+    str,
+    Meta(
+        description="How far back is looked; from 6s to 24h.",
+        examples=["1m", "1h"],
+        extra_json_schema={"format": "window"},
+    ),
+]
+SeveritySaid = Annotated[Severity, Meta(description="How bad it is.")]
+_PAUSE = {"format": "pause"}
+
+
+class Common(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What can be set about every detector."""
+
+    enabled: Annotated[bool, Meta(description="Whether it looks at anything. One that does not costs nothing.")] = True
+    severity: SeveritySaid = "high"
+    cooldown: Annotated[
+        str,
+        Meta(
+            description="For how long the same is not found again, of the same address or person; at most 24h.",
+            extra_json_schema=_PAUSE,
+        ),
+    ] = "10m"
+    warm_up: Annotated[
+        str,
+        Meta(
+            description="For how long after its start it only looks, and what it finds does not count; at most 24h.",
+            extra_json_schema=_PAUSE,
+        ),
+    ] = "0s"
+    dry_run: Annotated[
+        bool, Meta(description="What it finds is counted, logged and shown, and has no other consequence.")
+    ] = False
+
+
+class Counted(Common, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A detector that counts. Each one has a threshold and a window of its own."""
+
+    threshold: Threshold
+    window: Window
+
+    @property
+    def window_seconds(self) -> float:
+        return duration.parse(self.window)
+
+
+class BruteForceAddress(Counted, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Logins from one address that failed."""
+
+    threshold: Threshold = 50
+    window: Window = "1h"
+
+
+class DetectorsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The detectors by name."""
+
+    brute_force_address: BruteForceAddress = BruteForceAddress()
+
+
+def window_seconds(text: str) -> float:
+    """ValueError says what was found and what was expected."""
+    found = duration.parse(text)
+    if not WINDOW_SECONDS_MIN <= found <= WINDOW_SECONDS_MAX:
+        raise ValueError(f"found {text!r}, expected between 6s and 24h")
+    return found
+
+
+def pause_seconds(text: str) -> float:
+    """Likewise."""
+    found = duration.parse(text)
+    if found > PAUSE_SECONDS_MAX:
+        raise ValueError(f"found {text!r}, expected at most 24h")
+    return found
+
+
+def alike(one: Common, other: Common) -> bool:
+    """Whether they differ at most in what becomes of what is found: then a detector goes on with what it remembers."""
+    return type(one) is type(other) and _looking(one) == _looking(other)
+
+
+def _looking(settings: Common) -> Common:
+    none = Common()
+    return msgspec.structs.replace(settings, **{name: getattr(none, name) for name in Common.__struct_fields__})
