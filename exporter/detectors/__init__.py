@@ -4,6 +4,7 @@ A detector is given batches of the kinds of event that it asks for, and says wha
 a time in, findings out. What it remembers is bounded, and what it had to forget is counted.
 
     anomaly/  is the newest number of a stream unusual?
+    choosing  which events of a batch are meant
     unusual   a detector with a baseline: counts and measures by intervals
     settings             `detectors:` in exporter.yml, and the defaults
     bundled              the detectors that come with Tocsin, by name

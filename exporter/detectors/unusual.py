@@ -7,12 +7,9 @@ its interval is over. Intervals without events count as zeros: they are made up 
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import compress
 from math import nan
-from operator import and_
 from typing import Any
 
 import msgspec
@@ -21,16 +18,14 @@ from exporter.detectors.anomaly.amounts import DISTINCT_MAX, OF_NUMBERS, Amount,
 from exporter.detectors.anomaly.intervals import Intervals
 from exporter.detectors.anomaly.stream import Manner, Stream
 from exporter.detectors.anomaly.suspects import BEGIN_RATIO, Suspects
+from exporter.detectors.choosing import Choosing, Chosen, of, told
 from exporter.event import Batch, Fields
 from exporter.finding import Finding, Severity
 from exporter.identity import Address
-from exporter.mapping.compiled import Verdicts
 from exporter.mapping.rule import OTHER, UNKNOWN, Condition
 
 # Of one detector. Further values are one stream, `other`.
 STREAMS_MAX = 100
-# What of a value may be told; the others are somebody's, or too long.
-_TOLD = re.compile(r"[\w./:{}\[\] -]{1,60}", re.ASCII)
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +80,7 @@ class Unusual:
         self.asked = look.asked
         self._look = look
         self._severity: Severity = severity
-        self._conditions = tuple((each.field, Verdicts(each)) for each in look.where)
+        self._choosing = Choosing(look.where)
         self._room = Room(DISTINCT_MAX)
         self._amount = amounts(look.measure, self._room)
         self._intervals = Intervals(look.seconds)
@@ -105,7 +100,7 @@ class Unusual:
 
     def look(self, batch: Batch, *, now: float) -> Sequence[Finding]:
         found = list(self.tick(now=now))
-        chosen = self._chosen(batch)
+        chosen = self._choosing.of(batch)
         for label, values in self._groups(batch, chosen):
             each = self._open(label, len(values))
             each.amount.take(values)
@@ -116,7 +111,7 @@ class Unusual:
             number = each.amount.number
             exceeds = each.stream.exceeds(number)
             if self._look.who and number > usual.high * BEGIN_RATIO:
-                self._suspects.take(_of(batch.addresses(self._look.who), chosen))
+                self._suspects.take(of(batch.addresses(self._look.who), chosen))
                 if exceeds:
                     found += [
                         self._finding(label, float(count), usual.high, now, address=who)
@@ -154,34 +149,26 @@ class Unusual:
             most = self._look.manner.size
             self._streams = {label: each for label, each in self._streams.items() if each.quiet < most}
 
-    def _chosen(self, batch: Batch) -> Sequence[bool] | None:
-        """None: all of them."""
-        chosen: Sequence[bool] | None = None
-        for field, verdicts in self._conditions:
-            found = list(map(verdicts.__getitem__, batch.texts(field)))
-            chosen = found if chosen is None else list(map(and_, chosen, found))
-        return chosen
-
-    def _groups(self, batch: Batch, chosen: Sequence[bool] | None) -> Iterator[tuple[str, Sequence[Any]]]:
+    def _groups(self, batch: Batch, chosen: Chosen) -> Iterator[tuple[str, Sequence[Any]]]:
         """The values of each stream, at least one."""
         look = self._look
         size = batch.size if chosen is None else sum(chosen)
         if look.measure == "count":
             if look.by:
-                labels = Counter(_of(batch.texts(look.by), chosen))
+                labels = Counter(of(batch.texts(look.by), chosen))
                 yield from ((label or UNKNOWN, range(count)) for label, count in labels.items())
             elif size:
                 yield "", range(size)
             return
         column = batch.numbers(look.field) if look.measure in OF_NUMBERS else batch.people(look.field)
-        values = _of(column, chosen)
+        values = of(column, chosen)
         if not look.by:
             there = [each for each in values if each is not None]
             if there:
                 yield "", there
             return
         groups: dict[str, list[Any]] = {}
-        for label, value in zip(_of(batch.texts(look.by), chosen), values, strict=True):
+        for label, value in zip(of(batch.texts(look.by), chosen), values, strict=True):
             if value is not None:
                 groups.setdefault(label or UNKNOWN, []).append(value)
         yield from groups.items()
@@ -217,10 +204,6 @@ class Unusual:
         what = {"count": f"{number:.6g} {kinds}", "distinct": f"{number:.6g} different {look.field} of {kinds}"}.get(
             look.measure, f"a {look.measure} of {number:.6g} of {look.field} of {kinds}"
         )
-        of = "" if not label else f", {look.by} {label}" if _TOLD.fullmatch(label) else f", of one {look.by}"
         bounds = f"at most {bound:.6g}" if number > bound else f"at least {bound:.6g}"
-        return f"{what}{alone} in {look.seconds:g} s{of}; going by what is usual, {bounds} were to be expected"
-
-
-def _of(column: Sequence[Any], chosen: Sequence[bool] | None) -> Sequence[Any]:
-    return column if chosen is None else list(compress(column, chosen))
+        why = f"{bounds} may be" if look.manner.method is None else f"going by what is usual, {bounds} may be expected"
+        return f"{what}{alone} in {look.seconds:g} s{told(look.by, label)}; {why}"

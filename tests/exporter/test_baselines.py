@@ -240,3 +240,14 @@ def test_a_number_that_only_grows_is_found_before_its_interval_is_over():
     made.close(600.0)
     assert not made.exceeds(400.0)
     assert made.exceeds(600.0)
+
+
+def test_without_a_method_the_limit_is_the_bound_and_nothing_has_to_be_known():
+    def fixed(direction: Direction, row: int = 1) -> Stream:
+        return Stream(Manner(method=None, limit=-5.0, size=1, known_least=0, direction=direction, row=row))
+
+    assert [fixed("up").close(number) for number in (-5.1, -5.0, -4.9)] == [False, False, True]
+    assert [fixed("down").close(number) for number in (-5.1, -5.0, -4.9)] == [True, False, False]
+    twice = fixed("up", row=2)
+    assert [twice.close(number) for number in (1.0, 1.0, -9.0, 1.0)] == [False, True, False, False]
+    assert all(fixed("up").close(1.0) for _ in range(1_000)), "it never becomes usual"

@@ -69,7 +69,7 @@ def test_a_flood_is_found_when_it_passes_the_bound_and_not_when_its_interval_is_
     watching.take("message_sent", 1)
     (finding,) = watching.found
     assert (finding.value, finding.threshold, finding.window_seconds, finding.at) == (301, 300, 10, watching.now)
-    assert finding.why == "301 message_sent in 10 s; going by what is usual, at most 300 were to be expected"
+    assert finding.why == "301 message_sent in 10 s; going by what is usual, at most 300 may be expected"
     watching.take("message_sent", 1_000)
     assert len(watching.found) == 1, "once an interval"
 
@@ -138,7 +138,7 @@ def test_a_fall_to_nothing_is_found_by_the_clock_alone():
     watching = Watching(Look(events=("transaction",), seconds=TEN, manner=down))
     watching.usual(50, kind="transaction")
     watching.wait()
-    assert watching.said == ["0 transaction in 10 s; going by what is usual, at least 25 were to be expected"]
+    assert watching.said == ["0 transaction in 10 s; going by what is usual, at least 25 may be expected"]
 
 
 def test_a_clock_that_was_set_back_or_a_machine_that_slept_begins_anew():
@@ -180,7 +180,7 @@ def test_each_value_of_a_field_has_a_baseline_of_its_own_and_a_new_one_has_none(
     assert watching.found == []
     watching.take("message_sent", 101, message_type="sms")
     assert watching.said == [
-        "101 message_sent in 10 s, message_type sms; going by what is usual, at most 100 were to be expected"
+        "101 message_sent in 10 s, message_type sms; going by what is usual, at most 100 may be expected"
     ]
 
 
@@ -190,7 +190,7 @@ def test_a_value_that_may_be_anybodys_is_not_told(value: str):
     watching.usual(5, message_type=value)
     watching.take("message_sent", 101, message_type=value)
     assert watching.said == [
-        "101 message_sent in 10 s, of one message_type; going by what is usual, at most 100 were to be expected"
+        "101 message_sent in 10 s, of one message_type; going by what is usual, at most 100 may be expected"
     ]
 
 
@@ -240,9 +240,7 @@ def test_different_values_are_counted_once_each_and_no_value_is_told():
     watching.take("auth", 5_000, user="ben")
     assert watching.found == []
     watching.take_all([{"event": "auth", "user": f"user{number}@example.org"} for number in range(101)])
-    assert watching.said == [
-        "102 different user of auth in 10 s; going by what is usual, at most 100 were to be expected"
-    ]
+    assert watching.said == ["102 different user of auth in 10 s; going by what is usual, at most 100 may be expected"]
 
 
 def test_different_values_beyond_the_limit_are_not_counted_and_that_is_known():

@@ -12,6 +12,8 @@ from typing import Literal, NamedTuple, get_args
 
 Method = Literal["ratio", "zscore", "iqr", "spike", "ewma"]
 METHODS: tuple[Method, ...] = get_args(Method)
+# Whose bounds chance passes now and then: several numbers in a row have to.
+OF_DEVIATION: tuple[Method, ...] = ("zscore", "iqr", "ewma")
 # What each is multiplied by, where nobody says it.
 LIMITS: Mapping[Method, float] = {"ratio": 5.0, "zscore": 3.0, "iqr": 1.5, "spike": 2.0, "ewma": 3.0}
 # The least deviation, as a share of the centre.
@@ -75,9 +77,11 @@ def _ewma(past: Sequence[float], limit: float, counts: bool) -> Band:
     return _around(mean, limit * max(sqrt(variance), _floor(mean, counts)))
 
 
-def memory_intervals(method: Method, size: int) -> int:
+def memory_intervals(method: Method | None, size: int) -> int:
     """How many past numbers the method looks at, where there may be `size`."""
     match method:
+        case None:
+            return 1
         case "spike":
             return min(size, SPIKE_INTERVALS)
         case "ewma":

@@ -30,15 +30,15 @@ class Manner(msgspec.Struct, frozen=True, kw_only=True):
 
     Nothing is unusual before `known_least` numbers are known. A number that is not above `least` is never high, and one
     below a centre that is less than `least` is never low: the ratio of little is noise. `row` numbers in a row have to
-    be beyond the band.
+    be beyond the band. Without a method, the limit is the bound itself.
     """
 
-    method: Method
+    method: Method | None
     limit: float
     size: int
     known_least: int
     direction: Direction = "up"
-    least: float = 0.0
+    least: float = -LARGEST
     row: int = 1
     counts: bool = False
 
@@ -60,11 +60,13 @@ class Stream:
     @property
     def band(self) -> Band | None:
         """What is usual now; None as long as too little is known."""
-        if self._band is None and self._known >= max(1, self._manner.known_least):
-            self._band = _bounded(
-                band(self._manner.method, self._history.all(), self._manner.limit, counts=self._manner.counts),
-                self._manner,
-            )
+        manner = self._manner
+        if self._band is None and self._known >= manner.known_least:
+            past, limit = self._history.all(), manner.limit
+            if manner.method is None:
+                self._band = _bounded(Band(limit, limit, limit), manner)
+            elif past:
+                self._band = _bounded(band(manner.method, past, limit, counts=manner.counts), manner)
         return self._band
 
     def exceeds(self, number: float) -> bool:
