@@ -250,4 +250,5 @@ def test_without_a_method_the_limit_is_the_bound_and_nothing_has_to_be_known():
     assert [fixed("down").close(number) for number in (-5.1, -5.0, -4.9)] == [True, False, False]
     twice = fixed("up", row=2)
     assert [twice.close(number) for number in (1.0, 1.0, -9.0, 1.0)] == [False, True, False, False]
-    assert all(fixed("up").close(1.0) for _ in range(1_000)), "it never becomes usual"
+    always = fixed("up")
+    assert all(always.close(1.0) for _ in range(1_000)), "it never becomes usual"
