@@ -118,7 +118,7 @@ class Greatest:
     grows: ClassVar[bool] = True
 
     def __init__(self) -> None:
-        self.clear()
+        self._greatest = -inf
 
     @property
     def number(self) -> float:
