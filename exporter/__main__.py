@@ -138,6 +138,7 @@ async def serve(
             partial(following.prepare, counting, redaction.redact),
             logs.prepare,
             partial(reputation_part.prepare, reputation),
+            findings.prepare,
         ),
     )
     doors = Doors(
@@ -189,6 +190,7 @@ async def serve(
             )
         )
         await open_doors.enter_async_context(logs)
+        await open_doors.enter_async_context(findings)
         open_doors.enter_context(receiving(plan.statsd, counting, tally.statsd))
         for address in addresses:
             listen.announce(f"tocsin exporter: listening on {address}")

@@ -17,6 +17,8 @@ from exporter.collectors import Kind as OptionKind
 from exporter.control import Refused
 from exporter.detectors.settings import DetectorsSettings, pause_seconds, window_seconds
 from exporter.duration import parse_timeout
+from exporter.findings import settings as findings
+from exporter.findings.settings import FindingsSettings
 from exporter.intake.events import EventsSettings
 from exporter.intake.logs.settings import LOGS_MAX, Log, wrong
 from exporter.intake.statsd import choices as statsd
@@ -118,6 +120,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reputation: Annotated[ReputationSettings, Meta(description="Who is blocked, and who never is.")] = msgspec.field(
         default_factory=ReputationSettings
     )
+    findings: Annotated[FindingsSettings, Meta(description="What becomes of what detectors find.")] = FindingsSettings()
     logs: Annotated[tuple[Log, ...], Meta(description="Log files whose lines are events.", max_length=LOGS_MAX)] = ()
 
     @property
@@ -169,6 +172,7 @@ FORMATS: Mapping[str, Format] = {
     "window": _expected(window_seconds),
     "pause": _expected(pause_seconds),
     **{name: _expected(read) for name, read in {**statsd.FORMATS, **reputation.FORMATS}.items()},
+    "resolve_after": _expected(findings.resolve_after_seconds),
 }
 
 
@@ -181,6 +185,8 @@ def _prove(settings: Settings) -> Iterator[Problem]:
         yield Problem(("logs", *where), found, expected)
     for place, found, expected in reputation.wrong(settings.reputation):
         yield Problem(("reputation", *place), found, expected)
+    for where, found, expected in findings.wrong(settings.findings):
+        yield Problem(("findings", *where), found, expected)
 
 
 KIND = Kind(

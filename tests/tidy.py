@@ -92,6 +92,7 @@ EXPORTER_CORE = (
         f"reputation.{each}"
         for each in _words("place allowed policy settings score block blocklist deed reputation families")
     ),
+    *("identity", "finding", "detectors", "detection", "findings.counts", "findings.kept", "findings.alerts"),
     "event",
     "mapping",
     "series",

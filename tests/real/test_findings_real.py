@@ -1,0 +1,135 @@
+"""What a detector finds becomes an alert of a real Alertmanager, and an incident of a real receiver; then it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from exporter.finding import Finding
+from exporter.findings.alerts import Alerts, Choice
+from exporter.findings.client import targets_of
+from exporter.findings.poster import PATH, Pace, Poster
+from exporter.findings.settings import FindingsSettings
+from exporter.findings.tally import Posts
+from tests.exporter.test_findings import FOUND
+from tests.real.servers import SURELY, Server, alertmanager, free_port, receiver, sink, until, webhook_policy
+
+pytestmark = pytest.mark.real
+
+ROUTES = """
+route: {receiver: tocsin, group_by: [detector], group_wait: 0s, group_interval: 1s, repeat_interval: 1h}
+receivers:
+  - name: tocsin
+    webhook_configs: [{url: 'URL/webhook/alertmanager', send_resolved: true}]
+"""
+QUICK = Pace(again=0.5, apart=0.1, answer=10.0, retry=0.1, retry_longest=0.2)
+
+
+class Exporter:
+    """Findings on their way to Alertmanagers, in this very process, with less patience than the program has."""
+
+    def __init__(self, *urls: str, resolve_after_seconds: float) -> None:
+        targets = targets_of(FindingsSettings(urls), path=PATH)
+        self.alerts = Alerts(dropped=lambda _: None)
+        labels = {"instance": "crow", "cluster": "eu1"}
+        self.alerts.use(Choice(resolve_after_seconds, labels, networks=True), [each.name for each in targets])
+        self.posts = [Posts() for _ in targets]
+        self.posters = [
+            Poster(each, self.alerts, posts, pace=QUICK) for each, posts in zip(targets, self.posts, strict=True)
+        ]
+
+    def find(self, finding: Finding) -> None:
+        if self.alerts.take([finding]):
+            for poster in self.posters:
+                poster.wake()
+
+    def stop(self) -> None:
+        for poster in self.posters:
+            poster.stop()
+
+
+async def there(look: Callable[[], Any], what: str) -> Any:
+    """Asks in a thread, so that posting goes on."""
+    return await asyncio.to_thread(until, look, what=what)
+
+
+def alerts_of(server: Server) -> list[dict[str, Any]]:
+    return list(server.get("/api/v2/alerts"))
+
+
+def test_a_finding_becomes_an_incident_and_resolves_after_the_last_one(
+    tmp_path: Path, needs: Callable[[str], str]
+) -> None:
+    program = needs("prometheus-alertmanager")
+
+    async def scenario(ours: Server, theirs: Server) -> None:
+        exporter = Exporter(theirs.url, resolve_after_seconds=2.0)
+        try:
+            began = time.time()
+            for after in (0.0, 0.5, 1.0):
+                exporter.find(replace(FOUND, at=began + after, source="shop"))
+
+            def opened() -> Any:
+                return [each for each in ours.incidents() if each["status"] == "open"]
+
+            (incident,) = await there(opened, "the finding is an incident")
+            assert incident["severity"] == "critical"
+            (alert,) = ours.get(f"/api/v1/incidents/{incident['id']}")["alerts"]
+            assert alert["labels"] == {
+                "alertname": "SecurityFinding",
+                "cluster": "eu1",
+                "detector": "brute_force_address",
+                "instance": "crow",
+                "severity": "critical",
+                "source": "shop",
+            }
+            assert "203.0.113.7" not in json.dumps([incident, alert])
+
+            def resolved() -> Any:
+                return [each for each in ours.incidents() if each["status"] == "resolved"]
+
+            (over,) = await there(resolved, "the incident is over")
+            assert over["id"] == incident["id"]
+        finally:
+            exporter.stop()
+
+    with sink() as standing, receiver(tmp_path, policy=webhook_policy(standing.url)) as ours:
+        routes = ROUTES.replace("URL", ours.url)
+        with alertmanager(program, tmp_path, configuration=routes) as theirs:
+            asyncio.run(asyncio.wait_for(scenario(ours, theirs), 2 * SURELY))
+        until(lambda: standing.of_kind("resolved", "SecurityFinding"), what="people hear that it is over")
+
+
+def test_each_member_is_told_and_one_that_comes_back_without_memory_is_told_again(
+    tmp_path: Path, needs: Callable[[str], str]
+) -> None:
+    program = needs("prometheus-alertmanager")
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir(), second.mkdir()
+    port = free_port()
+    configuration = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n"
+
+    async def scenario(one: Server) -> None:
+        exporter = Exporter(one.url, f"http://127.0.0.1:{port}", resolve_after_seconds=600.0)
+        try:
+            exporter.find(replace(FOUND, at=time.time()))
+            (known,) = await there(lambda: alerts_of(one), "the first one knows")
+            assert known["annotations"]["networks"] == "203.0.113.0/24"
+            await there(lambda: exporter.posts[1].failures["unreachable"], "the second one is away")
+            for _ in range(2):
+                with alertmanager(program, second, configuration=configuration, port=port) as two:
+                    (told,) = await there(lambda two=two: alerts_of(two), "the second one knows")  # type: ignore[misc]
+                    assert told["fingerprint"] == known["fingerprint"]
+                    assert told["startsAt"] == known["startsAt"]
+        finally:
+            exporter.stop()
+
+    with alertmanager(program, first, configuration=configuration) as one:
+        asyncio.run(asyncio.wait_for(scenario(one), 2 * SURELY))
