@@ -43,6 +43,7 @@ from exporter.pipeline import Pipeline
 from exporter.redaction import Redaction
 from exporter.registry import Registry
 from exporter.reputation import part as reputation_part
+from exporter.reputation.doors import ReputationDoors
 from exporter.reputation.families import families as reputation_families
 from exporter.reputation.reputation import Reputation
 from exporter.roles import App, Itself, Security, System
@@ -163,6 +164,7 @@ async def serve(
             Events(pipeline, tally.intakes, body_bytes_max=lambda: control.plan.events_body_bytes_max).route(),
             *stats_routes(stats, clock=time.time),
             findings_route(findings.kept),
+            *ReputationDoors(reputation, clock=time.time).routes(),
         ),
         requests_max=arguments.web_max_requests,
         timeout_offset_seconds=arguments.timeout_offset,

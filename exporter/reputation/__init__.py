@@ -15,4 +15,6 @@ for a while. Its files, in the order in which a finding meets them:
     reputation  all of these together
     formats     the blocklist as programs read it that keep addresses out
     families    what of it Prometheus may know
+    listing     the list as text and as JSON
+    doors       the doors through which addresses are told, blocked and released
 """

@@ -20,7 +20,7 @@ from exporter.reputation.place import BITS, Network, Place, family_of, written
 BLOCKS_MAX = 100_000
 NETWORKS_MAX = 1_000
 # Places whose last change is remembered.
-CHANGES_MAX = 200_000
+CHANGES_MAX = 50_000
 # Ends that are not those of blocks any more, beyond which they are sorted out.
 _STALE_MAX = 1_000
 

@@ -28,6 +28,8 @@ from exporter.metrics import Tally
 from exporter.outcome import Reason
 from exporter.pipeline import Pipeline
 from exporter.registry import Registry
+from exporter.reputation.doors import ReputationDoors
+from exporter.reputation.reputation import Reputation
 from exporter.roles import App, Itself, System
 from exporter.stats.doors import View, routes
 from exporter.stats.graphql import GraphQL
@@ -144,6 +146,8 @@ async def running(
     views: Sequence[View] = (GraphQL(now=0.0), WebSocket(now=0.0)),
     now: float = 0.0,
     findings: Findings | None = None,
+    reputation: Reputation | None = None,
+    clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[Running]:
     tally = Tally(started_at=0.0)
     registry = Registry((), failed=tally.failed, quarantined=tally.quarantine)
@@ -167,6 +171,7 @@ async def running(
             events.route(),
             *routes(views, clock=lambda: now),
             findings_route((findings or Findings(tally.findings)).kept),
+            *ReputationDoors(reputation or Reputation(), clock=clock).routes(),
         ),
         registry=registry,
         control=control,

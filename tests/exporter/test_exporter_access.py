@@ -29,6 +29,7 @@ WEB = "tokens:\n" + "".join(
 MAY = {
     "nothing": {"viewer", "responder", "admin", "source", "nobody"},
     "viewer": {"viewer", "responder", "admin"},
+    "responder": {"responder", "admin"},
     "admin": {"admin"},
     "any source": {"source", "admin"},
 }
@@ -68,6 +69,9 @@ def test_every_door_says_what_it_needs() -> None:
             found = await statuses(exporter, None)
             # This one says that nothing came.
             assert found.pop("POST /events") == 400
+            # And this is no address.
+            assert {found.pop(f"{verb} /blocklist/{{address}}") for verb in ("PUT", "DELETE")} == {400}
+            assert found.pop("GET /reputation/{address}") == 400
             # Nor has any source said something.
             assert found.pop("GET /metrics/app/{source}") == found.pop("GET /series") == 404
             assert set(found.values()) == {200}
@@ -78,7 +82,13 @@ def test_every_door_says_what_it_needs() -> None:
 def test_without_users_and_tokens_callers_from_elsewhere_scrape_and_do_not_reload() -> None:
     caller = Access(None, strangers=Role.VIEWER).at_once(Approach("192.0.2.7", None))
     refused = {door for door, need in NEEDS.items() if MAY[need.value] != MAY["nothing"] and not caller.may(need)}
-    assert refused == {"POST /-/reload", "POST /events"}
+    blocklist = {
+        "GET /blocklist",
+        "GET /reputation/{address}",
+        "PUT /blocklist/{address}",
+        "DELETE /blocklist/{address}",
+    }
+    assert refused == {"POST /-/reload", "POST /events"} | blocklist
 
 
 def test_the_program_speaks_tls_and_asks_for_a_login(tmp_path: Path) -> None:

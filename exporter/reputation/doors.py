@@ -1,0 +1,205 @@
+"""GET /blocklist, and what is known of one address; PUT and DELETE block it by hand and release it.
+
+Here, and here alone, addresses are told: to responders, and admins change the list. What somebody sent is not repeated.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from exporter.negotiation import accepts_gzip
+from exporter.reputation.block import REASON_CHARACTERS_MAX, Block
+from exporter.reputation.listing import Form, Listing, moment, shown
+from exporter.reputation.place import Network, Place, place_of, written
+from exporter.reputation.reputation import Refused, Reputation
+from exporter.reputation.settings import seconds
+from guard.web.messages import JSON, Answer, Request, error_answer
+from guard.web.routes import Route
+
+BODY_BYTES_MAX = 4_096
+BY_CHARACTERS_MAX = 100
+# How long a block by hand lasts where nobody says it.
+DURATION = "1h"
+_STATUS = {"allow_list": 409, "full": 503}
+_TEXT = "text/plain; charset=utf-8"
+_CURSOR = "X-Tocsin-Cursor"
+
+
+class Wish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What somebody wants done, and why."""
+
+    reason: Annotated[str, Meta(max_length=REASON_CHARACTERS_MAX)] = ""
+    duration: Annotated[str, Meta(max_length=20)] = DURATION
+    by: Annotated[str, Meta(max_length=BY_CHARACTERS_MAX)] = ""
+
+
+_WISH = msgspec.json.Decoder(Wish)
+
+
+class ReputationDoors:
+    def __init__(self, reputation: Reputation, *, clock: Callable[[], float]) -> None:
+        self._reputation = reputation
+        self._clock = clock
+        start = secrets.token_hex(4)
+        self._listing = Listing(reputation.blocks, start=start)
+        self._dry = Listing(reputation.dry, start=f"{start}d")
+
+    def routes(self) -> Sequence[Route]:
+        return (
+            Route("GET", "/blocklist", self.blocklist),
+            Route("GET", "/reputation/{address}", self.known),
+            Route("PUT", "/blocklist/{address}", self.block, BODY_BYTES_MAX),
+            Route("DELETE", "/blocklist/{address}", self.release, BODY_BYTES_MAX),
+        )
+
+    async def blocklist(self, request: Request) -> Answer:
+        try:
+            asked = _asked(request, ("since", "family", "dry_run"))
+            family = _one_of("family", asked.get("family", "0"), {"0": 0, "4": 4, "6": 6})
+            dry_run = _one_of("dry_run", asked.get("dry_run", "false"), {"false": 0, "true": 1})
+            listing = self._dry if dry_run else self._listing
+            version = listing.version_of(asked["since"]) if "since" in asked else None
+        except ValueError as wrong:
+            return error_answer(400, str(wrong))
+        self._reputation.expire(self._clock())
+        json = "application/json" in request.headers.get("accept", "").lower()
+        form = Form(json, family, accepts_gzip(request.headers.get("accept-encoding")))
+        headers = {"Vary": "Accept, Accept-Encoding", "Cache-Control": "no-cache"}
+        if "since" in asked:
+            cursor, body = await listing.since(version, form)
+            return _answer(body, form, {**headers, _CURSOR: cursor})
+        tag, cursor = listing.tag(form), listing.cursor
+        if _matches(request.headers.get("if-none-match"), tag):
+            return Answer(b"", JSON if json else _TEXT, 304, {**headers, "ETag": tag, _CURSOR: cursor})
+        cursor, tag, body = await listing.whole(form)
+        return _answer(body, form, {**headers, "ETag": tag, _CURSOR: cursor})
+
+    async def known(self, request: Request) -> Answer:
+        try:
+            place = place_of(request.parts["address"])
+            _asked(request, ())
+        except ValueError as wrong:
+            return error_answer(400, str(wrong))
+        now = self._clock()
+        self._reputation.expire(now)
+        return _json({"address": written(place), **self._said(place, now)})
+
+    async def block(self, request: Request) -> Answer:
+        try:
+            place, wish = _wished(request)
+            if not wish.reason.strip():
+                raise ValueError("reason: found none, expected why, in a sentence")
+            lasts = seconds(wish.duration)
+        except ValueError as wrong:
+            return error_answer(400, str(wrong))
+        try:
+            block = self._reputation.block(
+                place, now=self._clock(), seconds=lasts, reason=wish.reason.strip(), by=_who(request, wish)
+            )
+        except Refused as refused:
+            return error_answer(_STATUS[refused.why], str(refused))
+        return _json({"blocked": shown(block)})
+
+    async def release(self, request: Request) -> Answer:
+        try:
+            place, wish = _wished(request)
+        except ValueError as wrong:
+            return error_answer(400, str(wrong))
+        reason = wish.reason.strip() or "no reason was given"
+        block = self._reputation.release(place, now=self._clock(), reason=reason, by=_who(request, wish))
+        if block is not None:
+            return _json({"released": shown(block)})
+        around = None if isinstance(place, Network) else self._reputation.blocks.covering(place)
+        if around is not None:
+            return error_answer(
+                409, f"it is blocked as a part of {around.address}: release that, or allow this address"
+            )
+        return error_answer(404, "it is not blocked")
+
+    def _said(self, place: Place, now: float) -> Mapping[str, object]:
+        policy, blocks = self._reputation.policy, self._reputation.blocks
+        score = None if isinstance(place, Network) else self._reputation.scores.get(place)
+        block = blocks.get(place) if isinstance(place, Network) else blocks.covering(place)
+        dry = self._reputation.dry.get(place)
+        return {
+            "score": 0.0 if score is None else round(score.left(policy, now), 1),
+            "threshold": policy.threshold,
+            "blocked": _shown(block),
+            "would_be_blocked": _shown(dry),
+            "never_blocked": policy.allowed.why(place) or None,
+            "blocks_in_a_row": 0 if score is None else score.times,
+            "left_alone_until": None if score is None or score.spared_until <= now else moment(score.spared_until),
+            "findings": []
+            if score is None
+            else [
+                {
+                    "detector": each.detector,
+                    "times": each.times,
+                    "points": each.points,
+                    "first": moment(each.first),
+                    "last": moment(each.last),
+                    "why": each.why,
+                }
+                for each in sorted(score.reasons.values(), key=lambda each: -each.last)
+            ],
+        }
+
+
+def _shown(block: Block | None) -> object:
+    return None if block is None else shown(block)
+
+
+def _json(value: object) -> Answer:
+    return Answer(msgspec.json.encode(value) + b"\n", JSON, headers={"Cache-Control": "no-store"})
+
+
+def _answer(body: bytes, form: Form, headers: Mapping[str, str]) -> Answer:
+    squeezed = {"Content-Encoding": "gzip"} if form.gzip else {}
+    return Answer(body, JSON if form.json else _TEXT, headers={**headers, **squeezed})
+
+
+def _who(request: Request, wish: Wish) -> str:
+    return wish.by if request.caller is None else request.caller.as_who(wish.by)
+
+
+def _wished(request: Request) -> tuple[Place, Wish]:
+    """Raises ValueError."""
+    _asked(request, ())
+    place = place_of(request.parts["address"])
+    if not request.body:
+        return place, Wish()
+    try:
+        return place, _WISH.decode(request.body)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f'the body: {error}; expected an object such as {{"reason": "…", "duration": "2h"}}') from None
+
+
+def _asked(request: Request, names: Sequence[str]) -> dict[str, str]:
+    """The fields of the query. Raises ValueError."""
+    found: dict[str, str] = {}
+    for name, value in request.fields():
+        if name not in names or name in found:
+            expected = (
+                f"expected each of {', '.join(names)} at most once, and nothing else" if names else "expected none"
+            )
+            raise ValueError(f"the query: found a field that is not known here, {expected}")
+        found[name] = value
+    return found
+
+
+def _one_of(name: str, text: str, there: Mapping[str, int]) -> int:
+    if text not in there:
+        raise ValueError(f"{name}: found something else, expected one of {', '.join(there)}")
+    return there[text]
+
+
+def _matches(header: str | None, tag: str) -> bool:
+    if header is None:
+        return False
+    tags = [each.strip().removeprefix("W/") for each in header.split(",")]
+    return tag in tags or "*" in tags

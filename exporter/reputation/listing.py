@@ -1,0 +1,167 @@
+"""The list as bytes: text or JSON, of one family or both, plain or gzip. Made in pieces, with a turn for everybody else
+between two of them, and kept until the list changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import msgspec
+
+from exporter.reputation.block import Block
+from exporter.reputation.blocklist import Blocklist
+from exporter.reputation.place import family_of
+
+# Blocks that are written at once.
+PIECE_BLOCKS = 2_000
+_GZIP = 31
+_LEVEL = 1
+
+
+class Form(NamedTuple):
+    """What somebody wishes. `family` is 4, 6, or 0 for both."""
+
+    json: bool = False
+    family: int = 0
+    gzip: bool = False
+
+    def wants(self, block: Block) -> bool:
+        return self.family in (0, family_of(block.place))
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """A block as programs see it."""
+
+    address: str
+    origin: str
+    since: str
+    until: str
+    reason: str
+    by: str
+    score: float
+    times: int
+
+
+class Listing:
+    def __init__(self, blocks: Blocklist, *, start: str) -> None:
+        """`start` tells this process from others: a cursor of another one is none."""
+        self._blocks = blocks
+        self._start = start
+        self._kept: dict[Form, bytes] = {}
+        self._kept_version = -1
+        self._rendering = asyncio.Lock()
+
+    @property
+    def cursor(self) -> str:
+        return f"{self._start}-{self._blocks.version}"
+
+    def tag(self, form: Form) -> str:
+        """Of what `whole` would give."""
+        return f'"{self.cursor}-{"json" if form.json else "text"}-{form.family}{"-gzip" if form.gzip else ""}"'
+
+    def version_of(self, cursor: str) -> int | None:
+        """None for a cursor of another start. ValueError for what is none."""
+        start, dash, number = cursor.rpartition("-")
+        if not dash or not (number.isascii() and number.isdecimal() and len(number) <= 18):
+            raise ValueError("since: expected a cursor, as an answer before has given it")
+        return int(number) if start == self._start else None
+
+    async def whole(self, form: Form) -> tuple[str, str, bytes]:
+        """The cursor and the tag of the list, and what is on it."""
+        async with self._rendering:
+            if self._kept_version != self._blocks.version:
+                self._kept, self._kept_version = {}, self._blocks.version
+            kept, cursor, tag = self._kept, self.cursor, self.tag(form)
+            if form in kept:
+                return cursor, tag, kept[form]
+            # The list may change meanwhile: this is what it is now.
+            blocks = [block for block in self._blocks if form.wants(block)]
+            if form.json:
+                body = await _written(blocks, _objects, b",", form, before=_head(cursor=cursor, name="blocks"))
+            else:
+                body = await _written(blocks, _lines, b"", form)
+            # Plain JSON is large, and seldom asked for by two.
+            if form.gzip or not form.json:
+                kept[form] = body
+            return cursor, tag, body
+
+    async def since(self, version: int | None, form: Form) -> tuple[str, bytes]:
+        """The new cursor, and what was added and removed; all that there is where the old one says nothing, and that
+        this is so."""
+        changes = None if version is None else self._blocks.since(version)
+        whole = changes is None
+        added, removed = changes if changes is not None else (list(self._blocks), [])
+        added = [block for block in added if form.wants(block)]
+        removed = [each for each in removed if form.family in (0, 6 if ":" in each else 4)]
+        cursor = self.cursor
+        if form.json:
+            before = _head(cursor=cursor, whole=whole, removed=removed, name="added")
+            return cursor, await _written(added, _objects, b",", form, before=before)
+        before = "".join(
+            f"{line}\n" for line in [*(["*"] if whole else []), *(f"-{each}" for each in removed)]
+        ).encode()
+        return cursor, await _written(added, _added_lines, b"", form, before=before)
+
+
+async def _written(
+    blocks: Sequence[Block],
+    write: Callable[[Sequence[Block]], bytes],
+    between: bytes,
+    form: Form,
+    *,
+    before: bytes = b"",
+) -> bytes:
+    squeeze = zlib.compressobj(_LEVEL, wbits=_GZIP) if form.gzip else None
+    parts: list[bytes] = []
+
+    def add(data: bytes) -> None:
+        parts.append(data if squeeze is None else squeeze.compress(data))
+
+    add(before)
+    for at in range(0, len(blocks), PIECE_BLOCKS):
+        add((between if at else b"") + write(blocks[at : at + PIECE_BLOCKS]))
+        # Whoever else asks something is answered in between.
+        await asyncio.sleep(0)
+    add(b"]}\n" if form.json else b"")
+    if squeeze is not None:
+        parts.append(squeeze.flush())
+    return b"".join(parts)
+
+
+def _head(*, name: str, **more: object) -> bytes:
+    """An object whose last member is a list that comes after it."""
+    return msgspec.json.encode({**more, name: []})[:-2]
+
+
+def _objects(blocks: Sequence[Block]) -> bytes:
+    return msgspec.json.encode([shown(block) for block in blocks])[1:-1]
+
+
+def _lines(blocks: Sequence[Block]) -> bytes:
+    return "".join([f"{block.address}\n" for block in blocks]).encode()
+
+
+def _added_lines(blocks: Sequence[Block]) -> bytes:
+    return "".join([f"+{block.address}\n" for block in blocks]).encode()
+
+
+def shown(block: Block) -> Shown:
+    return Shown(
+        block.address,
+        block.origin,
+        moment(block.since),
+        moment(block.until),
+        block.reason,
+        block.by,
+        block.score,
+        block.times,
+    )
+
+
+def moment(at: float) -> str:
+    """To the second."""
+    return f"{datetime.fromtimestamp(int(at), UTC):%Y-%m-%dT%H:%M:%SZ}"
