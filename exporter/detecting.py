@@ -9,7 +9,7 @@ from typing import Any
 from exporter.control import Plan
 from exporter.detection import Detection, Watched
 from exporter.detectors import Detector
-from exporter.detectors.bundled import DETECTORS
+from exporter.detectors.bundled import bundled
 from exporter.detectors.settings import Common, DetectorsSettings, alike
 
 
@@ -17,6 +17,7 @@ class Detecting:
     def __init__(self, detection: Detection, *, clock: Callable[[], float] = time.time) -> None:
         self._detection = detection
         self._clock = clock
+        self._bundled = bundled()
         self._made: dict[str, tuple[Common, Detector]] = {}
 
     def prepare(self, plan: Plan) -> Callable[[], None]:
@@ -24,7 +25,7 @@ class Detecting:
         settings = DetectorsSettings() if plan.file is None else plan.file.detectors
         made = {
             name: (chosen, self._detector(name, chosen))
-            for name in DETECTORS
+            for name in self._bundled
             for chosen in [getattr(settings, name)]
             if chosen.enabled
         }
@@ -33,7 +34,7 @@ class Detecting:
             self._made = made
             self._detection.use(
                 [Watched(detector, chosen) for chosen, detector in made.values()],
-                off=[name for name in DETECTORS if name not in made],
+                off=[name for name in self._bundled if name not in made],
                 now=self._clock(),
             )
 
@@ -41,4 +42,4 @@ class Detecting:
 
     def _detector(self, name: str, chosen: Any) -> Detector:
         before = self._made.get(name)
-        return before[1] if before is not None and alike(before[0], chosen) else DETECTORS[name](chosen)
+        return before[1] if before is not None and alike(before[0], chosen) else self._bundled[name](chosen)

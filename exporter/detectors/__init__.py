@@ -9,9 +9,15 @@ a time in, findings out. What it remembers is bounded, and what it had to forget
     settings             `detectors:` in exporter.yml, and the defaults
     bundled              the detectors that come with Tocsin, by name
     brute_force_address  logins from one address that failed
+    brute_force_person   logins of one person that failed
+    credential_stuffing  different people whose logins from one address failed
+    graphql_bomb         GraphQL queries of one address that were rejected
+    websocket_flood      WebSocket connections of one address that were rejected
+    regulars             how many different people have logged in from an address
     outcomes             which events of a batch went well, and which failed
     toomany              who did something more often than may be
     counting             how often each did something lately
+    distinct             how many different ones each was seen with lately
     anomaly/             is the newest number of a stream unusual?
 """
 

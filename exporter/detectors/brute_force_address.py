@@ -3,42 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import compress
 
 from exporter.detectors import Held
 from exporter.detectors.outcomes import failed
+from exporter.detectors.regulars import Regulars
 from exporter.detectors.settings import BruteForceAddress as Settings
-from exporter.detectors.toomany import TooMany
+from exporter.detectors.toomany import TooMany, findings
 from exporter.event import Batch, Fields
 from exporter.finding import Finding
-from exporter.identity import Address
+
+# What each of the people who log in from there may have done wrong.
+FORGIVEN = 2
 
 
 class BruteForceAddress:
     name = "brute_force_address"
-    asked: Mapping[str, Fields] = {"auth": Fields(texts=("outcome",), addresses=("ip",))}
+    asked: Mapping[str, Fields] = {"auth": Fields(texts=("outcome",), addresses=("ip",), people=("user",))}
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, regulars: Regulars) -> None:
         self._settings = settings
-        self._logins = TooMany(threshold=settings.threshold, window_seconds=settings.window_seconds)
+        self._regulars = regulars
+        self._logins = TooMany(settings)
 
     def look(self, batch: Batch, *, now: float) -> Sequence[Finding]:
-        settings = self._settings
-        return [
-            Finding(
-                detector=self.name,
-                severity=settings.severity,
-                at=now,
-                why=f"{many.times} logins from one address failed within {settings.window},"
-                f" more than {settings.threshold}",
-                value=many.times,
-                threshold=settings.threshold,
-                window_seconds=settings.window_seconds,
-                address=Address(many.who),
-            )
-            for many in self._logins.take(compress(batch.addresses("ip"), failed(batch)), now=now)
-        ]
+        self._regulars.learn(batch, now=now)
+        whose = compress(batch.addresses("ip"), failed(batch))
+        many = self._logins.take(whose, now=now, allowed=partial(self._allowed, now=now))
+        return findings(many, self.name, self._settings, "logins from one address failed", now=now)
 
     @property
     def held(self) -> Held:
         return self._logins.held
+
+    def _allowed(self, address: int, *, now: float) -> float:
+        return FORGIVEN * self._regulars.of(address, now=now)

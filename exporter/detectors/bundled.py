@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from exporter.detectors import Detector
 from exporter.detectors.brute_force_address import BruteForceAddress
+from exporter.detectors.brute_force_person import BruteForcePerson
+from exporter.detectors.credential_stuffing import CredentialStuffing
+from exporter.detectors.graphql_bomb import GraphQLBomb
+from exporter.detectors.regulars import Regulars
+from exporter.detectors.websocket_flood import WebSocketFlood
 
-# What is set is in the field of `DetectorsSettings` that has the same name.
-DETECTORS: Mapping[str, Callable[[Any], Detector]] = {
-    "brute_force_address": BruteForceAddress,
-}
+
+def bundled() -> Mapping[str, Callable[[Any], Detector]]:
+    """What is set is in the field of `DetectorsSettings` that has the same name."""
+    regulars = Regulars()
+    return {
+        "brute_force_address": partial(BruteForceAddress, regulars=regulars),
+        "brute_force_person": BruteForcePerson,
+        "credential_stuffing": partial(CredentialStuffing, regulars=regulars),
+        "graphql_bomb": GraphQLBomb,
+        "websocket_flood": WebSocketFlood,
+    }

@@ -11,6 +11,8 @@ from exporter import duration
 from exporter.finding import Severity
 
 THRESHOLD_MAX = 1_000_000
+# Of how many different people; more than twice as many are not counted of one address.
+PEOPLE_THRESHOLD_MAX = 500
 WINDOW_SECONDS_MAX = 86_400.0
 PAUSE_SECONDS_MAX = 86_400.0
 WINDOW_SECONDS_MIN = 6.0
@@ -70,10 +72,47 @@ class BruteForceAddress(Counted, frozen=True, forbid_unknown_fields=True, kw_onl
     window: Window = "1h"
 
 
+class BruteForcePerson(Counted, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Logins of one person that failed."""
+
+    threshold: Threshold = 50
+    window: Window = "1h"
+
+
+class CredentialStuffing(Counted, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Different people whose logins from one address failed."""
+
+    threshold: Annotated[
+        int, Meta(description="More different people than that are found.", ge=1, le=PEOPLE_THRESHOLD_MAX)
+    ] = 20
+    window: Window = "1h"
+    severity: SeveritySaid = "critical"
+
+
+class GraphQLBomb(Counted, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """GraphQL queries of one address that were rejected."""
+
+    threshold: Threshold = 10
+    window: Window = "5m"
+    severity: SeveritySaid = "critical"
+
+
+class WebSocketFlood(Counted, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """WebSocket connections of one address that were rejected."""
+
+    threshold: Threshold = 20
+    window: Window = "1m"
+    severity: SeveritySaid = "critical"
+
+
 class DetectorsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The detectors by name."""
 
     brute_force_address: BruteForceAddress = BruteForceAddress()
+    brute_force_person: BruteForcePerson = BruteForcePerson()
+    credential_stuffing: CredentialStuffing = CredentialStuffing()
+    graphql_bomb: GraphQLBomb = GraphQLBomb()
+    websocket_flood: WebSocketFlood = WebSocketFlood()
 
 
 def window_seconds(text: str) -> float:

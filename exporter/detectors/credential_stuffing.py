@@ -1,0 +1,53 @@
+"""Logins of too many different people fail from one address: somebody tries names and passwords from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import compress
+
+from exporter.detectors import Held
+from exporter.detectors.distinct import PAIRS_MAX, Distinct
+from exporter.detectors.outcomes import failed
+from exporter.detectors.regulars import Regulars
+from exporter.detectors.settings import CredentialStuffing as Settings
+from exporter.detectors.toomany import Many, findings
+from exporter.event import Batch, Fields
+from exporter.finding import Finding
+
+
+class CredentialStuffing:
+    name = "credential_stuffing"
+    asked: Mapping[str, Fields] = {"auth": Fields(texts=("outcome",), addresses=("ip",), people=("user",))}
+
+    def __init__(self, settings: Settings, regulars: Regulars, *, pairs_max: int = PAIRS_MAX) -> None:
+        self._settings = settings
+        self._regulars = regulars
+        self._people = Distinct(settings.window_seconds, pairs_max=pairs_max)
+
+    def look(self, batch: Batch, *, now: float) -> Sequence[Finding]:
+        self._regulars.learn(batch, now=now)
+        wrong = failed(batch)
+        pairs = [
+            (ip, user)
+            for ip, user in zip(
+                compress(batch.addresses("ip"), wrong), compress(batch.people("user"), wrong), strict=True
+            )
+            if ip is not None and user is not None
+        ]
+        if not pairs:
+            return ()
+        self._people.add(pairs, now=now)
+        many = []
+        for ip in dict.fromkeys(ip for ip, _ in pairs):
+            people = self._people.of(ip, now=now)
+            if people > self._settings.threshold:
+                # Each who logs in from there may bring one more along who does not get in.
+                many.append(Many(ip, people, self._settings.threshold + self._regulars.of(ip, now=now)))
+        tried = [each for each in many if each.times > each.limit]
+        return findings(tried, self.name, self._settings, "people did not get in from one address", now=now)
+
+    @property
+    def held(self) -> Held:
+        """With those who get in, of whom this detector speaks for all that ask."""
+        ours, theirs = self._people, self._regulars.held
+        return Held(ours.pairs + theirs.keys, ours.forgotten + theirs.forgotten, ours.undercount)

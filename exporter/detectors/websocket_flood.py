@@ -1,0 +1,30 @@
+"""Too many WebSocket connections of one address are rejected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import compress
+
+from exporter.detectors import Held
+from exporter.detectors.outcomes import refused
+from exporter.detectors.settings import WebSocketFlood as Settings
+from exporter.detectors.toomany import TooMany, findings
+from exporter.event import Batch, Fields
+from exporter.finding import Finding
+
+
+class WebSocketFlood:
+    name = "websocket_flood"
+    asked: Mapping[str, Fields] = {"websocket_attempt": Fields(texts=("accepted",), addresses=("ip",))}
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._rejected = TooMany(settings)
+
+    def look(self, batch: Batch, *, now: float) -> Sequence[Finding]:
+        many = self._rejected.take(compress(batch.addresses("ip"), refused(batch)), now=now)
+        return findings(many, self.name, self._settings, "WebSocket connections of one address were rejected", now=now)
+
+    @property
+    def held(self) -> Held:
+        return self._rejected.held
