@@ -103,7 +103,10 @@ EXPORTER_CORE = (
     "layout",
     "escaping",
     "duration",
-    *(f"intake.logs.{each}" for each in _words("settings cut moments columns jsonlines logfmt patterns parsing")),
+    *(
+        f"intake.logs.{each}"
+        for each in _words("settings cut moments columns jsonlines logfmt patterns authlog parsing")
+    ),
 )
 # A value that is a key of dictionaries has a hash; nothing is ordered by it.
 HASHES = ("exporter.family", "exporter.layout")

@@ -36,6 +36,10 @@ WRITTEN = {
         {"level": "ERROR"},
     ),
     "gateway": ("path=/a method=GET status=200 took=0.25", {"route": "/a", "duration_seconds": "0.25"}),
+    "ssh": (
+        "Nov 22 03:40:18 crow sshd[7]: Failed password for invalid user a from 192.0.2.7 port 5 ssh2",
+        {"method": "ssh", "reason": "invalid_user"},
+    ),
     "journal": ('{"PRIORITY":"6","SYSLOG_IDENTIFIER":"sshd","MESSAGE":"x"}', {"level": "6", "logger": "sshd"}),
 }
 

@@ -18,6 +18,7 @@ PACKAGES = {
     "rsyslogd": "rsyslog",
     "nginx": "nginx-light",
     "nft": "nftables",
+    "sshd": "openssh-server",
 }
 
 

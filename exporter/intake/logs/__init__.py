@@ -12,6 +12,7 @@ moments     when a line says that it was written
 columns     texts by the names of their fields, as events
 jsonlines   lines of JSON
 logfmt      lines of key=value
+authlog     lines of sshd, sudo and su
 patterns    lines that regular expressions take apart
 parsing     the one of these that a log asks for
 counts      what was read, and what was wrong with it

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from exporter.columns import Written
 from exporter.event import Fields
+from exporter.intake.logs.authlog import AuthLog
 from exporter.intake.logs.jsonlines import JsonLines
 from exporter.intake.logs.logfmt import Logfmt
 from exporter.intake.logs.moments import reader_of
@@ -32,3 +33,5 @@ def parser_of(log: Log, asked: Mapping[str, Fields]) -> Parser:
         case "pattern":
             starts = log.multiline.starts if log.multiline is not None else ""
             return Patterns(asked, written, moment, patterns=log.regexes(), starts=starts)
+        case "auth_log":
+            return AuthLog(asked, written)

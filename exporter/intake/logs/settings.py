@@ -74,7 +74,10 @@ class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
         tuple[_Path, ...],
         Meta(description="Files among them that are left out, as paths of the same form.", max_length=PATHS_MAX),
     ] = ()
-    format: Annotated[Literal["json", "logfmt", "pattern"], Meta(description="How a line is written.")] = "json"
+    format: Annotated[
+        Literal["json", "logfmt", "pattern", "auth_log"],
+        Meta(description="How a line is written; auth_log is that of sshd, sudo and su, which says what it is."),
+    ] = "json"
     patterns: Annotated[
         tuple[Pattern | _Regex, ...],
         Meta(description="For the format pattern: the first that is found in a line counts.", max_length=PATTERNS_MAX),
@@ -114,10 +117,17 @@ def wrong(logs: Sequence[Log]) -> Iterator[tuple[tuple[str | int, ...], str, str
         if (log.format == "pattern") is not bool(log.patterns):
             expected = "at least one pattern" if log.format == "pattern" else "format: pattern, or no patterns"
             yield (number, "patterns"), f"{len(log.patterns)} with format: {log.format}", expected
-        for where, found, expected in _wrong_fields(log):
-            yield (number, *where), found, expected
         if log.multiline is not None and log.format != "pattern":
             yield (number, "multiline"), f"it with format: {log.format}", "format: pattern"
+        if log.format == "auth_log":
+            yield from (
+                ((number, key), f"it with format: {log.format}", "another format, or nothing of this")
+                for key in ("event", "fields", "time")
+                if getattr(log, key)
+            )
+            continue
+        for where, found, expected in _wrong_fields(log):
+            yield (number, *where), found, expected
         if log.time is not None and not _is_layout(log.time.layout):
             expected = "iso, unix, unix_ms, or signs of strptime such as %d/%b/%Y:%H:%M:%S %z"
             yield (number, "time", "layout"), repr(log.time.layout), expected

@@ -11,8 +11,10 @@ from exporter.mapping.bundled.words import (
     is_true,
     labels,
     moment,
+    succeeded,
     value,
 )
+from exporter.mapping.rule import Condition
 
 CONFIDENCE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
@@ -48,6 +50,13 @@ EVALUATED = gauge(
 
 LOGINS = counter("auth_attempts_total", "Attempts to log in, successful or not.", *labels("method"))
 LOGIN_FAILURES = counter("auth_failures_total", "Attempts to log in that failed.", *labels("method", "reason"))
+SSH_LOGINS = counter(
+    "security_ssh_logins_total",
+    "Logins over SSH, by what was shown for them.",
+    *labels(method="factor"),
+)
+SUDO = counter("security_sudo_commands_total", "Commands that were to run by sudo, those that were refused too.")
+SUDO_FAILURES = counter("security_sudo_failures_total", "Commands that sudo has refused.", *labels("reason"))
 CHALLENGES = counter("mfa_challenges_total", "Second factors that were asked for.", *labels("method"))
 CHALLENGE_FAILURES = counter("mfa_failures_total", "Second factors that were not right.", *labels("method"))
 CHECKS = counter("permission_checks_total", "How often it was asked whether somebody may.", *labels("action"))
@@ -63,6 +72,9 @@ RULES = (
     moment("model_evaluation", EVALUATED),
     each("auth", LOGINS),
     each("auth", LOGIN_FAILURES, failed()),
+    each("auth", SSH_LOGINS, Condition("method", "=", "ssh"), succeeded()),
+    each("sudo", SUDO),
+    each("sudo", SUDO_FAILURES, failed()),
     each("mfa", CHALLENGES),
     among("mfa", CHALLENGE_FAILURES, failed()),
     each("permission", CHECKS),
