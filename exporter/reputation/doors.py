@@ -7,26 +7,29 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 from msgspec import Meta
 
 from exporter.negotiation import accepts_gzip
 from exporter.reputation.block import REASON_CHARACTERS_MAX, Block
-from exporter.reputation.listing import Form, Listing, moment, shown
+from exporter.reputation.formats import FORMATS
+from exporter.reputation.listing import TYPES, Form, Listing, moment, shown
 from exporter.reputation.place import Network, Place, place_of, written
 from exporter.reputation.reputation import Refused, Reputation
 from exporter.reputation.settings import seconds
 from guard.web.messages import JSON, Answer, Request, error_answer
 from guard.web.routes import Route
 
+T = TypeVar("T")
+
 BODY_BYTES_MAX = 4_096
 BY_CHARACTERS_MAX = 100
 # How long a block by hand lasts where nobody says it.
 DURATION = "1h"
 _STATUS = {"allow_list": 409, "full": 503}
-_TEXT = "text/plain; charset=utf-8"
+_KINDS = (*TYPES, *FORMATS)
 _CURSOR = "X-Tocsin-Cursor"
 
 
@@ -59,24 +62,28 @@ class ReputationDoors:
 
     async def blocklist(self, request: Request) -> Answer:
         try:
-            asked = _asked(request, ("since", "family", "dry_run"))
+            asked = _asked(request, ("since", "family", "format", "dry_run"))
             family = _one_of("family", asked.get("family", "0"), {"0": 0, "4": 4, "6": 6})
             dry_run = _one_of("dry_run", asked.get("dry_run", "false"), {"false": 0, "true": 1})
             listing = self._dry if dry_run else self._listing
+            json = "application/json" in request.headers.get("accept", "").lower()
+            kind = _one_of("format", asked.get("format", "json" if json else "text"), {each: each for each in _KINDS})
+            if "since" in asked and kind not in TYPES:
+                raise ValueError(f"since: found with the format {kind}, expected it with {' or '.join(TYPES)}")
             version = listing.version_of(asked["since"]) if "since" in asked else None
         except ValueError as wrong:
             return error_answer(400, str(wrong))
-        self._reputation.expire(self._clock())
-        json = "application/json" in request.headers.get("accept", "").lower()
-        form = Form(json, family, accepts_gzip(request.headers.get("accept-encoding")))
+        now = self._clock()
+        self._reputation.expire(now)
+        form = Form(kind, family, accepts_gzip(request.headers.get("accept-encoding")))
         headers = {"Vary": "Accept, Accept-Encoding", "Cache-Control": "no-cache"}
         if "since" in asked:
             cursor, body = await listing.since(version, form)
             return _answer(body, form, {**headers, _CURSOR: cursor})
         tag, cursor = listing.tag(form), listing.cursor
         if _matches(request.headers.get("if-none-match"), tag):
-            return Answer(b"", JSON if json else _TEXT, 304, {**headers, "ETag": tag, _CURSOR: cursor})
-        cursor, tag, body = await listing.whole(form)
+            return Answer(b"", form.content_type, 304, {**headers, "ETag": tag, _CURSOR: cursor})
+        cursor, tag, body = await listing.whole(form, now=now)
         return _answer(body, form, {**headers, "ETag": tag, _CURSOR: cursor})
 
     async def known(self, request: Request) -> Answer:
@@ -160,7 +167,7 @@ def _json(value: object) -> Answer:
 
 def _answer(body: bytes, form: Form, headers: Mapping[str, str]) -> Answer:
     squeezed = {"Content-Encoding": "gzip"} if form.gzip else {}
-    return Answer(body, JSON if form.json else _TEXT, headers={**headers, **squeezed})
+    return Answer(body, form.content_type, headers={**headers, **squeezed})
 
 
 def _who(request: Request, wish: Wish) -> str:
@@ -192,7 +199,7 @@ def _asked(request: Request, names: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _one_of(name: str, text: str, there: Mapping[str, int]) -> int:
+def _one_of(name: str, text: str, there: Mapping[str, T]) -> T:
     if text not in there:
         raise ValueError(f"{name}: found something else, expected one of {', '.join(there)}")
     return there[text]

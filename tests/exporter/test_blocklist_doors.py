@@ -114,6 +114,23 @@ def test_the_list_is_squeezed_for_those_who_can_read_that() -> None:
     promptly(scenario())
 
 
+def test_the_list_comes_as_a_firewall_reads_it() -> None:
+    async def scenario() -> None:
+        now = [NOW + 1]
+        async with running(reputation=attacked(), clock=lambda: now[0]) as exporter:
+            client = Client(exporter)
+            status, text, headers = await client.ask("GET", "/blocklist?format=nginx&family=6")
+            assert (status, headers["Content-Type"]) == (200, "text/plain; charset=utf-8")
+            assert text.splitlines()[1:] == ["2001:db8:1:2::/64 1;", "# the list is whole"]
+            assert (await client.ask("GET", "/blocklist?format=envoy"))[2]["Content-Type"] == "application/yaml"
+            for seconds in (899, 889):
+                assert f"{MALLORY} timeout {seconds}s" in (await client.ask("GET", "/blocklist?format=nft"))[1]
+                now[0] += 10
+            assert (await client.ask("GET", "/blocklist?format=json"))[1].startswith('{"cursor"')
+
+    promptly(scenario())
+
+
 def test_what_has_changed_since_a_cursor_makes_of_an_old_list_the_new_one() -> None:
     async def scenario() -> None:
         reputation = attacked()
@@ -235,8 +252,10 @@ def test_who_would_be_blocked_is_shown_apart() -> None:
         ("GET", "/blocklist?since=x", None, 400, "since: expected a cursor"),
         ("GET", "/blocklist?since=-", None, 400, "since: expected a cursor"),
         ("GET", "/blocklist?family=5", None, 400, "family: found something else, expected one of 0, 4, 6"),
+        ("GET", "/blocklist?format=iptables", None, 400, "expected one of text, json, nginx, haproxy, nft, envoy"),
+        ("GET", "/blocklist?format=nft&since=0-0", None, 400, "since: found with the format nft"),
         ("GET", "/blocklist?dry_run=maybe", None, 400, "dry_run"),
-        ("GET", "/blocklist?famly=4", None, 400, "expected each of since, family, dry_run at most once"),
+        ("GET", "/blocklist?famly=4", None, 400, "expected each of since, family, format, dry_run at most once"),
         ("GET", "/reputation/mallory", None, 400, "expected an IPv4 or IPv6 address"),
         ("PUT", "/blocklist/203.0.113.9%2F24", {"reason": "x"}, 400, "expected the first address of that network"),
         ("PUT", f"/blocklist/{MALLORY}", None, 400, "reason: found none"),
