@@ -29,6 +29,7 @@ from exporter.detecting import Detecting
 from exporter.detection import Detection
 from exporter.doors import Doors
 from exporter.findings.doors import route as findings_route
+from exporter.findings.event import into
 from exporter.findings.part import Findings
 from exporter.foreign import parsed
 from exporter.identity import people
@@ -117,6 +118,7 @@ async def serve(
         trouble=tally.series,
         views=(*stats, detection),
     )
+    findings.tell(into(pipeline))
     counting = Counting(
         partial(pipeline.take, source="statsd"),
         told=tally.statsd,

@@ -15,7 +15,7 @@ from exporter.detectors import Detector, Held
 from exporter.detectors.settings import Common, pause_seconds
 from exporter.event import Batch, Fields, together
 from exporter.family import Family
-from exporter.finding import Finding, Severity
+from exporter.finding import EVENT, Finding, Severity
 
 # Is told what was found in a batch, at least one thing, in the thread of the pipeline.
 Told = Callable[[Sequence[Finding]], None]
@@ -79,7 +79,9 @@ class Detection:
             books[each.detector.name] = book
         self._books = books
         self._off = tuple(off)
-        self.asked = together(*(each.detector.asked for each in watched))
+        asked = together(*(each.detector.asked for each in watched))
+        # What was found is not looked at again: it would go on for ever.
+        self.asked = {kind: fields for kind, fields in asked.items() if kind != EVENT}
 
     def take(self, batch: Batch, *, now: float) -> None:
         self._unreadable += batch.unreadable

@@ -13,6 +13,8 @@ from exporter.identity import Address, Person
 
 Severity = Literal["info", "low", "medium", "high", "critical"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+# The kind of event that each becomes.
+EVENT = "finding"
 
 
 class Finding(msgspec.Struct, frozen=True):

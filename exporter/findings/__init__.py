@@ -4,6 +4,7 @@ counts       how many, by detector and severity
 lines        a line of the log each, and one for many
 kept         the last ones
 doors        GET /findings
+event        findings as events, for rules of a user's own
 settings     the key `findings` of exporter.yml
 alerts       findings as alerts of Alertmanager
 client       one POST, within a time
