@@ -41,6 +41,8 @@ from exporter.intake.statsd.sockets import receiving
 from exporter.mapping.bundled import RULES
 from exporter.metrics import Tally
 from exporter.pipeline import Pipeline
+from exporter.probes.door import ProbeDoor
+from exporter.probes.part import Probes
 from exporter.redaction import Redaction
 from exporter.registry import Registry
 from exporter.reputation import part as reputation_part
@@ -128,6 +130,7 @@ async def serve(
         trouble=tally.series,
     )
     logs = Logs(pipeline, told=tally.logs, positions_file=arguments.logs_positions_file or "")
+    probes = Probes(tally.probes)
     control = Control(
         plan,
         load=load,
@@ -142,6 +145,7 @@ async def serve(
             logs.prepare,
             partial(reputation_part.prepare, reputation),
             findings.prepare,
+            probes.prepare,
         ),
     )
     doors = Doors(
@@ -165,6 +169,7 @@ async def serve(
         others=(
             Events(pipeline, tally.intakes, body_bytes_max=lambda: control.plan.events_body_bytes_max).route(),
             *stats_routes(stats, clock=time.time),
+            ProbeDoor(probes, timeout_offset_seconds=arguments.timeout_offset).route(),
             findings_route(findings.kept),
             *ReputationDoors(reputation, clock=time.time).routes(),
         ),

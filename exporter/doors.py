@@ -38,6 +38,7 @@ NEEDS: Mapping[str, Need] = {
     "GET /metrics/{role}": Need.VIEWER,
     "GET /metrics/app/{source}": Need.VIEWER,
     "GET /sd": Need.VIEWER,
+    "GET /probe": Need.VIEWER,
     "GET /series": Need.VIEWER,
     "GET /findings": Need.VIEWER,
     "GET /blocklist": Need.RESPONDER,

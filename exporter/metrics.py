@@ -14,6 +14,7 @@ from exporter.intake import tally as intake_tally
 from exporter.intake.logs import counts as log_counts
 from exporter.intake.statsd import telling as statsd
 from exporter.outcome import Reason
+from exporter.probes import counts as probe_counts
 from exporter.series.trouble import Trouble
 from guard.judge import REASONS
 from guard.log import Counts
@@ -44,6 +45,7 @@ class Tally:
         self.connections_cut = dict.fromkeys(CUTS, 0)
         self.series = Trouble()
         self.statsd = statsd.Told()
+        self.probes = probe_counts.ProbeCounts()
         self.redactions = dict.fromkeys(PATTERNS, 0)
         self.reload_successful = True
         self.reload_success_at = started_at
@@ -83,6 +85,7 @@ def families(tally: Tally, *, collectors: Sequence[str], stuck: Sequence[str]) -
         *_about_the_log(tally.logged),
         *statsd.families(tally.statsd),
         *_about_events(tally),
+        *probe_counts.families(tally.probes),
     ]
 
 

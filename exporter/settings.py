@@ -29,6 +29,8 @@ from exporter.mapping.bundled import RULES
 from exporter.mapping.file import RULES_MAX, RuleFile
 from exporter.mapping.made import rules_of, seconds
 from exporter.mapping.rule import Rule
+from exporter.probes import settings as probe_settings
+from exporter.probes.settings import ProbesSettings
 from exporter.redaction import RedactionSettings
 from exporter.reputation import settings as reputation
 from exporter.reputation.settings import ReputationSettings
@@ -122,6 +124,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     )
     findings: Annotated[FindingsSettings, Meta(description="What becomes of what detectors find.")] = FindingsSettings()
     logs: Annotated[tuple[Log, ...], Meta(description="Log files whose lines are events.", max_length=LOGS_MAX)] = ()
+    probes: Annotated[ProbesSettings, Meta(description="What may be probed, and how.")] = ProbesSettings()
 
     @property
     def zero_first_seconds(self) -> float:
@@ -171,8 +174,16 @@ FORMATS: Mapping[str, Format] = {
     "zero_first": _expected(zero_first_seconds),
     "window": _expected(window_seconds),
     "pause": _expected(pause_seconds),
-    **{name: _expected(read) for name, read in {**statsd.FORMATS, **reputation.FORMATS}.items()},
     "resolve_after": _expected(findings.resolve_after_seconds),
+    **{
+        name: _expected(read)
+        for formats in (
+            statsd.FORMATS,
+            reputation.FORMATS,
+            probe_settings.FORMATS,
+        )
+        for name, read in formats.items()
+    },
 }
 
 
@@ -187,6 +198,8 @@ def _prove(settings: Settings) -> Iterator[Problem]:
         yield Problem(("reputation", *place), found, expected)
     for where, found, expected in findings.wrong(settings.findings):
         yield Problem(("findings", *where), found, expected)
+    for where, found, expected in probe_settings.wrong(settings.probes):
+        yield Problem(("probes", *where), found, expected)
 
 
 KIND = Kind(

@@ -224,7 +224,12 @@ def keys(form: Mapping[str, Any], definitions: Mapping[str, Any], path: str = ""
 
 
 # Parts of exporter.yml whose keys have a page of their own.
-ON_PAGES_OF_THEIR_OWN = {"mapping[].": "mapping.md", "logs[].": "logs.md", "detectors.": "detectors.md"}
+ON_PAGES_OF_THEIR_OWN = {
+    "mapping[].": "mapping.md",
+    "logs[].": "logs.md",
+    "detectors.": "detectors.md",
+    "probes.": "probes.md",
+}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,24 @@
-"""Is something elsewhere well? One file a way of asking; each asks once, within a deadline, and says why not."""
+"""Is something elsewhere well? One file a way of asking; each asks once, within a deadline, and says why not.
+
+Its files, in the order in which a request for a probe meets them:
+
+    door          GET /probe
+    settings      what exporter.yml says of probes
+    part          the probes in the program, which load nothing before somebody asks
+    counts        what is counted of them
+    attempt       one probe while it goes on
+    probers       who asks, by the word that a module says
+    http          a web server
+    httpresponse  what it answers, bounded
+    matching      regular expressions that hold up nobody
+    tcp           whoever listens
+    ground        what every prober stands on
+    targets       how a target is written, and where it is
+    allow         whether it may be asked
+    aside         work that may hang
+    wire          a connection
+    tls           certificates, and what they say
+"""
 
 from __future__ import annotations
 

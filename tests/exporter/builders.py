@@ -27,6 +27,8 @@ from exporter.mapping.rule import Rule
 from exporter.metrics import Tally
 from exporter.outcome import Reason
 from exporter.pipeline import Pipeline
+from exporter.probes.door import ProbeDoor
+from exporter.probes.part import Probes
 from exporter.registry import Registry
 from exporter.reputation.doors import ReputationDoors
 from exporter.reputation.reputation import Reputation
@@ -170,6 +172,7 @@ async def running(
         others=(
             events.route(),
             *routes(views, clock=lambda: now),
+            ProbeDoor(Probes(tally.probes), timeout_offset_seconds=0.0).route(),
             findings_route((findings or Findings(tally.findings)).kept),
             *ReputationDoors(reputation or Reputation(), clock=clock).routes(),
         ),

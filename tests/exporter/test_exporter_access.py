@@ -72,6 +72,8 @@ def test_every_door_says_what_it_needs() -> None:
             # And this is no address.
             assert {found.pop(f"{verb} /blocklist/{{address}}") for verb in ("PUT", "DELETE")} == {400}
             assert found.pop("GET /reputation/{address}") == 400
+            # Nor was it said what is to be probed.
+            assert found.pop("GET /probe") == 400
             # Nor has any source said something.
             assert found.pop("GET /metrics/app/{source}") == found.pop("GET /series") == 404
             assert set(found.values()) == {200}
