@@ -17,6 +17,8 @@ decides how long it may take. The registry runs it in a thread, times it and iso
     dbus          questions over D-Bus
     dbusmessage   the bytes of such questions and their answers
     textformat    reads what others have written in the text format
+    behind        work that is too slow for a scrape
+    fingerprints  what a file is known by
     elsewhere     the collectors of other systems than Linux
     arp … zfs     the collectors, named as in node_exporter, with node_exporter's metrics; but for those of security,
                   which SECURITY names
@@ -82,6 +84,7 @@ from exporter.collectors.udp_queues import UdpQueues
 from exporter.collectors.uname import Uname
 from exporter.collectors.vmstat import Vmstat
 from exporter.collectors.watchdog import Watchdog
+from exporter.collectors.watched_files import WatchedFiles
 from exporter.collectors.xfs import Xfs
 from exporter.collectors.zfs import Zfs
 from exporter.family import Family
@@ -162,12 +165,16 @@ COLLECTORS: tuple[type[BuiltIn], ...] = (
     Uname,
     Vmstat,
     Watchdog,
+    WatchedFiles,
     Xfs,
     Zfs,
 )
 
 # Those that the role `security` asks, by name; the role `system` asks the others.
-SECURITY: tuple[str, ...] = ("listening_ports",)
+SECURITY: tuple[str, ...] = (
+    "listening_ports",
+    "watched_files",
+)
 
 if sys.platform != "linux":
     from exporter.collectors.elsewhere import COLLECTORS as COLLECTORS
