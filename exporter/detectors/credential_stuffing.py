@@ -37,12 +37,14 @@ class CredentialStuffing:
         if not pairs:
             return ()
         self._people.add(pairs, now=now)
-        many = []
-        for ip in dict.fromkeys(ip for ip, _ in pairs):
-            people = self._people.of(ip, now=now)
-            if people > self._settings.threshold:
-                # Each who logs in from there may bring one more along who does not get in.
-                many.append(Many(ip, people, self._settings.threshold + self._regulars.of(ip, now=now)))
+        threshold = self._settings.threshold
+        addresses = list(dict.fromkeys(ip for ip, _ in pairs))
+        # Each who logs in from there may bring one more along who does not get in.
+        many = [
+            Many(ip, people, threshold + self._regulars.of(ip, now=now))
+            for ip, people in zip(addresses, self._people.of(addresses, now=now), strict=True)
+            if people > threshold
+        ]
         tried = [each for each in many if each.times > each.limit]
         return findings(tried, self.name, self._settings, "people did not get in from one address", now=now)
 

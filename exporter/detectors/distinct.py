@@ -8,7 +8,8 @@ are the same by chance count as one.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import repeat
 
 from exporter.detectors.counting import Panes
 
@@ -67,10 +68,10 @@ class Distinct:
         if self.pairs > self._pairs_max:
             pane.lost += self._forget()
 
-    def of(self, owner: int, *, now: float) -> int:
-        """How many different ones, at least."""
+    def of(self, owners: Sequence[int], *, now: float) -> Sequence[int]:
+        """How many different ones each was seen with, at least."""
         self._slide(now)
-        return self._counts.get(owner, 0)
+        return list(map(self._counts.get, owners, repeat(0)))
 
     @property
     def undercount(self) -> int:

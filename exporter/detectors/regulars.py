@@ -30,7 +30,7 @@ class Regulars:
 
     def of(self, address: int, *, now: float) -> int:
         """At most: where some were forgotten, each address may have had as many."""
-        return self._people.of(address, now=now) + self._people.undercount
+        return self._people.of([address], now=now)[0] + self._people.undercount
 
     @property
     def held(self) -> Held:

@@ -38,7 +38,7 @@ def test_a_count_is_never_too_large_whatever_the_clock_does(
         distinct.add(pairs, now=now)
         assert distinct.pairs <= most
         for owner in range(7):
-            assert distinct.of(owner, now=now) <= min(truth(happened, owner, now - WINDOW), each_most)
+            assert distinct.of([owner], now=now)[0] <= min(truth(happened, owner, now - WINDOW), each_most)
 
 
 @given(STEPS, st.integers(4, 60))
@@ -55,7 +55,7 @@ def test_a_count_is_too_small_by_no_more_than_is_said(
         distinct.add(pairs, now=now)
         begins = (now // (WINDOW / PANES) - PANES + 1) * (WINDOW / PANES) - 0.01
         for owner in range(7):
-            assert truth(happened, owner, begins) - distinct.of(owner, now=now) <= distinct.undercount
+            assert truth(happened, owner, begins) - distinct.of([owner], now=now)[0] <= distinct.undercount
 
 
 def test_who_was_seen_with_many_is_kept_when_there_are_too_many() -> None:
@@ -63,7 +63,7 @@ def test_who_was_seen_with_many_is_kept_when_there_are_too_many() -> None:
     distinct.add([(7, one) for one in range(100)], now=0.0)
     for batch in range(20):
         distinct.add([(1_000 + batch * 500 + each, 1) for each in range(500)], now=0.0)
-    assert distinct.of(7, now=0.0) == 100
+    assert distinct.of([7], now=0.0)[0] == 100
     assert distinct.forgotten >= 9_000
     assert distinct.undercount == 10
 
@@ -72,6 +72,6 @@ def test_whoever_is_seen_again_stays_and_counts_once() -> None:
     distinct = Distinct(WINDOW)
     for at in range(0, 600, 5):
         distinct.add([(7, 1), (7, at)], now=at)
-    assert distinct.of(7, now=599.0) == 1 + 12
-    assert distinct.of(7, now=659.0) == 0
+    assert distinct.of([7], now=599.0)[0] == 1 + 12
+    assert distinct.of([7], now=659.0)[0] == 0
     assert distinct.pairs == 0
