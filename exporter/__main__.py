@@ -113,6 +113,7 @@ async def serve(
     reputation = Reputation()
     findings.tell(lambda found: reputation.take(found, now=time.time()))
     detection = Detection(told=findings.take)
+    detecting = Detecting(detection)
     pipeline = Pipeline(
         (),
         redact=redaction.redact,
@@ -139,7 +140,7 @@ async def serve(
         tally=tally,
         parts=(
             redaction.prepare,
-            Detecting(detection).prepare,
+            detecting.prepare,
             partial(_mapped, pipeline, redaction),
             partial(following.prepare, counting, redaction.redact),
             logs.prepare,
@@ -200,6 +201,7 @@ async def serve(
         )
         await open_doors.enter_async_context(logs)
         await open_doors.enter_async_context(findings)
+        open_doors.enter_context(detecting.ticking())
         open_doors.enter_context(receiving(plan.statsd, counting, tally.statsd))
         for address in addresses:
             listen.announce(f"tocsin exporter: listening on {address}")

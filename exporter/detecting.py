@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from exporter.control import Plan
@@ -11,6 +13,9 @@ from exporter.detection import Detection, Watched
 from exporter.detectors import Detector
 from exporter.detectors.bundled import bundled
 from exporter.detectors.settings import Common, DetectorsSettings, alike
+
+# So often detectors are told that time has passed.
+TICK_SECONDS = 2.0
 
 
 class Detecting:
@@ -43,3 +48,20 @@ class Detecting:
     def _detector(self, name: str, chosen: Any) -> Detector:
         before = self._made.get(name)
         return before[1] if before is not None and alike(before[0], chosen) else self._bundled[name](chosen)
+
+    @contextmanager
+    def ticking(self, seconds: float = TICK_SECONDS) -> Iterator[None]:
+        """Tells detectors the time as long as somebody is inside, so that they see also what does not happen."""
+        loop = asyncio.get_running_loop()
+        timers: list[asyncio.TimerHandle] = []
+
+        def tick() -> None:
+            # First, so that whatever goes wrong does not stop the clock.
+            timers[:] = [loop.call_later(seconds, tick)]
+            self._detection.tick(now=self._clock())
+
+        timers.append(loop.call_later(seconds, tick))
+        try:
+            yield
+        finally:
+            timers[0].cancel()

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from exporter.detectors import Detector, Held
+from exporter.detectors import Detector, Held, Waiting
 from exporter.detectors.settings import Common, pause_seconds
 from exporter.event import Batch, Fields, together
 from exporter.family import Family
@@ -24,8 +24,8 @@ Told = Callable[[Sequence[Finding]], None]
 FOUND_MAX = 50_000
 _COOLDOWN, _WARM_UP = "cooldown", "warm_up"
 
-# Which address, person or source it is.
-_Subject = tuple[int | None, int | None, str]
+# Which address, person, source or stream it is.
+_Subject = tuple[int | None, int | None, str, str]
 
 
 class Watched(NamedTuple):
@@ -93,6 +93,15 @@ class Detection:
         if found:
             self._told(found)
 
+    def tick(self, *, now: float) -> None:
+        """Time has passed, in which nothing may have happened; some detectors look at that."""
+        found: list[Finding] = []
+        for book in self._books.values():
+            if isinstance(book.detector, Waiting):
+                found += self._fresh(book, book.detector.tick(now=now), now=now)
+        if found:
+            self._told(found)
+
     def _fresh(self, book: _Book, found: Sequence[Finding], *, now: float) -> Iterable[Finding]:
         if not found:
             return
@@ -101,7 +110,7 @@ class Detection:
             return
         settings, before = book.settings, book.found
         for finding in found:
-            subject = finding.address, finding.person, finding.source
+            subject = finding.address, finding.person, finding.source, finding.stream
             last = before.get(subject)
             # Where the clock was set back, nobody knows how long ago it was.
             if last is not None and 0 <= now - last < book.cooldown:

@@ -34,5 +34,7 @@ class Finding(msgspec.Struct, frozen=True):
     person: Person | None = None
     # Of which source, where it is about one alone.
     source: str = ""
+    # Of which stream, where the detector looks at several: what is one's is not another's.
+    stream: str = ""
     # It is counted and shown, and has no consequence.
     dry_run: bool = False

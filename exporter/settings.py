@@ -15,7 +15,14 @@ from exporter.choices import DISABLE_DEFAULTS, Said, flag_of, key_of
 from exporter.collectors import COLLECTORS, COUNT_MAX, BuiltIn, Option, parse
 from exporter.collectors import Kind as OptionKind
 from exporter.control import Refused
-from exporter.detectors.settings import DetectorsSettings, pause_seconds, window_seconds
+from exporter.detectors.checks import wrong as detectors_wrong
+from exporter.detectors.settings import (
+    DetectorsSettings,
+    baseline_seconds,
+    interval_seconds,
+    pause_seconds,
+    window_seconds,
+)
 from exporter.duration import parse_timeout
 from exporter.findings import settings as findings
 from exporter.findings.settings import FindingsSettings
@@ -184,6 +191,8 @@ FORMATS: Mapping[str, Format] = {
         )
         for name, read in formats.items()
     },
+    "interval": _expected(interval_seconds),
+    "baseline": _expected(baseline_seconds),
 }
 
 
@@ -200,6 +209,8 @@ def _prove(settings: Settings) -> Iterator[Problem]:
         yield Problem(("findings", *where), found, expected)
     for where, found, expected in probe_settings.wrong(settings.probes):
         yield Problem(("probes", *where), found, expected)
+    for where, found, expected in detectors_wrong(settings.detectors):
+        yield Problem(("detectors", *where), found, expected)
 
 
 KIND = Kind(

@@ -26,7 +26,7 @@ from aiohttp import web
 from exporter import doors as exporter_doors
 from exporter.collectors import COLLECTORS
 from exporter.control import Control, Plan
-from exporter.detectors.settings import Counted, DetectorsSettings
+from exporter.detectors.settings import Counted, DetectorsSettings, Rate
 from exporter.doors import Doors
 from exporter.metrics import Tally
 from exporter.registry import Registry
@@ -257,7 +257,7 @@ def test_exactly_the_keys_of_a_part_of_the_exporters_file_are_documented(part: s
     form = schema(NAMED_KINDS["exporter"])
     found = {key.removeprefix(part) for key in keys(form, form["$defs"]) if key.startswith(part)}
     if part == "detectors.":  # what can be set about all of them stands there once, and they in a table
-        common = {f".{name}" for name in Counted.__struct_fields__}
+        common = {f".{name}" for name in (*Counted.__struct_fields__, *Rate.__struct_fields__)}
         found = {f"NAME.{key.partition('.')[2]}" if key.endswith(tuple(common)) else key for key in found}
         found -= {*DetectorsSettings.__struct_fields__}
     assert set(rows(page, "Every key")) == found
@@ -269,7 +269,8 @@ def test_exactly_the_detectors_that_there_are_are_documented_with_their_defaults
     assert list(documented) == list(DetectorsSettings.__struct_fields__)
     for name, row in documented.items():
         chosen = getattr(settings, name)
-        said = (getattr(chosen, "threshold", "–"), getattr(chosen, "window", "–"), chosen.severity, chosen.cooldown)
+        threshold = f"{chosen.ratio:g}× usual" if isinstance(chosen, Rate) else getattr(chosen, "threshold", "–")
+        said = (threshold, getattr(chosen, "window", "–"), chosen.severity, chosen.cooldown)
         assert tuple(each.strip() for each in row.split("|")[1:5]) == tuple(map(str, said)), name
 
 

@@ -3,10 +3,8 @@
 A detector is given batches of the kinds of event that it asks for, and says what it has found. It is pure: values and
 a time in, findings out. What it remembers is bounded, and what it had to forget is counted.
 
-    anomaly/  is the newest number of a stream unusual?
-    choosing  which events of a batch are meant
-    unusual   a detector with a baseline: counts and measures by intervals
     settings             `detectors:` in exporter.yml, and the defaults
+    checks               what can be wrong with it beyond its schema
     bundled              the detectors that come with Tocsin, by name
     brute_force_address  logins from one address that failed
     brute_force_person   logins of one person that failed
@@ -18,13 +16,16 @@ a time in, findings out. What it remembers is bounded, and what it had to forget
     toomany              who did something more often than may be
     counting             how often each did something lately
     distinct             how many different ones each was seen with lately
+    rates                how often something happens, against how often it does usually
+    unusual              a detector with a baseline: counts and measures by intervals
     anomaly/             is the newest number of a stream unusual?
+    choosing             which events of a batch are meant
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from exporter.event import Batch, Fields
 from exporter.finding import Finding
@@ -51,3 +52,11 @@ class Detector(Protocol):
 
     @property
     def held(self) -> Held: ...
+
+
+@runtime_checkable
+class Waiting(Protocol):
+    """A detector that looks also at what does not happen."""
+
+    def tick(self, *, now: float) -> Sequence[Finding]:
+        """Time has passed."""

@@ -11,6 +11,7 @@ from exporter.detectors.brute_force_address import BruteForceAddress
 from exporter.detectors.brute_force_person import BruteForcePerson
 from exporter.detectors.credential_stuffing import CredentialStuffing
 from exporter.detectors.graphql_bomb import GraphQLBomb
+from exporter.detectors.rates import RATES, rate
 from exporter.detectors.regulars import Regulars
 from exporter.detectors.websocket_flood import WebSocketFlood
 
@@ -24,4 +25,5 @@ def bundled() -> Mapping[str, Callable[[Any], Detector]]:
         "credential_stuffing": partial(CredentialStuffing, regulars=regulars),
         "graphql_bomb": GraphQLBomb,
         "websocket_flood": WebSocketFlood,
+        **{name: partial(rate, name) for name in RATES},
     }

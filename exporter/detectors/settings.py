@@ -16,6 +16,13 @@ PEOPLE_THRESHOLD_MAX = 500
 WINDOW_SECONDS_MAX = 86_400.0
 PAUSE_SECONDS_MAX = 86_400.0
 WINDOW_SECONDS_MIN = 6.0
+RATIO_MAX = 1_000.0
+INTERVAL_SECONDS_MIN = 1.0
+INTERVAL_SECONDS_MAX = 3_600.0
+# Of what is usual.
+INTERVALS_MIN = 10
+INTERVALS_MAX = 1_440
+BASELINE_SECONDS_MAX = INTERVALS_MAX * INTERVAL_SECONDS_MAX
 
 Threshold = Annotated[int, Meta(description="More than so many within the window are found.", ge=1, le=THRESHOLD_MAX)]
 Window = Annotated[
@@ -26,8 +33,33 @@ Window = Annotated[
         extra_json_schema={"format": "window"},
     ),
 ]
+Ratio = Annotated[float, Meta(description="More than so many times what is usual is found.", gt=1, le=RATIO_MAX)]
+Least = Annotated[int, Meta(description="So many within a window are never too many.", ge=0, le=THRESHOLD_MAX)]
+Interval = Annotated[
+    str,
+    Meta(
+        description="How long the pieces of time are that are compared; from 1s to 1h.",
+        examples=["10s", "1m"],
+        extra_json_schema={"format": "interval"},
+    ),
+]
+Baseline = Annotated[
+    str,
+    Meta(
+        description="How far back goes what is usual: from 10 to 1440 windows.",
+        examples=["1h"],
+        extra_json_schema={"format": "baseline"},
+    ),
+]
 SeveritySaid = Annotated[Severity, Meta(description="How bad it is.")]
 _PAUSE = {"format": "pause"}
+WarmUp = Annotated[
+    str,
+    Meta(
+        description="For how long after its start it only looks, and what it finds does not count; at most 24h.",
+        extra_json_schema=_PAUSE,
+    ),
+]
 
 
 class Common(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -42,13 +74,7 @@ class Common(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             extra_json_schema=_PAUSE,
         ),
     ] = "10m"
-    warm_up: Annotated[
-        str,
-        Meta(
-            description="For how long after its start it only looks, and what it finds does not count; at most 24h.",
-            extra_json_schema=_PAUSE,
-        ),
-    ] = "0s"
+    warm_up: WarmUp = "0s"
     dry_run: Annotated[
         bool, Meta(description="What it finds is counted, logged and shown, and has no other consequence.")
     ] = False
@@ -105,6 +131,49 @@ class WebSocketFlood(Counted, frozen=True, forbid_unknown_fields=True, kw_only=T
     severity: SeveritySaid = "critical"
 
 
+class Rate(Common, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A detector that compares how often something happens with how often it does so usually."""
+
+    warm_up: WarmUp = "10m"
+    ratio: Ratio
+    least: Least
+    window: Interval
+    baseline: Baseline = "1h"
+
+    @property
+    def window_seconds(self) -> float:
+        return duration.parse(self.window)
+
+    @property
+    def baseline_seconds(self) -> float:
+        return duration.parse(self.baseline)
+
+
+class UnusualLoginRate(Rate, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Logins, whether they succeed or fail."""
+
+    severity: SeveritySaid = "medium"
+    ratio: Ratio = 5.0
+    least: Least = 20
+    window: Interval = "1m"
+
+
+class MessageFlood(Rate, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Messages that are sent."""
+
+    ratio: Ratio = 10.0
+    least: Least = 100
+    window: Interval = "10s"
+
+
+class ConnectionFlood(Rate, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Connections that are opened."""
+
+    ratio: Ratio = 10.0
+    least: Least = 100
+    window: Interval = "10s"
+
+
 class DetectorsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The detectors by name."""
 
@@ -113,6 +182,9 @@ class DetectorsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     credential_stuffing: CredentialStuffing = CredentialStuffing()
     graphql_bomb: GraphQLBomb = GraphQLBomb()
     websocket_flood: WebSocketFlood = WebSocketFlood()
+    unusual_login_rate: UnusualLoginRate = UnusualLoginRate()
+    message_flood: MessageFlood = MessageFlood()
+    connection_flood: ConnectionFlood = ConnectionFlood()
 
 
 def window_seconds(text: str) -> float:
@@ -128,6 +200,22 @@ def pause_seconds(text: str) -> float:
     found = duration.parse(text)
     if found > PAUSE_SECONDS_MAX:
         raise ValueError(f"found {text!r}, expected at most 24h")
+    return found
+
+
+def interval_seconds(text: str) -> float:
+    """Likewise."""
+    found = duration.parse(text)
+    if not INTERVAL_SECONDS_MIN <= found <= INTERVAL_SECONDS_MAX:
+        raise ValueError(f"found {text!r}, expected between 1s and 1h")
+    return found
+
+
+def baseline_seconds(text: str) -> float:
+    """Likewise; how many windows it may have is judged where the window is known."""
+    found = duration.parse(text)
+    if not INTERVALS_MIN * INTERVAL_SECONDS_MIN <= found <= BASELINE_SECONDS_MAX:
+        raise ValueError(f"found {text!r}, expected between 10s and 1440h")
     return found
 
 

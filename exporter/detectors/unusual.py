@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from exporter.detectors import Held
 from exporter.detectors.anomaly.amounts import DISTINCT_MAX, OF_NUMBERS, Amount, Measure, Room, amounts
 from exporter.detectors.anomaly.intervals import Intervals
 from exporter.detectors.anomaly.stream import Manner, Stream
@@ -89,14 +90,9 @@ class Unusual:
         self._folded = 0
 
     @property
-    def tracked(self) -> int:
-        """Streams."""
-        return len(self._streams)
-
-    @property
-    def forgotten(self) -> int:
-        """Events of values beyond the streams that there may be, and different values that were not counted."""
-        return self._folded + self._room.lost
+    def held(self) -> Held:
+        """Streams, and events and values that found no place."""
+        return Held(len(self._streams), self._folded + self._room.lost)
 
     def look(self, batch: Batch, *, now: float) -> Sequence[Finding]:
         found = list(self.tick(now=now))
@@ -129,6 +125,9 @@ class Unusual:
             for each in self._streams.values():
                 each.amount.clear()
             self._streams = {}
+            if not self._look.by:
+                # What nobody sends is a zero from now on.
+                self._open("", 0)
             return ()
         return [finding for _ in range(over) for finding in self._end(now)]
 
@@ -196,6 +195,7 @@ class Unusual:
             threshold=bound,
             window_seconds=self._look.seconds,
             address=address,
+            stream=label,
         )
 
     def _why(self, label: str, number: float, bound: float, *, alone: str) -> str:

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from exporter.detection import Detection
+from exporter.detection import Detection, Watched
 from exporter.detectors.anomaly.amounts import DISTINCT_MAX
 from exporter.detectors.anomaly.intervals import UNSEEN_INTERVALS_MAX
 from exporter.detectors.anomaly.stream import Manner
 from exporter.detectors.anomaly.suspects import SUSPECTS_MAX
+from exporter.detectors.settings import Common
 from exporter.detectors.unusual import STREAMS_MAX, Look, Unusual
 from exporter.finding import Finding
 from exporter.identity import address_of
@@ -33,8 +34,9 @@ class Watching:
     def __init__(self, look: Look) -> None:
         self.found: list[Finding] = []
         self.detector = Unusual("flood", look)
-        detection = Detection((self.detector,), told=self.found.extend)
-        self._pipeline = Pipeline((), redact=lambda _, __: str, views=(detection,))
+        self._detection = Detection(told=self.found.extend)
+        self._detection.use([Watched(self.detector, Common(cooldown="0s"))], now=BEGAN)
+        self._pipeline = Pipeline((), redact=lambda _, __: str, views=(self._detection,))
         self.now = BEGAN
 
     def take(self, kind: str, number: int = 1, **fields: object) -> None:
@@ -46,7 +48,7 @@ class Watching:
     def wait(self, seconds: float = TEN) -> None:
         """As the timer does."""
         self.now += seconds
-        self.found += self.detector.tick(now=self.now)
+        self._detection.tick(now=self.now)
 
     def usual(self, number: int = 30, *, intervals: int = 20, kind: str = "message_sent", **fields: object) -> None:
         for _ in range(intervals):
@@ -199,12 +201,12 @@ def test_values_beyond_the_limit_are_one_stream_and_make_room_when_they_have_bee
         Look(events=("message_sent",), seconds=TEN, manner=Manner(**{**_said(FLOOD), "size": 12}), by="message_type")
     )
     watching.take_all([{"event": "message_sent", "message_type": f"t{number}"} for number in range(STREAMS_MAX * 3)])
-    assert watching.detector.tracked == STREAMS_MAX
-    assert watching.detector.forgotten == STREAMS_MAX * 2 + 1
+    assert watching.detector.held.keys == STREAMS_MAX
+    assert watching.detector.held.forgotten == STREAMS_MAX * 2 + 1
     for _ in range(14):
         watching.take("message_sent", 5, message_type="t7")
         watching.wait()
-    assert watching.detector.tracked == 1
+    assert watching.detector.held.keys == 1
 
 
 def test_a_slow_route_is_found_by_the_quantile_of_its_own_interval():
@@ -247,10 +249,10 @@ def test_different_values_beyond_the_limit_are_not_counted_and_that_is_known():
     watching = Watching(Look(events=("auth",), seconds=TEN, manner=FLOOD, measure="distinct", field="user"))
     for start in range(0, DISTINCT_MAX + 1_000, 20_200):
         watching.take_all([{"event": "auth", "user": number} for number in range(start, start + 20_200)])
-    assert watching.detector.forgotten == 1_000
+    assert watching.detector.held.forgotten == 1_000
     watching.wait()
     watching.take("auth", 1, user="again")
-    assert watching.detector.forgotten == 1_000, "room is made when an interval ends"
+    assert watching.detector.held.forgotten == 1_000, "room is made when an interval ends"
 
 
 def test_a_sum_and_a_maximum_are_streams_too():

@@ -99,7 +99,7 @@ class Mean:
     grows: ClassVar[bool] = False
 
     def __init__(self) -> None:
-        self.clear()
+        self._sum, self._count = 0.0, 0
 
     @property
     def number(self) -> float:
