@@ -21,9 +21,11 @@ from collections.abc import Iterable, Sequence
 from bench.scrape import resident_bytes, spread
 from exporter.__main__ import settle_memory
 from exporter.control import Control, Plan
+from exporter.dependencies.part import Background
 from exporter.doors import Doors
 from exporter.family import Family, Shape
 from exporter.metrics import Tally
+from exporter.probes.part import Probes
 from exporter.registry import Registry
 from exporter.roles import System
 from guard.listen import parse_address
@@ -54,6 +56,7 @@ async def serve() -> None:
         registry=registry,
         control=control,
         tally=tally,
+        background=Background(Probes(tally.probes), reasons=(), seed=b""),
         requests_max=0,
         timeout_offset_seconds=0.0,
     )

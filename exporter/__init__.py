@@ -25,7 +25,7 @@ One process, state in memory. Its files, in the order in which data meets them:
     compound     lines of values that are more than a number
     exposition   families into the bytes of a page
     page         from roles and wishes to the bytes that are sent, once for all who want the same
-    health       is the exporter well?
+    health       is the exporter well, and what it looks after?
     startpage    the same for people, at `/`
     reader       bytes into events, each kind with the fields that somebody asks for
     redaction    what is left of each field of them, by the rules of exporter.yml
@@ -45,6 +45,7 @@ One process, state in memory. Its files, in the order in which data meets them:
     detecting    which of them are, and how each is set: they follow the plan
     findings     what becomes of what they find
     probes/      is something elsewhere well?
+    dependencies/  what is needed here: which of it is sick, because of what
     stats/       what happened lately, as JSON for programs without a Prometheus
     pipeline     all of these together: from what was sent to series, without a clock
     doors        the HTTP doors in front of all this

@@ -25,6 +25,7 @@ from exporter.collectors import COLLECTORS, SECURITY, Collector, build
 from exporter.collectors.files import Paths
 from exporter.commandline import command_line, path_flag
 from exporter.control import Control, Plan, Refused
+from exporter.dependencies.part import Background
 from exporter.detecting import Detecting
 from exporter.detection import Detection
 from exporter.doors import Doors
@@ -41,6 +42,7 @@ from exporter.intake.statsd.sockets import receiving
 from exporter.mapping.bundled import RULES
 from exporter.metrics import Tally
 from exporter.pipeline import Pipeline
+from exporter.probes.attempt import REASONS
 from exporter.probes.door import ProbeDoor
 from exporter.probes.part import Probes
 from exporter.redaction import Redaction
@@ -49,7 +51,7 @@ from exporter.reputation import part as reputation_part
 from exporter.reputation.doors import ReputationDoors
 from exporter.reputation.families import families as reputation_families
 from exporter.reputation.reputation import Reputation
-from exporter.roles import App, Itself, Security, System
+from exporter.roles import App, Dependencies, Itself, Security, System
 from exporter.stats.doors import routes as stats_routes
 from exporter.stats.graphql import GraphQL
 from exporter.stats.websocket import WebSocket
@@ -70,6 +72,8 @@ PROGRAM = "tocsin-exporter"
 GRACE_SECONDS = 0.5
 # Of what makes a number of a name.
 PEOPLE_KEY_BYTES = 32
+# Of what makes the waits of this process differ from those of others.
+SEED_BYTES = 16
 # For the three generations: Python's own values but for the last one, which is the costly one.
 GARBAGE_THRESHOLDS = (700, 10, 1000)
 
@@ -132,6 +136,7 @@ async def serve(
     )
     logs = Logs(pipeline, told=tally.logs, positions_file=arguments.logs_positions_file or "")
     probes = Probes(tally.probes)
+    background = Background(probes, reasons=REASONS, seed=os.urandom(SEED_BYTES))
     control = Control(
         plan,
         load=load,
@@ -147,6 +152,7 @@ async def serve(
             partial(reputation_part.prepare, reputation),
             findings.prepare,
             probes.prepare,
+            background.prepare,
         ),
     )
     doors = Doors(
@@ -162,11 +168,13 @@ async def serve(
                     partial(reputation_families, reputation),
                 ),
             ),
+            Dependencies((background.families,)),
             Itself(registry, tally),
         ),
         registry=registry,
         control=control,
         tally=tally,
+        background=background,
         others=(
             Events(pipeline, tally.intakes, body_bytes_max=lambda: control.plan.events_body_bytes_max).route(),
             *stats_routes(stats, clock=time.time),
@@ -202,6 +210,7 @@ async def serve(
         await open_doors.enter_async_context(logs)
         await open_doors.enter_async_context(findings)
         open_doors.enter_context(detecting.ticking())
+        await open_doors.enter_async_context(background)
         open_doors.enter_context(receiving(plan.statsd, counting, tally.statsd))
         for address in addresses:
             listen.announce(f"tocsin exporter: listening on {address}")

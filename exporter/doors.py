@@ -5,9 +5,11 @@ Nothing is collected, parsed or decided here. Errors are JSON `{"error": …}`; 
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from exporter import health, startpage
 from exporter.control import Control
+from exporter.dependencies.part import Background
 from exporter.metrics import Tally
 from exporter.negotiation import (
     Wishes,
@@ -59,6 +61,8 @@ BODY_BYTES_MAX = 1_024
 TELEMETRY_PATH = "/metrics"
 # What `/sd` can be asked for: each source of events as a target of its own.
 BY_SOURCE = "by_source"
+# What `/health` can be asked for: 503 while it is degraded, too.
+STRICT = ("strict", "true")
 TELEMETRY_PATHS = re.compile(r"(?:/[A-Za-z0-9._~][A-Za-z0-9._~-]*)+")
 START_PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
@@ -71,6 +75,7 @@ class Doors:
         registry: Registry,
         control: Control,
         tally: Tally,
+        background: Background,
         others: Sequence[Route] = (),
         requests_max: int,
         timeout_offset_seconds: float,
@@ -85,6 +90,7 @@ class Doors:
         self._registry = registry
         self._control = control
         self._tally = tally
+        self._background = background
         self._others = others
         self._requests_max = requests_max
         self._timeout_offset_seconds = timeout_offset_seconds
@@ -204,13 +210,22 @@ class Doors:
             return error_answer(404, "this exporter takes nothing from applications")
         return json_answer(self._app.report())
 
-    async def health(self, request: Request) -> Answer:  # noqa: ARG002
-        found = health.summary(self._registry, self._tally)
-        return json_answer(found, status=200 if found["status"] == "healthy" else 503)
+    async def health(self, request: Request) -> Answer:
+        return self._health(request, health.summary(self._registry, self._tally, self._background))
 
-    async def health_detailed(self, request: Request) -> Answer:  # noqa: ARG002
-        found = health.details(self._registry, self._tally)
-        return json_answer(found, status=200 if found["status"] == "healthy" else 503)
+    async def health_detailed(self, request: Request) -> Answer:
+        return self._health(request, health.details(self._registry, self._tally, self._background))
+
+    def _health(self, request: Request, found: dict[str, Any]) -> Answer:
+        """Degraded still serves, unless who asks wants to know of that as well."""
+        try:
+            asked = request.fields()
+        except ValueError as wrong:
+            return error_answer(400, str(wrong))
+        if asked not in ([], [STRICT]):
+            return error_answer(400, f"expected {'='.join(STRICT)}, or nothing")
+        unfit = (health.DEGRADED, health.DOWN) if asked else (health.DOWN,)
+        return json_answer(found, status=503 if found["status"] in unfit else 200)
 
     async def healthy(self, request: Request) -> Answer:  # noqa: ARG002
         return text_answer("The Tocsin exporter is healthy.\n")
@@ -235,8 +250,8 @@ class Doors:
             ("/blocklist", "Addresses that are blocked now, for responders."),
             ("/stats/graphql", "GraphQL queries of the last hour, as JSON."),
             ("/stats/websocket", "WebSocket connections of the last hour, as JSON."),
-            ("/health", "Healthy or degraded, for load balancers."),
-            ("/health/detailed", "Each collector: last success, duration, error."),
+            ("/health", "Healthy, degraded or down, for load balancers."),
+            ("/health/detailed", "Each dependency and each collector: last success, duration, error."),
             ("/-/healthy", "The process answers."),
             ("/-/ready", "The process serves scrapes."),
         ]
@@ -244,7 +259,7 @@ class Doors:
         page = startpage.render(
             version=VERSION,
             doors=doors,
-            failing=health.failing(self._registry, self._tally),
+            failing=health.failing(self._registry, self._tally) | self._background.sick(),
             collectors=None if last is None else Collectors(len(last.outcomes), health.absent(self._registry)),
         )
         headers = {"Content-Security-Policy": START_PAGE_POLICY, "X-Content-Type-Options": "nosniff"}

@@ -1,16 +1,19 @@
-"""Is the exporter well? Read from the last run of the collectors; asking does not start another.
+"""Is the exporter well, and what it looks after? Told from memory: asking starts no collector and no probe.
 
-Degraded means that something which should be on the page is missing, or that a changed configuration was
-refused. A process that answers at all is alive, which is what `/-/healthy` says.
+Down means that a critical dependency is down. Degraded means that a dependency is sick otherwise, that something is
+missing which should be on the page, or that a changed configuration was refused. A process that answers at all is
+alive, which is what `/-/healthy` says.
 """
 
 from datetime import UTC, datetime
 from typing import Any
 
+from exporter.dependencies.part import Background
 from exporter.metrics import Tally
 from exporter.outcome import Reason
 from exporter.registry import Registry
 
+HEALTHY, DEGRADED, DOWN = "healthy", "degraded", "down"
 CONFIGURATION_REFUSED = "the configuration was refused at the last reload, the one before is in force"
 
 
@@ -34,15 +37,22 @@ def absent(registry: Registry) -> list[str]:
     return [name for name in registry.names if name in last and last[name].reason is Reason.ABSENT]
 
 
-def summary(registry: Registry, tally: Tally) -> dict[str, Any]:
+def summary(registry: Registry, tally: Tally, background: Background) -> dict[str, Any]:
     what = failing(registry, tally)
-    return {"status": "degraded" if what else "healthy", "failing": what}
-
-
-def details(registry: Registry, tally: Tally) -> dict[str, Any]:
-    """The summary, and each collector: how its last run went, and when it last succeeded."""
+    verdict = background.verdict()
     return {
-        **summary(registry, tally),
+        "status": DEGRADED if what and verdict == HEALTHY else verdict,
+        "failing": what,
+        "dependencies": background.sick(),
+        "root_causes": background.root_causes(),
+    }
+
+
+def details(registry: Registry, tally: Tally, background: Background) -> dict[str, Any]:
+    """The summary; each dependency; and each collector: how its last run went, and when it last succeeded."""
+    return {
+        **summary(registry, tally, background),
+        "dependencies": background.details(),
         "collectors": {name: _collector(registry, name) for name in registry.names},
         "configuration": {
             "successful": tally.reload_successful,

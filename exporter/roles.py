@@ -82,6 +82,19 @@ class Security:
         return Snapshot(seen.outcomes, [*ours, *seen.families], seen.quarantined)
 
 
+class Dependencies:
+    name = "probes"
+    help = "What this machine and its applications depend on, and which of it is sick."
+
+    def __init__(self, publishers: Sequence[Publisher], *, clock: Callable[[], float] = time.time) -> None:
+        self._publishers = publishers
+        self._clock = clock
+
+    async def gather(self, wishes: Wishes) -> Snapshot:  # noqa: ARG002 - nothing here can be late
+        now = self._clock()
+        return Snapshot({}, [family for publish in self._publishers for family in publish(now)])
+
+
 class App:
     name = "app"
     help = "What applications have said."

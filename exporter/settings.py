@@ -15,6 +15,8 @@ from exporter.choices import DISABLE_DEFAULTS, Said, flag_of, key_of
 from exporter.collectors import COLLECTORS, COUNT_MAX, BuiltIn, Option, parse
 from exporter.collectors import Kind as OptionKind
 from exporter.control import Refused
+from exporter.dependencies import settings as dependencies
+from exporter.dependencies.settings import HealthSettings
 from exporter.detectors.checks import wrong as detectors_wrong
 from exporter.detectors.settings import (
     DetectorsSettings,
@@ -132,6 +134,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     findings: Annotated[FindingsSettings, Meta(description="What becomes of what detectors find.")] = FindingsSettings()
     logs: Annotated[tuple[Log, ...], Meta(description="Log files whose lines are events.", max_length=LOGS_MAX)] = ()
     probes: Annotated[ProbesSettings, Meta(description="What may be probed, and how.")] = ProbesSettings()
+    health: Annotated[HealthSettings, Meta(description="What is set about /health.")] = HealthSettings()
 
     @property
     def zero_first_seconds(self) -> float:
@@ -188,6 +191,7 @@ FORMATS: Mapping[str, Format] = {
             statsd.FORMATS,
             reputation.FORMATS,
             probe_settings.FORMATS,
+            dependencies.FORMATS,
         )
         for name, read in formats.items()
     },
@@ -211,6 +215,8 @@ def _prove(settings: Settings) -> Iterator[Problem]:
         yield Problem(("probes", *where), found, expected)
     for where, found, expected in detectors_wrong(settings.detectors):
         yield Problem(("detectors", *where), found, expected)
+    for where, found, expected in dependencies.wrong(settings.health.dependencies, modules=settings.probes.all_modules):
+        yield Problem(("health", "dependencies", *where), found, expected)
 
 
 KIND = Kind(

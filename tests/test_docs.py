@@ -59,7 +59,7 @@ from receiver.reconcile import Reconciliation
 from receiver.runner import Runner
 from receiver.store.sqlite import open_sqlite
 from tests import tidy
-from tests.exporter.builders import Says
+from tests.exporter.builders import Says, background_of
 from tests.guard.certificates import authority, signed
 from tests.pages import DOCS, PAGES, ROOT, anchors, broken_links, fenced, links, rows, section, text_of
 from tests.real.servers import receiver, until
@@ -229,6 +229,7 @@ ON_PAGES_OF_THEIR_OWN = {
     "logs[].": "logs.md",
     "detectors.": "detectors.md",
     "probes.": "probes.md",
+    "health.dependencies.NAME.": "health.md",
 }
 
 
@@ -421,7 +422,15 @@ def test_exactly_the_doors_of_the_exporter_are_documented() -> None:
     registry = Registry((), failed=tally.failed, quarantined=tally.quarantine)
     plan = Plan(collectors=(), timeout_seconds=1.0)
     control = Control(plan, load=lambda: plan, build=Says, registry=registry, tally=tally)
-    doors = Doors(roles=(), registry=registry, control=control, tally=tally, requests_max=0, timeout_offset_seconds=0.5)
+    doors = Doors(
+        roles=(),
+        registry=registry,
+        control=control,
+        tally=tally,
+        background=background_of(),
+        requests_max=0,
+        timeout_offset_seconds=0.5,
+    )
     assert documented_doors("exporter.md") == {f"{route.method} {route.path}" for route in doors.routes()}
 
 

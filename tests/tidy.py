@@ -107,6 +107,8 @@ EXPORTER_CORE = (
         f"intake.logs.{each}"
         for each in _words("settings cut moments columns jsonlines logfmt patterns authlog parsing")
     ),
+    *(f"dependencies.{each}" for each in _words("settings graph breaker status report")),
+    *(f"intake.logs.{each}" for each in _words("settings cut moments columns jsonlines logfmt patterns parsing")),
 )
 # A value that is a key of dictionaries has a hash; nothing is ordered by it.
 HASHES = ("exporter.family", "exporter.layout")

@@ -17,6 +17,7 @@ from aiohttp import ClientSession
 from exporter.collectors import Collector
 from exporter.collectors.files import Paths
 from exporter.control import Control, Plan
+from exporter.dependencies.part import Background
 from exporter.doors import TELEMETRY_PATH, Doors
 from exporter.family import Family, single
 from exporter.findings.doors import route as findings_route
@@ -27,12 +28,13 @@ from exporter.mapping.rule import Rule
 from exporter.metrics import Tally
 from exporter.outcome import Reason
 from exporter.pipeline import Pipeline
+from exporter.probes import Probed
 from exporter.probes.door import ProbeDoor
 from exporter.probes.part import Probes
 from exporter.registry import Registry
 from exporter.reputation.doors import ReputationDoors
 from exporter.reputation.reputation import Reputation
-from exporter.roles import App, Itself, System
+from exporter.roles import App, Dependencies, Itself, System
 from exporter.stats.doors import View, routes
 from exporter.stats.graphql import GraphQL
 from exporter.stats.websocket import WebSocket
@@ -111,6 +113,18 @@ def registry_of(*collectors: Collector, wrong: Wrong | None = None) -> Registry:
     )
 
 
+class NobodyThere:
+    """A prober that finds nobody."""
+
+    async def probe(self, module: str, target: str, *, seconds: float) -> Probed:
+        return Probed(success=False, seconds=0.0, reason="refused")
+
+
+def background_of() -> Background:
+    """Without a dependency."""
+    return Background(NobodyThere(), reasons=("refused",), seed=b"")
+
+
 def pipeline_of(*rules: Rule) -> Pipeline:
     """With the bundled rules, and texts as they are."""
     return Pipeline(rules or RULES, redact=lambda kind, field: lambda text: text)
@@ -150,6 +164,8 @@ async def running(
     findings: Findings | None = None,
     reputation: Reputation | None = None,
     clock: Callable[[], float] = time.time,
+    background: Background | None = None,
+    dependencies: Dependencies | None = None,
 ) -> AsyncIterator[Running]:
     tally = Tally(started_at=0.0)
     registry = Registry((), failed=tally.failed, quarantined=tally.quarantine)
@@ -166,6 +182,7 @@ async def running(
         roles=(
             System(registry),
             *([app] if app else []),
+            *([dependencies] if dependencies else []),
             Itself(registry, tally),
             *([App(pipeline)] if pipeline else []),
         ),
@@ -179,6 +196,7 @@ async def running(
         registry=registry,
         control=control,
         tally=tally,
+        background=background or background_of(),
         requests_max=requests_max,
         timeout_offset_seconds=0.0,
         access=access,

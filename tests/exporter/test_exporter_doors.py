@@ -108,10 +108,10 @@ def test_the_page_that_meets_a_failure_already_counts_it() -> None:
 
 def test_a_role_that_does_not_exist_is_a_404_that_names_those_that_do() -> None:
     async def scenario(exporter: Running) -> None:
-        async with exporter.client.get("/metrics/probes") as answer:
+        async with exporter.client.get("/metrics/prober") as answer:
             assert answer.status == 404
             error = (await answer.json())["error"]
-            assert error == "no role 'probes' here; the roles are: self, system"
+            assert error == "no role 'prober' here; the roles are: self, system"
 
     asked(scenario)
 
@@ -219,21 +219,36 @@ def test_health_is_degraded_while_something_is_missing_and_healthy_again() -> No
         if failing[0]:
             broken()
 
-    async def health(exporter: Running) -> tuple[int, dict[str, object]]:
-        async with exporter.client.get("/health") as answer:
+    async def health(exporter: Running, path: str = "/health") -> tuple[int, dict[str, object]]:
+        async with exporter.client.get(path) as answer:
             return answer.status, await answer.json()
 
     async def scenario(exporter: Running) -> None:
-        assert await health(exporter) == (200, {"status": "healthy", "failing": {}})
+        well = {"status": "healthy", "failing": {}, "dependencies": {}, "root_causes": []}
+        assert await health(exporter) == (200, well)
         await exporter.text("/metrics")
         status, found = await health(exporter)
-        assert (status, found["status"]) == (503, "degraded")
+        assert (status, found["status"]) == (200, "degraded")
         assert found["failing"] == {"sick": "found '<script>alert(1)</script>', expected a number"}
+        assert await health(exporter, "/health?strict=true") == (503, found)
+        assert (await health(exporter, "/health/detailed?strict=true"))[0] == 503
         failing[0] = False
         await exporter.text("/metrics")
-        assert await health(exporter) == (200, {"status": "healthy", "failing": {}})
+        assert await health(exporter) == (200, well)
+        assert await health(exporter, "/health?strict=true") == (200, well)
 
     asked(scenario, Says("sick", gauge("node_x"), then=sometimes))
+
+
+@pytest.mark.parametrize("query", ["strict=false", "strict=", "strict=true&strict=true", "strict=true&x=1", "x"])
+def test_health_with_another_question_is_a_400(query: str) -> None:
+    async def scenario(exporter: Running) -> None:
+        for path in ("/health", "/health/detailed"):
+            async with exporter.client.get(f"{path}?{query}") as answer:
+                assert answer.status == 400
+                assert (await answer.json())["error"] == "expected strict=true, or nothing"
+
+    asked(scenario)
 
 
 def test_detailed_health_tells_of_each_collector() -> None:

@@ -10,6 +10,8 @@ import pytest
 
 from exporter.collectors import COLLECTORS, BuiltIn, build
 from exporter.collectors.files import Paths
+from exporter.dependencies import report
+from exporter.dependencies.status import ENTERED, Dependency
 from exporter.detection import Detection
 from exporter.family import Family
 from exporter.findings.part import Findings
@@ -17,10 +19,12 @@ from exporter.findings.tally import FindingCounts
 from exporter.metrics import Tally
 from exporter.negotiation import Wishes
 from exporter.outcome import Absent
+from exporter.probes.attempt import REASONS
 from exporter.reputation.families import families as reputation_families
 from exporter.reputation.reputation import Reputation
 from exporter.roles import Itself, Publisher, Security
 from tests.exporter.builders import FIXTURE_ROOT_PATHS, Says, registry_of
+from tests.exporter.sickness import World
 from tests.pages import section
 
 PAGE = (Path(__file__).parents[2] / "docs" / "metrics-exporter.md").read_text()
@@ -52,6 +56,17 @@ def test_the_role_security_is_exactly_what_is_documented() -> None:
     security = Security(registry_of(), collectors=(), publishers=publishers)
     families = asyncio.run(security.gather(Wishes(1.0))).families
     assert documented("Role `security`: attacks") == said(families)
+
+
+def test_the_role_probes_is_exactly_what_is_documented() -> None:
+    world = World(Dependency("db", "tcp_connect", "127.0.0.1:5432"))
+    world.run(60)
+    families = report.families(world.dependencies, reasons=REASONS)
+    assert documented("Role `probes`: dependencies") == said(families)
+    changes = re.findall(
+        r"`dependency_status_changes_total`.*", section("metrics-exporter.md", "Role `probes`: dependencies")
+    )
+    assert set(re.findall(r"`(\w+)`", changes[0].split("|")[3])) == {status.value for status in ENTERED}
 
 
 @pytest.mark.parametrize("kind", COLLECTORS, ids=lambda kind: kind.name)
