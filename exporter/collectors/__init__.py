@@ -19,6 +19,7 @@ decides how long it may take. The registry runs it in a thread, times it and iso
     textformat    reads what others have written in the text format
     behind        work that is too slow for a scrape
     fingerprints  what a file is known by
+    x509          when certificates are valid
     elsewhere     the collectors of other systems than Linux
     arp … zfs     the collectors, named as in node_exporter, with node_exporter's metrics; but for those of security,
                   which SECURITY names
@@ -32,6 +33,7 @@ from exporter.collectors.arp import Arp
 from exporter.collectors.bcache import Bcache
 from exporter.collectors.bonding import Bonding
 from exporter.collectors.btrfs import Btrfs
+from exporter.collectors.certificates import Certificates
 from exporter.collectors.conntrack import Conntrack
 from exporter.collectors.cpu import Cpu
 from exporter.collectors.cpu_vulnerabilities import CpuVulnerabilities
@@ -119,6 +121,7 @@ COLLECTORS: tuple[type[BuiltIn], ...] = (
     Bcache,
     Bonding,
     Btrfs,
+    Certificates,
     Conntrack,
     Cpu,
     CpuVulnerabilities,
@@ -172,6 +175,7 @@ COLLECTORS: tuple[type[BuiltIn], ...] = (
 
 # Those that the role `security` asks, by name; the role `system` asks the others.
 SECURITY: tuple[str, ...] = (
+    "certificates",
     "listening_ports",
     "watched_files",
 )
