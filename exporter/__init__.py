@@ -44,6 +44,7 @@ One process, state in memory. Its files, in the order in which data meets them:
     reputation/  whose address is blocked for it, and for how long
     detecting    which of them are, and how each is set: they follow the plan
     findings     what becomes of what they find
+    score/       how safe it all looks, in one number
     probes/      is something elsewhere well?
     dependencies/  what is needed here: which of it is sick, because of what
     stats/       what happened lately, as JSON for programs without a Prometheus

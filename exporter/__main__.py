@@ -52,6 +52,7 @@ from exporter.reputation.doors import ReputationDoors
 from exporter.reputation.families import families as reputation_families
 from exporter.reputation.reputation import Reputation
 from exporter.roles import App, Dependencies, Itself, Security, System
+from exporter.score.part import Score
 from exporter.stats.doors import routes as stats_routes
 from exporter.stats.graphql import GraphQL
 from exporter.stats.websocket import WebSocket
@@ -116,6 +117,8 @@ async def serve(
     findings = Findings(tally.findings, expected=lambda: detection.foreseen)
     reputation = Reputation()
     findings.tell(lambda found: reputation.take(found, now=time.time()))
+    score = Score(looks=lambda: bool(detection.foreseen))
+    findings.tell(score.take)
     detection = Detection(told=findings.take)
     detecting = Detecting(detection)
     pipeline = Pipeline(
@@ -123,7 +126,7 @@ async def serve(
         redact=redaction.redact,
         person_of=people(os.urandom(PEOPLE_KEY_BYTES)),
         trouble=tally.series,
-        views=(*stats, detection),
+        views=(*stats, detection, score.logins),
     )
     findings.tell(into(pipeline))
     counting = Counting(
@@ -167,6 +170,7 @@ async def serve(
                     detection.families,
                     partial(reputation_families, reputation),
                 ),
+                judge=score.families,
             ),
             Dependencies((background.families,)),
             Itself(registry, tally),

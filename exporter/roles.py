@@ -21,6 +21,8 @@ from exporter.registry import Registry
 
 # What tells what it knows by now.
 Publisher = Callable[[float], Iterable[Family]]
+# What tells something of a whole page, from what is on it.
+Judge = Callable[[Sequence[Family], float], Iterable[Family]]
 # About so many lines are published at once.
 PIECE_LINES = 5_000
 
@@ -65,12 +67,14 @@ class Security:
         *,
         collectors: Sequence[str],
         publishers: Sequence[Publisher],
+        judge: Judge | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`collectors` are names of those that belong here."""
+        """`collectors` are names of those that belong here. `judge` is asked where the whole page is."""
         self._registry = registry
         self._collectors = collectors
         self._publishers = publishers
+        self._judge = judge
         self._clock = clock
 
     async def gather(self, wishes: Wishes) -> Snapshot:
@@ -79,7 +83,10 @@ class Security:
         seen = await self._registry.scrape(wishes.seconds, only) if only else Snapshot({}, [])
         now = self._clock()
         ours = [family for publish in self._publishers for family in publish(now)]
-        return Snapshot(seen.outcomes, [*ours, *seen.families], seen.quarantined)
+        families = [*ours, *seen.families]
+        if self._judge is not None and wishes.only is None:
+            families += self._judge(families, now)
+        return Snapshot(seen.outcomes, families, seen.quarantined)
 
 
 class Dependencies:

@@ -23,6 +23,7 @@ LISTING = (
         "exporter.probes",
         "exporter.mapping",
         "exporter.series",
+        "exporter.score",
         "exporter.stats",
         "guard",
         "guard.web",

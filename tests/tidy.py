@@ -92,7 +92,18 @@ EXPORTER_CORE = (
         f"reputation.{each}"
         for each in _words("place allowed policy settings score block blocklist deed reputation families")
     ),
-    *("identity", "finding", "detectors", "detection", "findings.counts", "findings.kept", "findings.alerts"),
+    *(
+        "identity",
+        "finding",
+        "detectors",
+        "detection",
+        "findings.counts",
+        "findings.kept",
+        "findings.alerts",
+        "score.posture",
+        "score.recent",
+        "score.reading",
+    ),
     "event",
     "mapping",
     "series",

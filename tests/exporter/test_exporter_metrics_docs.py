@@ -23,6 +23,7 @@ from exporter.probes.attempt import REASONS
 from exporter.reputation.families import families as reputation_families
 from exporter.reputation.reputation import Reputation
 from exporter.roles import Itself, Publisher, Security
+from exporter.score.part import Score
 from tests.exporter.builders import FIXTURE_ROOT_PATHS, Says, registry_of
 from tests.exporter.sickness import World
 from tests.pages import section
@@ -53,7 +54,8 @@ def test_the_role_security_is_exactly_what_is_documented() -> None:
         Detection(told=lambda _: None).families,
         partial(reputation_families, Reputation()),
     )
-    security = Security(registry_of(), collectors=(), publishers=publishers)
+    score = Score(looks=lambda: True)
+    security = Security(registry_of(), collectors=(), publishers=publishers, judge=score.families)
     families = asyncio.run(security.gather(Wishes(1.0))).families
     assert documented("Role `security`: attacks") == said(families)
 
