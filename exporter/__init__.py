@@ -47,6 +47,7 @@ One process, state in memory. Its files, in the order in which data meets them:
     score/       how safe it all looks, in one number
     probes/      is something elsewhere well?
     dependencies/  what is needed here: which of it is sick, because of what
+    postgres/    how PostgreSQL servers are doing
     stats/       what happened lately, as JSON for programs without a Prometheus
     pipeline     all of these together: from what was sent to series, without a clock
     doors        the HTTP doors in front of all this

@@ -42,6 +42,8 @@ from exporter.intake.statsd.sockets import receiving
 from exporter.mapping.bundled import RULES
 from exporter.metrics import Tally
 from exporter.pipeline import Pipeline
+from exporter.postgres.doors import route as postgres_route
+from exporter.postgres.part import Servers
 from exporter.probes.attempt import REASONS
 from exporter.probes.door import ProbeDoor
 from exporter.probes.part import Probes
@@ -140,6 +142,7 @@ async def serve(
     logs = Logs(pipeline, told=tally.logs, positions_file=arguments.logs_positions_file or "")
     probes = Probes(tally.probes)
     background = Background(probes, reasons=REASONS, seed=os.urandom(SEED_BYTES))
+    servers = Servers(redact=redaction.redact)
     control = Control(
         plan,
         load=load,
@@ -156,6 +159,7 @@ async def serve(
             findings.prepare,
             probes.prepare,
             background.prepare,
+            servers.prepare,
         ),
     )
     doors = Doors(
@@ -172,7 +176,7 @@ async def serve(
                 ),
                 judge=score.families,
             ),
-            Dependencies((background.families,)),
+            Dependencies((background.families, servers.families)),
             Itself(registry, tally),
         ),
         registry=registry,
@@ -182,6 +186,7 @@ async def serve(
         others=(
             Events(pipeline, tally.intakes, body_bytes_max=lambda: control.plan.events_body_bytes_max).route(),
             *stats_routes(stats, clock=time.time),
+            postgres_route(servers, redact=redaction.redact),
             ProbeDoor(probes, timeout_offset_seconds=arguments.timeout_offset).route(),
             findings_route(findings.kept),
             *ReputationDoors(reputation, clock=time.time).routes(),
@@ -215,6 +220,7 @@ async def serve(
         await open_doors.enter_async_context(findings)
         open_doors.enter_context(detecting.ticking())
         await open_doors.enter_async_context(background)
+        await open_doors.enter_async_context(servers)
         open_doors.enter_context(receiving(plan.statsd, counting, tally.statsd))
         for address in addresses:
             listen.announce(f"tocsin exporter: listening on {address}")

@@ -49,6 +49,7 @@ NEEDS: Mapping[str, Need] = {
     "DELETE /blocklist/{address}": Need.ADMIN,
     "GET /stats/graphql": Need.VIEWER,
     "GET /stats/websocket": Need.VIEWER,
+    "GET /stats/postgres": Need.VIEWER,
     "POST /events": Need.ANY_SOURCE,
     "GET /health": Need.NOTHING,
     "GET /health/detailed": Need.VIEWER,

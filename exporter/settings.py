@@ -38,6 +38,8 @@ from exporter.mapping.bundled import RULES
 from exporter.mapping.file import RULES_MAX, RuleFile
 from exporter.mapping.made import rules_of, seconds
 from exporter.mapping.rule import Rule
+from exporter.postgres import settings as postgres
+from exporter.postgres.settings import SERVERS_MAX, Postgres
 from exporter.probes import settings as probe_settings
 from exporter.probes.settings import ProbesSettings
 from exporter.redaction import RedactionSettings
@@ -132,6 +134,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         default_factory=ReputationSettings
     )
     findings: Annotated[FindingsSettings, Meta(description="What becomes of what detectors find.")] = FindingsSettings()
+    postgres: Annotated[
+        tuple[Postgres, ...], Meta(description="PostgreSQL servers that are asked how they do.", max_length=SERVERS_MAX)
+    ] = ()
     logs: Annotated[tuple[Log, ...], Meta(description="Log files whose lines are events.", max_length=LOGS_MAX)] = ()
     probes: Annotated[ProbesSettings, Meta(description="What may be probed, and how.")] = ProbesSettings()
     health: Annotated[HealthSettings, Meta(description="What is set about /health.")] = HealthSettings()
@@ -207,6 +212,8 @@ def _warnings(settings: Settings) -> Iterable[Problem]:
 def _prove(settings: Settings) -> Iterator[Problem]:
     for where, found, expected in wrong(settings.logs):
         yield Problem(("logs", *where), found, expected)
+    for where, found, expected in postgres.wrong(settings.postgres):
+        yield Problem(("postgres", *where), found, expected)
     for place, found, expected in reputation.wrong(settings.reputation):
         yield Problem(("reputation", *place), found, expected)
     for where, found, expected in findings.wrong(settings.findings):

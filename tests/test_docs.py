@@ -228,6 +228,7 @@ ON_PAGES_OF_THEIR_OWN = {
     "mapping[].": "mapping.md",
     "logs[].": "logs.md",
     "detectors.": "detectors.md",
+    "postgres[].": "postgres.md",
     "probes.": "probes.md",
     "health.dependencies.NAME.": "health.md",
 }

@@ -20,6 +20,7 @@ LISTING = (
         "exporter.collectors",
         "exporter.detectors",
         "exporter.findings",
+        "exporter.postgres",
         "exporter.probes",
         "exporter.mapping",
         "exporter.series",

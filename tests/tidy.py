@@ -87,6 +87,7 @@ EXPORTER_CORE = (
     "columns",
     *("identity", "finding", "detectors", "detection", "findings.counts", "findings.kept"),
     *("identity", "finding", "detectors", "detection"),
+    *("postgres.query", "postgres.questions"),
     "reputation.formats",
     *(
         f"reputation.{each}"

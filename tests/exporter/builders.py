@@ -28,6 +28,8 @@ from exporter.mapping.rule import Rule
 from exporter.metrics import Tally
 from exporter.outcome import Reason
 from exporter.pipeline import Pipeline
+from exporter.postgres.doors import route as postgres_route
+from exporter.postgres.part import Servers
 from exporter.probes import Probed
 from exporter.probes.door import ProbeDoor
 from exporter.probes.part import Probes
@@ -189,6 +191,7 @@ async def running(
         others=(
             events.route(),
             *routes(views, clock=lambda: now),
+            postgres_route(Servers(redact=lambda *_: str), redact=lambda *_: str),
             ProbeDoor(Probes(tally.probes), timeout_offset_seconds=0.0).route(),
             findings_route((findings or Findings(tally.findings)).kept),
             *ReputationDoors(reputation or Reputation(), clock=clock).routes(),

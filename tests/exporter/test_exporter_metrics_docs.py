@@ -19,6 +19,8 @@ from exporter.findings.tally import FindingCounts
 from exporter.metrics import Tally
 from exporter.negotiation import Wishes
 from exporter.outcome import Absent
+from exporter.postgres.about import SHAPES as ABOUT
+from exporter.postgres.questions import QUESTIONS
 from exporter.probes.attempt import REASONS
 from exporter.reputation.families import families as reputation_families
 from exporter.reputation.reputation import Reputation
@@ -69,6 +71,13 @@ def test_the_role_probes_is_exactly_what_is_documented() -> None:
         r"`dependency_status_changes_total`.*", section("metrics-exporter.md", "Role `probes`: dependencies")
     )
     assert set(re.findall(r"`(\w+)`", changes[0].split("|")[3])) == {status.value for status in ENTERED}
+
+
+def test_what_postgresql_servers_say_is_exactly_what_is_documented() -> None:
+    shapes = [*ABOUT, *(shape for query in QUESTIONS for shape in query.shapes)]
+    rows = ROW.findall(section("postgres.md", "Metrics"))
+    found = {name: (kind, set(re.findall(r"`(\w+)`", labels)) | {"server"}) for name, kind, labels in rows}
+    assert found == {shape.name: (shape.type, set(shape.labels)) for shape in shapes}
 
 
 @pytest.mark.parametrize("kind", COLLECTORS, ids=lambda kind: kind.name)
