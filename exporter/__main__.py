@@ -53,6 +53,8 @@ from exporter.reputation import part as reputation_part
 from exporter.reputation.doors import ReputationDoors
 from exporter.reputation.families import families as reputation_families
 from exporter.reputation.reputation import Reputation
+from exporter.reputation.sharing import Sharing
+from exporter.reputation.sharing import chosen_of as sharing_of
 from exporter.roles import App, Dependencies, Itself, Security, System
 from exporter.score.part import Score
 from exporter.stats.doors import routes as stats_routes
@@ -118,9 +120,12 @@ async def serve(
     stats = (GraphQL(now=tally.reload_success_at), WebSocket(now=tally.reload_success_at))
     findings = Findings(tally.findings, expected=lambda: detection.foreseen)
     reputation = Reputation()
+    sharing = Sharing(reputation, tally.sharing)
+    reputation.told.append(sharing.deed)
     findings.tell(lambda found: reputation.take(found, now=time.time()))
     score = Score(looks=lambda: bool(detection.foreseen))
     findings.tell(score.take)
+    findings.tell(sharing.found)
     detection = Detection(told=findings.take)
     detecting = Detecting(detection)
     pipeline = Pipeline(
@@ -156,6 +161,7 @@ async def serve(
             partial(following.prepare, counting, redaction.redact),
             logs.prepare,
             partial(reputation_part.prepare, reputation),
+            sharing.prepare,
             findings.prepare,
             probes.prepare,
             background.prepare,
@@ -221,6 +227,7 @@ async def serve(
         open_doors.enter_context(detecting.ticking())
         await open_doors.enter_async_context(background)
         await open_doors.enter_async_context(servers)
+        await open_doors.enter_async_context(sharing)
         open_doors.enter_context(receiving(plan.statsd, counting, tally.statsd))
         for address in addresses:
             listen.announce(f"tocsin exporter: listening on {address}")
@@ -266,6 +273,7 @@ def check(arguments: argparse.Namespace, load: Callable[[], Plan]) -> int:
         following.choose_of(plan)
         if plan.file is not None:
             reputation_part.policy_of(plan.file.reputation)
+        sharing_of(plan)
     except Refused as refused:
         faults += refused.faults
     faults += missing_folders(arguments)

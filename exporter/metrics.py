@@ -15,6 +15,7 @@ from exporter.intake.logs import counts as log_counts
 from exporter.intake.statsd import telling as statsd
 from exporter.outcome import Reason
 from exporter.probes import counts as probe_counts
+from exporter.reputation import counts as sharing_counts
 from exporter.series.trouble import Trouble
 from guard.judge import REASONS
 from guard.log import Counts
@@ -44,6 +45,7 @@ class Tally:
         self.requests_refused = dict.fromkeys(REASONS, 0)
         self.connections_cut = dict.fromkeys(CUTS, 0)
         self.series = Trouble()
+        self.sharing = sharing_counts.Sharing()
         self.statsd = statsd.Told()
         self.probes = probe_counts.ProbeCounts()
         self.redactions = dict.fromkeys(PATTERNS, 0)
@@ -80,6 +82,7 @@ def families(tally: Tally, *, collectors: Sequence[str], stuck: Sequence[str]) -
         *intake_tally.families(tally.intakes),
         *tally.series.families(),
         *log_counts.families(tally.logs),
+        *sharing_counts.families(tally.sharing),
         *finding_tally.families(tally.findings),
         *_about_the_doors(tally),
         *_about_the_log(tally.logged),

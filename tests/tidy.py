@@ -91,7 +91,7 @@ EXPORTER_CORE = (
     "reputation.formats",
     *(
         f"reputation.{each}"
-        for each in _words("place allowed policy settings score block blocklist deed reputation families")
+        for each in _words("place allowed policy settings score block blocklist deed reputation shared counts families")
     ),
     *(
         "identity",

@@ -14,6 +14,10 @@ for a while. Its files, in the order in which a finding meets them:
     deed        what was done about an address
     reputation  all of these together
     formats     the blocklist as programs read it that keep addresses out
+    shared      what exporters tell each other of it
+    meeting     the stream in Redis in which they do
+    sharing     the same put into force
+    counts      what is counted about it
     families    what of it Prometheus may know
     listing     the list as text and as JSON
     doors       the doors through which addresses are told, blocked and released

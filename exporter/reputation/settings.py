@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated
 
@@ -19,6 +20,12 @@ THRESHOLD_MAX = 1_000_000
 ALLOW_MAX = 1_000
 DETECTORS_MAX = 1_000
 
+_LOGIN = "(?:[^@/?#\\s]{1,1000}@)?"
+_REDIS_URL = re.compile(
+    rf"rediss?://{_LOGIN}(?:[A-Za-z0-9._-]{{1,253}}|\[[0-9A-Fa-f:.]{{2,45}}\])(?::[0-9]{{1,5}})?(?:/[0-9]{{0,5}})?"
+    rf"|unix://{_LOGIN}/[^@?#\s]{{1,100}}"
+)
+
 _Points = Annotated[float, Meta(ge=0, le=THRESHOLD_MAX)]
 _Duration = Annotated[str, Meta(extra_json_schema={"format": "reputation_duration"})]
 
@@ -29,6 +36,13 @@ def seconds(text: str) -> float:
     if not SECONDS_MIN <= found <= SECONDS_MAX:
         raise ValueError(f"found {text!r}, expected between 1s and 720h")
     return found
+
+
+def redis_url(text: str) -> str:
+    """With a login or without. ValueError does not say what was found: there may be a password in it."""
+    if not _REDIS_URL.fullmatch(text):
+        raise ValueError("found no address of Redis, expected one such as redis://127.0.0.1:6379/0")
+    return text
 
 
 FORMATS: Mapping[str, Callable[[str], object]] = {"reputation_duration": seconds}
@@ -42,6 +56,36 @@ class PointsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     medium: _Points = POINTS["medium"]
     high: _Points = POINTS["high"]
     critical: _Points = POINTS["critical"]
+
+
+class RedisSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where exporters tell each other whom they block."""
+
+    url: Annotated[
+        str,
+        Meta(
+            description="Where Redis is: redis://, rediss:// with TLS, or unix://. A login belongs into url_file.",
+            examples=["redis://127.0.0.1:6379/0", "rediss://redis.example.org:6380", "unix:///run/redis/redis.sock"],
+        ),
+    ] = ""
+    url_file: Annotated[
+        str | None,
+        Meta(description="In its place: a file with such an address, which may have a login in it."),
+    ] = None
+    key: Annotated[
+        str,
+        Meta(
+            description="The stream in which they meet: those with the same one share.",
+            pattern="^[!-~]{1,200}$",
+        ),
+    ] = "tocsin:blocklist"
+    name: Annotated[
+        str,
+        Meta(description="What others call this exporter; empty: as this machine is called.", pattern="^[ -~]{0,100}$"),
+    ] = ""
+    ca_file: Annotated[
+        str | None, Meta(description="The authorities that Redis' certificate is checked against, with rediss://.")
+    ] = None
 
 
 class ReputationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -89,6 +133,9 @@ class ReputationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
             le=TOP_NETWORKS_MAX,
         ),
     ] = TOP_NETWORKS_MAX
+    redis: Annotated[
+        RedisSettings | None, Meta(description="Where exporters tell each other whom they block; absent: nowhere.")
+    ] = None
 
 
 def wrong(settings: ReputationSettings) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
@@ -99,5 +146,22 @@ def wrong(settings: ReputationSettings) -> Iterator[tuple[tuple[str | int, ...],
         except ValueError as error:
             found, _, expected = str(error).removeprefix("found ").partition(", expected ")
             yield ("allow", at), found, expected
+    if settings.redis is not None and bool(settings.redis.url) is (settings.redis.url_file is not None):
+        both = "both url and url_file" if settings.redis.url else "neither url nor url_file"
+        yield ("redis",), both, "one of the two"
+    if settings.redis is not None and settings.redis.url:
+        yield from _wrong_url(settings.redis.url)
     if seconds(settings.block_for_max) < seconds(settings.block_for):
         yield ("block_for_max",), settings.block_for_max, f"no less than block_for, which is {settings.block_for}"
+
+
+def _wrong_url(url: str) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
+    """Nothing of it is repeated: there may be a password in it."""
+    if "@" in url:
+        yield ("redis", "url"), "a login in the address", "it in url_file"
+        return
+    try:
+        redis_url(url)
+    except ValueError as error:
+        found, _, expected = str(error).removeprefix("found ").partition(", expected ")
+        yield ("redis", "url"), found, expected
