@@ -20,6 +20,8 @@ decides how long it may take. The registry runs it in a thread, times it and iso
     behind        work that is too slow for a scrape
     fingerprints  what a file is known by
     x509          when certificates are valid
+    aptlists      what Debian's tools know of packages
+    debversion    which of two versions of a Debian package is the later one
     elsewhere     the collectors of other systems than Linux
     arp … zfs     the collectors, named as in node_exporter, with node_exporter's metrics; but for those of security,
                   which SECURITY names
@@ -84,6 +86,7 @@ from exporter.collectors.time import Time
 from exporter.collectors.timex import Timex
 from exporter.collectors.udp_queues import UdpQueues
 from exporter.collectors.uname import Uname
+from exporter.collectors.updates import Updates
 from exporter.collectors.vmstat import Vmstat
 from exporter.collectors.watchdog import Watchdog
 from exporter.collectors.watched_files import WatchedFiles
@@ -166,6 +169,7 @@ COLLECTORS: tuple[type[BuiltIn], ...] = (
     Timex,
     UdpQueues,
     Uname,
+    Updates,
     Vmstat,
     Watchdog,
     WatchedFiles,
@@ -177,6 +181,7 @@ COLLECTORS: tuple[type[BuiltIn], ...] = (
 SECURITY: tuple[str, ...] = (
     "certificates",
     "listening_ports",
+    "updates",
     "watched_files",
 )
 
