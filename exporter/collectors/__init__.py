@@ -75,6 +75,8 @@ from exporter.collectors.processes import Processes
 from exporter.collectors.rapl import Rapl
 from exporter.collectors.schedstat import Schedstat
 from exporter.collectors.selinux import Selinux
+from exporter.collectors.sessions import Sessions
+from exporter.collectors.setuid_files import SetuidFiles
 from exporter.collectors.sockstat import Sockstat
 from exporter.collectors.softnet import Softnet
 from exporter.collectors.stat import Stat
@@ -158,6 +160,8 @@ COLLECTORS: tuple[type[BuiltIn], ...] = (
     Rapl,
     Schedstat,
     Selinux,
+    Sessions,
+    SetuidFiles,
     Sockstat,
     Softnet,
     Stat,
@@ -181,6 +185,8 @@ COLLECTORS: tuple[type[BuiltIn], ...] = (
 SECURITY: tuple[str, ...] = (
     "certificates",
     "listening_ports",
+    "sessions",
+    "setuid_files",
     "updates",
     "watched_files",
 )
