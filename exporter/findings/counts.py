@@ -49,5 +49,5 @@ def _family(name: str, help: str, zero: dict[Kind, int], counted: dict[Kind, int
         type="counter",
         help=help,
         labels=("detector", "severity"),
-        samples=tuple((kind, float(count)) for kind, count in sorted({**zero, **counted}.items())),
+        samples=tuple((kind, count) for kind, count in sorted({**zero, **counted}.items())),
     )

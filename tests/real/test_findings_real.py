@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import subprocess
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,20 @@ from exporter.findings.poster import PATH, Pace, Poster
 from exporter.findings.settings import FindingsSettings
 from exporter.findings.tally import Posts
 from tests.exporter.test_findings import FOUND
-from tests.real.servers import SURELY, Server, alertmanager, free_port, receiver, sink, until, webhook_policy
+from tests.pages import fenced, text_of
+from tests.real.servers import (
+    SURELY,
+    TOCSIN,
+    Server,
+    alertmanager,
+    environment,
+    free_port,
+    receiver,
+    sink,
+    started,
+    until,
+    webhook_policy,
+)
 
 pytestmark = pytest.mark.real
 
@@ -133,3 +149,57 @@ def test_each_member_is_told_and_one_that_comes_back_without_memory_is_told_agai
 
     with alertmanager(program, first, configuration=configuration) as one:
         asyncio.run(asyncio.wait_for(scenario(one), 2 * SURELY))
+
+
+def steps() -> list[tuple[str, str]]:
+    """The commands of the page's example, and what each answers."""
+    (block,) = (each for each in fenced(text_of("findings.md"), "text") if each.startswith("$ for n"))
+    return re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE)
+
+
+def test_from_an_event_to_an_incident_as_the_page_says(tmp_path: Path, needs: Callable[[str], str]) -> None:
+    programs = {name: needs(name) for name in ("prometheus-alertmanager", "promtool", "curl")}
+    ports = {"29100": free_port(), "9093": free_port()}
+    (example,) = (each for each in fenced(text_of("findings.md"), "yaml") if "instance: crow" in each)
+
+    def here(text: str) -> str:
+        for bundled, port in ports.items():
+            text = text.replace(f"127.0.0.1:{bundled}", f"127.0.0.1:{port}")
+        return text
+
+    with ExitStack() as running:
+        standing = running.enter_context(sink())
+        ours = running.enter_context(receiver(tmp_path, policy=webhook_policy(standing.url)))
+        ports["29093"] = int(ours.url.rpartition(":")[2])
+        running.enter_context(
+            alertmanager(
+                programs["prometheus-alertmanager"],
+                tmp_path,
+                configuration=ROUTES.replace("URL", ours.url),
+                port=ports["9093"],
+            )
+        )
+        (tmp_path / "exporter.yml").write_text(here(example))
+        listen = f"--web.listen-address=127.0.0.1:{ports['29100']}"
+        command = [TOCSIN, "exporter", f"--config.file={tmp_path}/exporter.yml", listen, "--statsd.listen-udp="]
+        exporter = running.enter_context(
+            started(command, url=f"http://127.0.0.1:{ports['29100']}", log=tmp_path / "exporter.log", env=environment())
+        )
+        assert len(steps()) == 4
+        for line, expected in steps():
+
+            def answered(line: str = line, expected: str = expected) -> bool:
+                said = subprocess.run(["bash", "-c", here(line)], capture_output=True, text=True, timeout=SURELY)
+                return said.stdout.rstrip() == expected.rstrip()
+
+            until(answered, what=line)
+        (message,) = until(lambda: standing.of_kind("opened", "SecurityFinding"), what="people are told")
+        everything = json.dumps(message) + exporter.text("/metrics") + exporter.said
+        assert "203.0.113.7" not in everything
+        assert '"address":"203.0.113.7"' in exporter.text("/findings")
+        page = exporter.text("/metrics/security")
+        check = subprocess.run([programs["promtool"], "check", "metrics"], input=page, capture_output=True, text=True)
+        assert (check.stdout + check.stderr, check.returncode) == ("", 0)
+        name = f"127.0.0.1:{ports['9093']}"
+        itself = exporter.text("/metrics/self").splitlines()
+        assert f'tocsin_exporter_findings_alerts_owed{{alertmanager="{name}"}} 0' in itself

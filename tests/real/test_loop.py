@@ -166,7 +166,8 @@ def check_targets(loop: Loop) -> None:
         targets = loop.prometheus.get("/api/v1/targets")["data"]["activeTargets"]
         return {each["labels"]["job"]: each["health"] for each in targets}
 
-    expected = dict.fromkeys(("node", "app", "tocsin-exporter", "tocsin-receiver", "prometheus", "alertmanager"), "up")
+    jobs = ("node", "app", "security", "tocsin-exporter", "tocsin-receiver", "prometheus", "alertmanager")
+    expected = dict.fromkeys(jobs, "up")
     until(lambda: health() == {**expected, "victim": "down"}, what="all but the victim are up")
 
 
