@@ -166,7 +166,7 @@ def check_targets(loop: Loop) -> None:
         targets = loop.prometheus.get("/api/v1/targets")["data"]["activeTargets"]
         return {each["labels"]["job"]: each["health"] for each in targets}
 
-    jobs = ("node", "app", "security", "tocsin-exporter", "tocsin-receiver", "prometheus", "alertmanager")
+    jobs = ("node", "app", "security", "probes", "tocsin-exporter", "tocsin-receiver", "prometheus", "alertmanager")
     expected = dict.fromkeys(jobs, "up")
     until(lambda: health() == {**expected, "victim": "down"}, what="all but the victim are up")
 
