@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.real.servers import (
+    REPOSITORY,
     TOCSIN,
     Server,
     alive,
@@ -225,9 +227,11 @@ def test_the_whole_stack_runs_on_a_laptop(tmp_path: Path, needs: Callable[[str],
         assert (watchdog["source"], watchdog["severity"], watchdog["status"]) == ("alertmanager", "none", "open")
         prometheus = Server(running.server.process, f"http://{addresses['prometheus']}", running.server.log)
 
+        jobs = yaml.safe_load((REPOSITORY / "prometheus" / "prometheus.yml").read_text())["scrape_configs"]
+
         def all_scraped() -> bool:
             active = prometheus.get("/api/v1/targets")["data"]["activeTargets"]
-            return len(active) == 6 and all(each["health"] == "up" for each in active)
+            return len(active) == len(jobs) and all(each["health"] == "up" for each in active)
 
         until(all_scraped, what="every target of the bundled configuration is scraped")
         children = children_of(running.server.process.pid)
