@@ -139,7 +139,7 @@ class Dependencies:
         known.is_asked = False
         known.answer, known.answered_at = answer, at
         self._count(known, answer, at=at)
-        known.due_at = _next(known, now=now)
+        known.due_at = self._next(known, now=now)
         before, after = known.status, _status(known, answer)
         if before is after:
             return None
@@ -166,6 +166,17 @@ class Dependencies:
         known.failures[answer.reason] = known.failures.get(answer.reason, 0) + 1
         chance = chance_of(self._seed, known.dependency.name, sum(known.failures.values()))
         known.breaker = failed(known.breaker, patience, chance=chance)
+
+    def _next(self, known: Known, *, now: float) -> float:
+        """However long the answer took, the questions keep their step; what was missed is not made up for."""
+        if known.breaker.state is State.OPEN:
+            return now + known.breaker.wait_seconds
+        every = known.dependency.every_seconds
+        if known.successes + sum(known.failures.values()) == 1:
+            # All were asked for the first time in the same second; from now on each has a place of its own.
+            soon = max(ASKED_AGAIN_SECONDS_MIN, every * chance_of(self._seed, known.dependency.name, 1))
+            return max(now, known.asked_at + min(every, soon))
+        return known.asked_at + every * max(1, math.ceil((now - known.asked_at) / every))
 
     def _hurry(self, known: Known, before: Status, *, now: float) -> None:
         """When one becomes sick, what it needs is asked at once, so that the cause is found with the symptom. When one
@@ -195,11 +206,3 @@ def _status(known: Known, answer: Answer) -> Status:
         return Status.FAILING
     slow = known.dependency.slow_seconds
     return Status.SLOW if 0 < slow < answer.seconds else Status.UP
-
-
-def _next(known: Known, *, now: float) -> float:
-    """However long the answer took, the questions keep their step; what was missed is not made up for."""
-    if known.breaker.state is State.OPEN:
-        return now + known.breaker.wait_seconds
-    every = known.dependency.every_seconds
-    return known.asked_at + every * max(1, math.ceil((now - known.asked_at) / every))

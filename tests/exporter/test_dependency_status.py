@@ -36,8 +36,15 @@ def test_the_first_question_comes_within_a_moment_and_then_as_often_as_is_said()
     assert world.status("db") is Status.UP
     assert verdict(world.dependencies) is Verdict.HEALTHY
     world.run(3_600)
-    assert len(world.asked) == 361
-    assert {round(after - before, 6) for before, after in pairwise(world.times("db"))} == {10.0}
+    assert len(world.asked) in (361, 362)
+    assert {round(after - before, 6) for before, after in pairwise(world.times("db")[1:])} == {10.0}
+
+
+def test_after_the_first_second_the_questions_are_spread_over_the_whole_step() -> None:
+    world = World(*[replace(DB, name=f"db{number}") for number in range(100)])
+    world.run(100)
+    seconds = [int(at % 10) for at, _ in world.asked if at > 20]
+    assert all(0 < seconds.count(second) < 3 * len(seconds) / 10 for second in range(10))
 
 
 def test_what_is_asked_for_the_first_time_is_not_asked_all_at_once() -> None:
@@ -71,7 +78,8 @@ def test_what_is_down_is_asked_less_and_less_often_and_never_given_up() -> None:
     world = World(DB, answers=sick("db"))
     world.run(86_400)
     waits = [after - before for before, after in pairwise(world.times("db"))]
-    assert waits[:2] == pytest.approx([10.0, 10.0])
+    assert waits[0] <= 10.0
+    assert waits[1] == pytest.approx(10.0)
     for wait, longest in zip(waits[2:5], (20.0, 40.0, 80.0), strict=True):
         assert longest * 0.8 <= wait <= longest + 0.1
     assert all(64.0 <= wait <= 80.1 for wait in waits[4:])
@@ -103,8 +111,8 @@ def test_a_question_that_takes_longer_than_the_step_delays_itself_and_nobody_els
     world = World(DB, CACHE, answers=lambda name, now: Answer(34.0, "timeout") if name == "db" else WELL)
     world.run(100)
     began = world.times("db")
-    assert [after - before for before, after in pairwise(began)][:2] == pytest.approx([40.0, 40.0])
-    assert {round(after - before, 6) for before, after in pairwise(world.times("cache"))} == {10.0}
+    assert [after - before for before, after in pairwise(began)][1] == pytest.approx(40.0)
+    assert {round(after - before, 6) for before, after in pairwise(world.times("cache")[1:])} == {10.0}
 
 
 def test_the_cause_is_named_with_the_symptom() -> None:
