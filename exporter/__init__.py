@@ -43,6 +43,7 @@ One process, state in memory. Its files, in the order in which data meets them:
     reputation/  who is to be kept out
     reputation/  whose address is blocked for it, and for how long
     detecting    which of them are, and how each is set: they follow the plan
+    listfiles    lists of malicious addresses, read again when they change
     findings     what becomes of what they find
     score/       how safe it all looks, in one number
     probes/      is something elsewhere well?

@@ -39,6 +39,7 @@ from exporter.intake.logs.part import Logs
 from exporter.intake.statsd import following
 from exporter.intake.statsd.counting import Counting
 from exporter.intake.statsd.sockets import receiving
+from exporter.listfiles import ListFiles
 from exporter.mapping.bundled import RULES
 from exporter.metrics import Tally
 from exporter.pipeline import Pipeline
@@ -128,6 +129,7 @@ async def serve(
     findings.tell(sharing.found)
     detection = Detection(told=findings.take)
     detecting = Detecting(detection)
+    lists = ListFiles(detecting.listed)
     pipeline = Pipeline(
         (),
         redact=redaction.redact,
@@ -157,6 +159,7 @@ async def serve(
         parts=(
             redaction.prepare,
             detecting.prepare,
+            lists.prepare,
             partial(_mapped, pipeline, redaction),
             partial(following.prepare, counting, redaction.redact),
             logs.prepare,
@@ -178,6 +181,7 @@ async def serve(
                 publishers=(
                     findings.families,
                     detection.families,
+                    lists.families,
                     partial(reputation_families, reputation),
                 ),
                 judge=score.families,
@@ -223,6 +227,7 @@ async def serve(
             )
         )
         await open_doors.enter_async_context(logs)
+        await open_doors.enter_async_context(lists)
         await open_doors.enter_async_context(findings)
         open_doors.enter_context(detecting.ticking())
         await open_doors.enter_async_context(background)

@@ -12,6 +12,7 @@ from exporter.control import Plan
 from exporter.detection import Detection, Watched
 from exporter.detectors import Detector
 from exporter.detectors.bundled import bundled
+from exporter.detectors.lists import Listed
 from exporter.detectors.settings import Common, DetectorsSettings, alike
 
 # So often detectors are told that time has passed.
@@ -22,17 +23,21 @@ class Detecting:
     def __init__(self, detection: Detection, *, clock: Callable[[], float] = time.time) -> None:
         self._detection = detection
         self._clock = clock
-        self._bundled = bundled()
+        self.listed = Listed()
+        self._bundled = bundled(self.listed)
         self._made: dict[str, tuple[Common, Detector]] = {}
 
     def prepare(self, plan: Plan) -> Callable[[], None]:
-        """A detector that would look at the same in the same way goes on with what it remembers."""
+        """A detector that would look at the same in the same way goes on with what it remembers. One that asks for
+        nothing, as it was not told what to look for, is off."""
         settings = DetectorsSettings() if plan.file is None else plan.file.detectors
         made = {
-            name: (chosen, self._detector(name, chosen))
+            name: (chosen, detector)
             for name in self._bundled
             for chosen in [getattr(settings, name)]
             if chosen.enabled
+            for detector in [self._detector(name, chosen)]
+            if detector.asked
         }
 
         def put_into_force() -> None:

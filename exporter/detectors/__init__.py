@@ -11,6 +11,8 @@ a time in, findings out. What it remembers is bounded, and what it had to forget
     credential_stuffing  different people whose logins from one address failed
     graphql_bomb         GraphQL queries of one address that were rejected
     websocket_flood      WebSocket connections of one address that were rejected
+    malicious_address    addresses that are on lists
+    lists                such lists, as others publish them
     regulars             how many different people have logged in from an address
     outcomes             which events of a batch went well, and which failed
     toomany              who did something more often than may be

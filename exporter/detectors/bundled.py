@@ -11,12 +11,14 @@ from exporter.detectors.brute_force_address import BruteForceAddress
 from exporter.detectors.brute_force_person import BruteForcePerson
 from exporter.detectors.credential_stuffing import CredentialStuffing
 from exporter.detectors.graphql_bomb import GraphQLBomb
+from exporter.detectors.lists import Listed
+from exporter.detectors.malicious_address import MaliciousAddress
 from exporter.detectors.rates import RATES, rate
 from exporter.detectors.regulars import Regulars
 from exporter.detectors.websocket_flood import WebSocketFlood
 
 
-def bundled() -> Mapping[str, Callable[[Any], Detector]]:
+def bundled(listed: Listed) -> Mapping[str, Callable[[Any], Detector]]:
     """What is set is in the field of `DetectorsSettings` that has the same name."""
     regulars = Regulars()
     return {
@@ -26,4 +28,5 @@ def bundled() -> Mapping[str, Callable[[Any], Detector]]:
         "graphql_bomb": GraphQLBomb,
         "websocket_flood": WebSocketFlood,
         **{name: partial(rate, name) for name in RATES},
+        "malicious_address": partial(MaliciousAddress, listed=listed),
     }

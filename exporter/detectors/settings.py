@@ -11,6 +11,8 @@ from exporter import duration
 from exporter.finding import Severity
 
 THRESHOLD_MAX = 1_000_000
+# Of known malicious addresses.
+LISTS_MAX = 10
 # Of how many different people; more than twice as many are not counted of one address.
 PEOPLE_THRESHOLD_MAX = 500
 WINDOW_SECONDS_MAX = 86_400.0
@@ -60,6 +62,13 @@ WarmUp = Annotated[
         extra_json_schema=_PAUSE,
     ),
 ]
+Cooldown = Annotated[
+    str,
+    Meta(
+        description="For how long the same is not found again, of the same address or person; at most 24h.",
+        extra_json_schema=_PAUSE,
+    ),
+]
 
 
 class Common(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -67,13 +76,7 @@ class Common(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     enabled: Annotated[bool, Meta(description="Whether it looks at anything. One that does not costs nothing.")] = True
     severity: SeveritySaid = "high"
-    cooldown: Annotated[
-        str,
-        Meta(
-            description="For how long the same is not found again, of the same address or person; at most 24h.",
-            extra_json_schema=_PAUSE,
-        ),
-    ] = "10m"
+    cooldown: Cooldown = "10m"
     warm_up: WarmUp = "0s"
     dry_run: Annotated[
         bool, Meta(description="What it finds is counted, logged and shown, and has no other consequence.")
@@ -174,6 +177,20 @@ class ConnectionFlood(Rate, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     window: Interval = "10s"
 
 
+class MaliciousAddress(Common, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Addresses that are on lists."""
+
+    files: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=1_000)], ...],
+        Meta(
+            description="Lists of addresses, one a line: as text, netset, DROP, hosts or CSV. Read again when they"
+            " change. Without one, the detector is off.",
+            max_length=LISTS_MAX,
+        ),
+    ] = ()
+    cooldown: Cooldown = "1h"
+
+
 class DetectorsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The detectors by name."""
 
@@ -185,6 +202,7 @@ class DetectorsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     unusual_login_rate: UnusualLoginRate = UnusualLoginRate()
     message_flood: MessageFlood = MessageFlood()
     connection_flood: ConnectionFlood = ConnectionFlood()
+    malicious_address: MaliciousAddress = MaliciousAddress()
 
 
 def window_seconds(text: str) -> float:

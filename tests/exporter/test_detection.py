@@ -165,4 +165,4 @@ def test_a_brute_force_through_the_door_is_found_and_shown_without_a_file() -> N
         page = program.get("/metrics/security")
         assert sample(page, series) == 1
         assert sample(page, 'security_detector_events_total{detector="brute_force_address"}') == 51
-        assert "2001:db8" not in page + program.said("security finding")
+        assert "2001:db8:1:2" not in page + program.said("security finding")

@@ -13,9 +13,11 @@ from exporter.collectors.files import Paths
 from exporter.dependencies import report
 from exporter.dependencies.status import ENTERED, Dependency
 from exporter.detection import Detection
+from exporter.detectors.lists import Listed
 from exporter.family import Family
 from exporter.findings.part import Findings
 from exporter.findings.tally import FindingCounts
+from exporter.listfiles import ListFiles
 from exporter.metrics import Tally
 from exporter.negotiation import Wishes
 from exporter.outcome import Absent
@@ -54,6 +56,7 @@ def test_the_role_security_is_exactly_what_is_documented() -> None:
     publishers: tuple[Publisher, ...] = (
         Findings(FindingCounts()).families,
         Detection(told=lambda _: None).families,
+        ListFiles(Listed()).families,
         partial(reputation_families, Reputation()),
     )
     score = Score(looks=lambda: True)
