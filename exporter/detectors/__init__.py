@@ -12,6 +12,7 @@ a time in, findings out. What it remembers is bounded, and what it had to forget
     graphql_bomb         GraphQL queries of one address that were rejected
     websocket_flood      WebSocket connections of one address that were rejected
     malicious_address    addresses that are on lists
+    impossible_travel    logins of one person from places that are too far apart
     lists                such lists, as others publish them
     regulars             how many different people have logged in from an address
     outcomes             which events of a batch went well, and which failed

@@ -11,6 +11,7 @@ from exporter.detectors.brute_force_address import BruteForceAddress
 from exporter.detectors.brute_force_person import BruteForcePerson
 from exporter.detectors.credential_stuffing import CredentialStuffing
 from exporter.detectors.graphql_bomb import GraphQLBomb
+from exporter.detectors.impossible_travel import ImpossibleTravel
 from exporter.detectors.lists import Listed
 from exporter.detectors.malicious_address import MaliciousAddress
 from exporter.detectors.rates import RATES, rate
@@ -29,4 +30,5 @@ def bundled(listed: Listed) -> Mapping[str, Callable[[Any], Detector]]:
         "websocket_flood": WebSocketFlood,
         **{name: partial(rate, name) for name in RATES},
         "malicious_address": partial(MaliciousAddress, listed=listed),
+        "impossible_travel": ImpossibleTravel,
     }

@@ -11,6 +11,8 @@ from exporter import duration
 from exporter.finding import Severity
 
 THRESHOLD_MAX = 1_000_000
+# Between two places, and within an hour.
+KILOMETERS_MAX = 20_000
 # Of known malicious addresses.
 LISTS_MAX = 10
 # Of how many different people; more than twice as many are not counted of one address.
@@ -191,6 +193,18 @@ class MaliciousAddress(Common, frozen=True, forbid_unknown_fields=True, kw_only=
     cooldown: Cooldown = "1h"
 
 
+class ImpossibleTravel(Common, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Logins of one person from places that are too far apart. Off, as few applications say where a login is from."""
+
+    enabled: Annotated[bool, Meta(description="Whether it looks at anything. It needs latitude and longitude.")] = False
+    kilometers: Annotated[int, Meta(description="Places that are closer are the same.", ge=1, le=KILOMETERS_MAX)] = 500
+    kilometers_per_hour: Annotated[
+        int, Meta(description="Who would have travelled faster is found.", ge=1, le=KILOMETERS_MAX)
+    ] = 1_000
+    severity: SeveritySaid = "medium"
+    cooldown: Cooldown = "1h"
+
+
 class DetectorsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The detectors by name."""
 
@@ -203,6 +217,7 @@ class DetectorsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     message_flood: MessageFlood = MessageFlood()
     connection_flood: ConnectionFlood = ConnectionFlood()
     malicious_address: MaliciousAddress = MaliciousAddress()
+    impossible_travel: ImpossibleTravel = ImpossibleTravel()
 
 
 def window_seconds(text: str) -> float:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.identity import people, written
+from exporter.detectors.impossible_travel import ImpossibleTravel, Place, kilometers
+from exporter.detectors.settings import ImpossibleTravel as TravelSettings
+from exporter.event import Batch
+from exporter.identity import Person, people, written
 from tests.exporter.detecting import Event, Watch, failed, succeeded
 
 
@@ -103,3 +106,84 @@ def test_rejections_of_one_address_are_found(detector: str, kind: str, threshold
     assert names(watch, *[event] * threshold, *[accepted] * 200, *[nobody_says] * 200) == []
     assert names(watch, *[event] * threshold, after=seconds) == []
     assert names(watch, event, {**event, "ip": "203.0.113.8"}) == [detector]
+
+
+# --- travel ------------------------------------------------------------------------------------------------------
+
+BERLIN, PARIS, SYDNEY = (52.52, 13.40), (48.86, 2.35), (-33.87, 151.21)
+
+
+def there(place: tuple[float, float], user: str = "ana", **more: object) -> Event:
+    return succeeded(None, user, latitude=place[0], longitude=place[1], **more)
+
+
+def travelling() -> Watch:
+    return Watch("detectors: {impossible_travel: {enabled: true}}")
+
+
+def test_a_person_in_two_places_is_found_without_an_address() -> None:
+    watch = travelling()
+    watch.take(there(BERLIN))
+    (found,) = watch.take(there(SYDNEY), there(PARIS, "bob"), after=3_600)
+    assert (found.detector, found.person, found.address) == ("impossible_travel", people(b"key")("ana"), None)
+    assert found.value == pytest.approx(16_100, rel=0.01)
+    assert "151" not in found.why
+
+
+@pytest.mark.parametrize(
+    ("place", "seconds"), [(SYDNEY, 20 * 3_600), (PARIS, 3_600), ((52.40, 13.06), 1), (BERLIN, 0), (BERLIN, -60)]
+)
+def test_who_may_have_travelled_is_not_found(place: tuple[float, float], seconds: int) -> None:
+    watch = travelling()
+    watch.take(there(BERLIN))
+    assert names(watch, there(place), after=seconds) == []
+
+
+def test_what_is_read_late_counts_when_it_happened_in_whichever_order() -> None:
+    watch = travelling()
+    at = watch.now - 86_400
+    day = [
+        there(BERLIN, at=at),
+        there(SYDNEY, at=at + 80_000),
+        there(PARIS, at=at + 7_200),
+        there(SYDNEY, at=at + 80_100),
+    ]
+    assert names(watch, *day) == []
+    assert names(watch, there(BERLIN, at=at + 83_600)) == ["impossible_travel"]
+
+
+def test_who_did_not_get_in_or_is_nowhere_was_nowhere() -> None:
+    watch = travelling()
+    watch.take(there(BERLIN))
+    nowhere = [there(SYDNEY, outcome="failed"), there((91.0, 0.0)), there((0.0, 181.0)), succeeded(None, "ana")]
+    assert names(watch, *nowhere, succeeded(None, "ana", latitude=1.0)) == []
+    assert names(watch, there(SYDNEY)) == ["impossible_travel"]
+
+
+def test_without_being_enabled_it_reads_no_places_and_rejects_nothing() -> None:
+    watch = Watch()
+    assert watch.take(succeeded(latitude="somewhere", at="yesterday")) == []
+    assert travelling().outcome(succeeded(latitude="somewhere")).accepted == 0
+
+
+def test_distances_are_those_on_the_earth() -> None:
+    assert kilometers(Place(0, 0, 0), Place(0, 0, 180)) == pytest.approx(20_015, abs=1)
+    assert kilometers(Place(0, 0, 179.9), Place(0, 0, -179.9)) == pytest.approx(22.2, abs=0.1)
+    assert kilometers(Place(0, *BERLIN), Place(0, *PARIS)) == pytest.approx(878, abs=5)
+
+
+def test_places_are_remembered_of_so_many_people() -> None:
+    travel = ImpossibleTravel(TravelSettings(enabled=True), people_max=2)
+    for who in (1, 2, 1, 3):
+        travel.look(
+            Batch(
+                "auth",
+                "",
+                places=[0],
+                texts={},
+                numbers={"latitude": [0.0], "longitude": [0.0]},
+                people={"user": [Person(who)]},
+            ),
+            now=float(who),
+        )
+    assert travel.held == (2, 1, 0.0)
