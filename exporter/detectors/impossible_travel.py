@@ -1,7 +1,7 @@
 """Somebody logs in from two places that are too far apart for the time in between.
 
-Where that is, the application has to say: nothing here knows where an address is. What is found is of the person, not of
-an address: one of the two may well be that person's own.
+Where that is, the application has to say: nothing here knows where an address is. What is found is of the person, not
+of an address: one of the two may well be that person's own.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class ImpossibleTravel:
         self._forgotten = 0
 
     def look(self, batch: Batch, *, now: float) -> Sequence[Finding]:
-        found = []
+        found: list[Finding] = []
         for person, place in _places(batch, now):
             before = self._last.pop(person, None)
             # Logs may come late, and not in their order.

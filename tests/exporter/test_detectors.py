@@ -162,7 +162,7 @@ def test_who_did_not_get_in_or_is_nowhere_was_nowhere() -> None:
 
 def test_without_being_enabled_it_reads_no_places_and_rejects_nothing() -> None:
     watch = Watch()
-    assert watch.take(succeeded(latitude="somewhere", at="yesterday")) == []
+    assert watch.take(succeeded(latitude="somewhere")) == []
     assert travelling().outcome(succeeded(latitude="somewhere")).accepted == 0
 
 
