@@ -16,6 +16,7 @@ cardinality.py  a label with a million different values: memory, against prometh
 logs.py      lines of a log a second, against mtail on the same file
 client.py    what one line of code costs an application, beside a line of a log
 events.py    events over HTTP, beside what decoding them costs
+detectors.py what a login costs detectors, and a million addresses
 redaction.py what it costs to find personal data
 statsd.py    packets of StatsD that are taken, against the Node.js daemon
 load.py      the load of requests

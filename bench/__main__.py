@@ -32,6 +32,7 @@ PARTS = {
     "Packets of StatsD": "bench.statsd",
     "One line of code in an application": "bench.client",
     "Events over HTTP": "bench.events",
+    "Logins that detectors look at": "bench.detectors",
     "Finding personal data": "bench.redaction",
 }
 # What stays when the figures are measured again.
