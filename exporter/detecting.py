@@ -13,7 +13,7 @@ from exporter.detection import Detection, Watched
 from exporter.detectors import Detector
 from exporter.detectors.bundled import bundled
 from exporter.detectors.lists import Listed
-from exporter.detectors.settings import Common, DetectorsSettings, alike
+from exporter.detectors.settings import Common, DetectorsSettings, Own, alike
 
 # So often detectors are told that time has passed.
 TICK_SECONDS = 2.0
@@ -31,10 +31,10 @@ class Detecting:
         """A detector that would look at the same in the same way goes on with what it remembers. One that asks for
         nothing, as it was not told what to look for, is off."""
         settings = DetectorsSettings() if plan.file is None else plan.file.detectors
+        said = {name: getattr(settings, name) for name in self._bundled} | {each.name: each for each in settings.own}
         made = {
             name: (chosen, detector)
-            for name in self._bundled
-            for chosen in [getattr(settings, name)]
+            for name, chosen in said.items()
             if chosen.enabled
             for detector in [self._detector(name, chosen)]
             if detector.asked
@@ -44,7 +44,7 @@ class Detecting:
             self._made = made
             self._detection.use(
                 [Watched(detector, chosen) for chosen, detector in made.values()],
-                off=[name for name in self._bundled if name not in made],
+                off=[name for name in said if name not in made],
                 now=self._clock(),
             )
 
@@ -52,7 +52,13 @@ class Detecting:
 
     def _detector(self, name: str, chosen: Any) -> Detector:
         before = self._made.get(name)
-        return before[1] if before is not None and alike(before[0], chosen) else self._bundled[name](chosen)
+        if before is not None and alike(before[0], chosen):
+            return before[1]
+        if isinstance(chosen, Own):
+            from exporter.detectors.own import own  # with what reads conditions, which comes only with a file
+
+            return own(chosen)
+        return self._bundled[name](chosen)
 
     @contextmanager
     def ticking(self, seconds: float = TICK_SECONDS) -> Iterator[None]:

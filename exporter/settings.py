@@ -23,6 +23,7 @@ from exporter.detectors.settings import (
     baseline_seconds,
     interval_seconds,
     pause_seconds,
+    span_seconds,
     window_seconds,
 )
 from exporter.duration import parse_timeout
@@ -202,6 +203,7 @@ FORMATS: Mapping[str, Format] = {
     },
     "interval": _expected(interval_seconds),
     "baseline": _expected(baseline_seconds),
+    "span": _expected(span_seconds),
 }
 
 

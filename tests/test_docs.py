@@ -260,15 +260,21 @@ def test_exactly_the_keys_of_a_part_of_the_exporters_file_are_documented(part: s
     found = {key.removeprefix(part) for key in keys(form, form["$defs"]) if key.startswith(part)}
     if part == "detectors.":  # what can be set about all of them stands there once, and they in a table
         common = {f".{name}" for name in (*Counted.__struct_fields__, *Rate.__struct_fields__)}
-        found = {f"NAME.{key.partition('.')[2]}" if key.endswith(tuple(common)) else key for key in found}
+        found = {
+            f"NAME.{key.partition('.')[2]}" if key.endswith(tuple(common)) and not key.startswith("own[].") else key
+            for key in found
+        }
         found -= {*DetectorsSettings.__struct_fields__}
+        own = {key for key in found if key.startswith("own[].")}
+        assert {f"own[].{key}" for key in rows(page, "Every key of your own")} == own
+        found -= own
     assert set(rows(page, "Every key")) == found
 
 
 def test_exactly_the_detectors_that_there_are_are_documented_with_their_defaults() -> None:
     documented = rows("detectors.md", "The detectors")
     settings = DetectorsSettings()
-    assert list(documented) == list(DetectorsSettings.__struct_fields__)
+    assert [*documented, "own"] == list(DetectorsSettings.__struct_fields__)
     for name, row in documented.items():
         chosen = getattr(settings, name)
         threshold = f"{chosen.ratio:g}× usual" if isinstance(chosen, Rate) else getattr(chosen, "threshold", "–")

@@ -22,6 +22,8 @@ a time in, findings out. What it remembers is bounded, and what it had to forget
     rates                how often something happens, against how often it does usually
     unusual              a detector with a baseline: counts and measures by intervals
     anomaly/             is the newest number of a stream unusual?
+    own                  detectors of a user's own, made of what is set
+    exceeding            more of something than a fixed number, as one of a user's own
     choosing             which events of a batch are meant
 """
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from exporter import duration
 from exporter.finding import Severity
+from exporter.reader import KIND_CHARACTERS_MAX
 
 THRESHOLD_MAX = 1_000_000
 # Between two places, and within an hour.
@@ -26,6 +27,17 @@ INTERVAL_SECONDS_MAX = 3_600.0
 # Of what is usual.
 INTERVALS_MIN = 10
 INTERVALS_MAX = 1_440
+# Detectors of a user's own, and of each of them.
+OWN_MAX = 50
+OWN_KINDS_MAX = 20
+OWN_CONDITIONS_MAX = 20
+OWN_FIELD_CHARACTERS_MAX = 200
+OWN_ROW_MAX = 100
+OWN_NUMBER_MAX = 1e15
+OWN_NAME = r"^[a-z][a-z0-9_]{0,59}$"
+OWN_BASELINE = "1h"
+# Different values within a sliding window.
+OWN_DISTINCT_MAX = 50_000
 BASELINE_SECONDS_MAX = INTERVALS_MAX * INTERVAL_SECONDS_MAX
 
 Threshold = Annotated[int, Meta(description="More than so many within the window are found.", ge=1, le=THRESHOLD_MAX)]
@@ -55,6 +67,11 @@ Baseline = Annotated[
         extra_json_schema={"format": "baseline"},
     ),
 ]
+Measure = Literal["count", "distinct", "sum", "mean", "max", "p50", "p95", "p99"]
+Method = Literal["ratio", "zscore", "iqr", "spike", "ewma"]
+Direction = Literal["up", "down", "both"]
+EventKind = Annotated[str, Meta(min_length=1, max_length=KIND_CHARACTERS_MAX)]
+FieldSaid = Annotated[str, Meta(max_length=OWN_FIELD_CHARACTERS_MAX)]
 SeveritySaid = Annotated[Severity, Meta(description="How bad it is.")]
 _PAUSE = {"format": "pause"}
 WarmUp = Annotated[
@@ -205,6 +222,82 @@ class ImpossibleTravel(Common, frozen=True, forbid_unknown_fields=True, kw_only=
     cooldown: Cooldown = "1h"
 
 
+class Own(Common, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A detector of your own: with a threshold, or with a method that knows what is usual."""
+
+    name: Annotated[
+        str, Meta(description="A word of its findings and metrics.", pattern=OWN_NAME, examples=["failed_payments"])
+    ]
+    event: Annotated[
+        EventKind | Annotated[tuple[EventKind, ...], Meta(min_length=1, max_length=OWN_KINDS_MAX)],
+        Meta(description="The kind of event, or several."),
+    ]
+    where: Annotated[
+        tuple[str, ...],
+        Meta(
+            max_length=OWN_CONDITIONS_MAX,
+            description='Conditions on fields, all of which must hold, as Alertmanager\'s matchers: status=~"5..".',
+        ),
+    ] = ()
+    measure: Annotated[
+        Measure,
+        Meta(description="What is compared: how many events, how many different values of a field, or its numbers."),
+    ] = "count"
+    field: Annotated[FieldSaid, Meta(description="The field that is measured, unless events are counted.")] = ""
+    by: Annotated[FieldSaid, Meta(description="A field, each of whose values is looked at by itself.")] = ""
+    by_address: Annotated[FieldSaid, Meta(description="The field with the address that is looked at by itself.")] = ""
+    by_person: Annotated[FieldSaid, Meta(description="The field with the name of who is looked at alone.")] = ""
+    blame: Annotated[
+        FieldSaid,
+        Meta(description="The field with the address that is named where it alone passes what may be of all."),
+    ] = ""
+    window: Annotated[
+        str,
+        Meta(
+            description="How far back is looked; with a method, what is compared with those before it.",
+            examples=["10s", "1h"],
+            extra_json_schema={"format": "span"},
+        ),
+    ] = "10s"
+    threshold: Annotated[
+        Annotated[float, Meta(ge=-OWN_NUMBER_MAX, le=OWN_NUMBER_MAX)] | UnsetType,
+        Meta(description="More than that within the window are found; less, where the direction is down."),
+    ] = UNSET
+    method: Annotated[Method | UnsetType, Meta(description="How it is told what is unusual.")] = UNSET
+    limit: Annotated[
+        Annotated[float, Meta(gt=0, le=RATIO_MAX)] | UnsetType,
+        Meta(description="Of the method: how many times what is usual, or how many deviations or quartile distances."),
+    ] = UNSET
+    baseline: Annotated[
+        Baseline | UnsetType, Meta(description="How far back goes what is usual: from 10 to 1440 windows.")
+    ] = UNSET
+    least: Annotated[
+        Annotated[float, Meta(ge=-OWN_NUMBER_MAX, le=OWN_NUMBER_MAX)] | UnsetType,
+        Meta(description="What is no more is never unusual; of counts 20."),
+    ] = UNSET
+    direction: Annotated[Direction, Meta(description="Whether high numbers are found, low ones, or both.")] = "up"
+    in_a_row: Annotated[
+        Annotated[int, Meta(ge=1, le=OWN_ROW_MAX)] | UnsetType,
+        Meta(description="So many windows in a row; 3 with zscore, iqr and ewma, else 1."),
+    ] = UNSET
+    samples: Annotated[
+        Annotated[int, Meta(ge=1, le=THRESHOLD_MAX)] | UnsetType,
+        Meta(description="A window with fewer numbers says nothing; 10, where numbers are measured."),
+    ] = UNSET
+
+    @property
+    def window_seconds(self) -> float:
+        return duration.parse(self.window)
+
+    @property
+    def baseline_seconds(self) -> float:
+        return duration.parse(OWN_BASELINE if isinstance(self.baseline, UnsetType) else self.baseline)
+
+    @property
+    def warm_up_seconds(self) -> float:
+        return duration.parse(self.warm_up)
+
+
 class DetectorsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The detectors by name."""
 
@@ -218,6 +311,7 @@ class DetectorsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     connection_flood: ConnectionFlood = ConnectionFlood()
     malicious_address: MaliciousAddress = MaliciousAddress()
     impossible_travel: ImpossibleTravel = ImpossibleTravel()
+    own: Annotated[tuple[Own, ...], Meta(max_length=OWN_MAX, description="Detectors of your own.")] = ()
 
 
 def window_seconds(text: str) -> float:
@@ -241,6 +335,14 @@ def interval_seconds(text: str) -> float:
     found = duration.parse(text)
     if not INTERVAL_SECONDS_MIN <= found <= INTERVAL_SECONDS_MAX:
         raise ValueError(f"found {text!r}, expected between 1s and 1h")
+    return found
+
+
+def span_seconds(text: str) -> float:
+    """Likewise; what it may be exactly depends on what is looked for."""
+    found = duration.parse(text)
+    if not INTERVAL_SECONDS_MIN <= found <= WINDOW_SECONDS_MAX:
+        raise ValueError(f"found {text!r}, expected between 1s and 24h")
     return found
 
 

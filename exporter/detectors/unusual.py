@@ -15,11 +15,12 @@ from typing import Any
 import msgspec
 
 from exporter.detectors import Held
-from exporter.detectors.anomaly.amounts import DISTINCT_MAX, OF_NUMBERS, Amount, Measure, Room, amounts
+from exporter.detectors.anomaly.amounts import DISTINCT_MAX, OF_NUMBERS, Amount, Room, amounts
 from exporter.detectors.anomaly.intervals import Intervals
 from exporter.detectors.anomaly.stream import Manner, Stream
 from exporter.detectors.anomaly.suspects import BEGIN_RATIO, Suspects
 from exporter.detectors.choosing import Choosing, Chosen, of, told
+from exporter.detectors.settings import Measure
 from exporter.event import Batch, Fields
 from exporter.finding import Finding, Severity
 from exporter.identity import Address

@@ -14,10 +14,10 @@ from exporter.detectors.anomaly.methods import (
     LIMITS,
     METHODS,
     SPIKE_INTERVALS,
-    Method,
     band,
 )
-from exporter.detectors.anomaly.stream import HELD_RATIO, Direction, Manner, Stream
+from exporter.detectors.anomaly.stream import HELD_RATIO, Manner, Stream
+from exporter.detectors.settings import Direction, Method
 
 ALL = pytest.mark.parametrize("method", METHODS)
 SIZE = 360

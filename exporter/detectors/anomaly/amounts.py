@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from math import inf, nan
-from typing import Any, ClassVar, Literal, Protocol, get_args
+from typing import Any, ClassVar, Protocol
 
+from exporter.detectors.settings import Measure
 from exporter.series.sketch import Sketch
 
-Measure = Literal["count", "distinct", "sum", "mean", "max", "p50", "p95", "p99"]
-MEASURES: tuple[Measure, ...] = get_args(Measure)
 # Those that need a field with numbers.
 OF_NUMBERS: tuple[Measure, ...] = ("sum", "mean", "max", "p50", "p95", "p99")
 # Different values in one interval, of all streams of a detector together; further ones are not counted.

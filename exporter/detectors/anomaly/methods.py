@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from math import fsum, log2, sqrt
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple, get_args
 
-Method = Literal["ratio", "zscore", "iqr", "spike", "ewma"]
+from exporter.detectors.settings import Method
+
 METHODS: tuple[Method, ...] = get_args(Method)
 # Whose bounds chance passes now and then: several numbers in a row have to.
 OF_DEVIATION: tuple[Method, ...] = ("zscore", "iqr", "ewma")

@@ -11,14 +11,13 @@ another level for good would be unusual for ever, if they were not taken at all.
 from __future__ import annotations
 
 from math import isfinite
-from typing import Literal
 
 import msgspec
 
 from exporter.detectors.anomaly.history import History
-from exporter.detectors.anomaly.methods import Band, Method, band, memory_intervals
+from exporter.detectors.anomaly.methods import Band, band, memory_intervals
+from exporter.detectors.settings import Direction, Method
 
-Direction = Literal["up", "down", "both"]
 # Beyond this, the square of a number would be none.
 LARGEST = 1e150
 # What is found is left out of the history for so much of it at a time.
