@@ -94,9 +94,7 @@ class Exceeding:
         return [self._finding(who, number, now) for who, number in found if number > excess.threshold]
 
     def _of(self, keys: Sequence[int], now: float) -> Sequence[int]:
-        if self._excess.distinct:
-            return [self._different.of(key, now=now) for key in keys]
-        return self._counts.of(keys, now=now)
+        return (self._different if self._excess.distinct else self._counts).of(keys, now=now)
 
     def _whose(self, batch: Batch, chosen: Chosen, now: float) -> Sequence[int | None]:
         excess = self._excess
