@@ -17,6 +17,8 @@ logs.py      lines of a log a second, against mtail on the same file
 client.py    what one line of code costs an application, beside a line of a log
 events.py    events over HTTP, beside what decoding them costs
 detectors.py what a login costs detectors, and a million addresses
+detection.py how soon floods are found, and how often nothing is taken for one
+traffic.py   days of traffic that is generated, with attacks
 redaction.py what it costs to find personal data
 statsd.py    packets of StatsD that are taken, against the Node.js daemon
 load.py      the load of requests

@@ -34,6 +34,7 @@ PARTS = {
     "Events over HTTP": "bench.events",
     "Logins that detectors look at": "bench.detectors",
     "Finding personal data": "bench.redaction",
+    "Floods, and false alarms": "bench.detection",
 }
 # What stays when the figures are measured again.
 NOTES_MARK = "## Where the time goes"
