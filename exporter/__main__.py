@@ -343,7 +343,11 @@ def plan_of(arguments: argparse.Namespace, argv: Sequence[str] | None, environ: 
 
 
 def _said_by_flags(arguments: argparse.Namespace) -> Plan:
-    return replace(choices.plan_of(arguments), events_body_bytes_max=arguments.events_body_bytes_max)
+    return replace(
+        choices.plan_of(arguments),
+        events_body_bytes_max=arguments.events_body_bytes_max,
+        alertmanager_urls=arguments.findings_alertmanager_url,
+    )
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from exporter import choices
 from exporter.collectors.files import Paths
 from exporter.doors import TELEMETRY_PATH, parse_telemetry_path
 from exporter.duration import parse_timeout
+from exporter.findings.settings import parse_urls
 from exporter.intake.events import BODY_BYTES_MAX, parse_body_bytes
 from exporter.intake.statsd import choices as statsd
 from guard import flags, listen
@@ -88,6 +89,13 @@ def command_line(file: choices.Said, environ: Mapping[str, str]) -> argparse.Arg
         parse=parse_body_bytes,
         metavar="BYTES",
         help="how large a body of POST /events may be",
+    )
+    declare(
+        "--findings.alertmanager-url",
+        default=file.get("--findings.alertmanager-url", ""),
+        parse=parse_urls,
+        metavar="URL",
+        help="the Alertmanager that is told of what detectors find, or each member of a cluster, with commas between",
     )
     for root, default in zip(Paths._fields, Paths(), strict=True):
         declare(path_flag(root), default=default, metavar="FOLDER", help=f"where {root.replace('_', ' ')} is")

@@ -32,6 +32,7 @@ class Plan(msgspec.Struct, frozen=True):
     timeout_seconds: float
     options: Mapping[str, Mapping[str, str]] = {}
     events_body_bytes_max: int = BODY_BYTES_MAX
+    alertmanager_urls: tuple[str, ...] = ()
     statsd: Chosen = Chosen()
     # What only the file can say. None without a file.
     file: Settings | None = None

@@ -157,6 +157,7 @@ def said(settings: Settings) -> Said:
     found: dict[str, str | bool] = {
         "--collector.timeout": settings.timeout,
         DISABLE_DEFAULTS: settings.disable_defaults,
+        "--findings.alertmanager-url": ",".join(settings.findings.urls),
         "--events.body-bytes-max": str(settings.events.body_bytes_max),
         **statsd.said(settings.statsd),
     }

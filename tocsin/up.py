@@ -95,7 +95,7 @@ def _fixed_address(text: str) -> str:
 def _own_parts(chosen: argparse.Namespace, addresses: Addresses, data: Path) -> list[Part]:
     # The store's folder is named in full: the working folder of a process is nobody's business.
     own = {
-        "exporter": (f"--logs.positions-file={data}/logs.json",),
+        "exporter": (f"--logs.positions-file={data}/logs.json", *_told_of_findings(chosen, addresses)),
         "receiver": (f"--storage.url=sqlite:///{data}/receiver.db",),
     }
     parts = []
@@ -120,6 +120,13 @@ def _own_parts(chosen: argparse.Namespace, addresses: Addresses, data: Path) -> 
             )
         )
     return parts
+
+
+def _told_of_findings(chosen: argparse.Namespace, addresses: Addresses) -> tuple[str, ...]:
+    """The Alertmanager of the stack, unless a configuration says who is told."""
+    if not chosen.stack or chosen.exporter_config_file:
+        return ()
+    return (f"--findings.alertmanager-url=http://{addresses.alertmanager}",)
 
 
 def _announce(addresses: Addresses, data: Path, *, stack: bool) -> None:

@@ -10,7 +10,7 @@ import asyncio
 import base64
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -61,12 +61,12 @@ class Target(NamedTuple):
         return {}
 
 
-def targets_of(settings: FindingsSettings, *, path: str) -> list[Target]:
+def targets_of(urls: Sequence[str], settings: FindingsSettings, *, path: str) -> list[Target]:
     """Raises OSError or ssl.SSLError where the authorities cannot be read."""
-    secure = any(urlsplit(url).scheme == "https" for url in settings.urls)
+    secure = any(urlsplit(url).scheme == "https" for url in urls)
     context = ssl.create_default_context(cafile=settings.ca_file) if secure else None
     found = []
-    for url in settings.urls:
+    for url in urls:
         parts = urlsplit(url)
         found.append(
             Target(

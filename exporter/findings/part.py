@@ -14,12 +14,12 @@ from exporter.findings.alerts import Alerts, Choice
 from exporter.findings.counts import Counts, Kind
 from exporter.findings.kept import Kept
 from exporter.findings.lines import Lines
+from exporter.findings.settings import FindingsSettings, resolve_after_seconds
 from exporter.findings.tally import FindingCounts
 
 if TYPE_CHECKING:  # nothing of it is loaded before somebody asks for an Alertmanager
     from exporter.findings.client import Target
     from exporter.findings.poster import Poster
-    from exporter.findings.settings import FindingsSettings
 
 
 class Findings:
@@ -56,10 +56,8 @@ class Findings:
         return self._counts.families()
 
     def prepare(self, plan: Plan) -> Callable[[], None]:
-        if plan.file is None:
-            return lambda: self._use((), Choice())
-        settings = plan.file.findings
-        targets, choice = _targets_of(settings), choice_of(settings)
+        settings = FindingsSettings() if plan.file is None else plan.file.findings
+        targets, choice = _targets_of(plan.alertmanager_urls, settings), choice_of(settings)
         return lambda: self._use(targets, choice)
 
     async def __aenter__(self) -> Self:
@@ -92,8 +90,6 @@ class Findings:
 
 
 def choice_of(settings: FindingsSettings) -> Choice:
-    from exporter.findings.settings import resolve_after_seconds
-
     return Choice(
         resolve_after_seconds(settings.resolve_after),
         {"instance": socket.gethostname(), **settings.labels},
@@ -102,14 +98,14 @@ def choice_of(settings: FindingsSettings) -> Choice:
     )
 
 
-def _targets_of(settings: FindingsSettings) -> Sequence[Target]:
-    if not settings.urls:
+def _targets_of(urls: Sequence[str], settings: FindingsSettings) -> Sequence[Target]:
+    if not urls:
         return ()
     from exporter.findings.client import targets_of
     from exporter.findings.poster import PATH
 
     try:
-        return targets_of(settings, path=PATH)
+        return targets_of(urls, settings, path=PATH)
     except OSError as error:  # that of TLS is one
         raise Refused((f"findings.ca_file: found a file that cannot be used ({_said(error)}), expected PEM",)) from None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -84,23 +84,34 @@ def wrong(settings: FindingsSettings) -> Iterator[tuple[Place, str, str]]:
     """What their shape cannot say: where, what was found, what was expected. No URL is told: it may hold a secret."""
     single = isinstance(settings.alertmanager_url, str)
     given = [settings.alertmanager_url] if isinstance(settings.alertmanager_url, str) else settings.alertmanager_url
-    if len(given) > URLS_MAX:
-        yield ("alertmanager_url",), f"{len(given)} of them", f"at most {URLS_MAX}"
-    seen: set[str] = set()
-    for number, url in enumerate(given):
-        where: Place = ("alertmanager_url",) if single else ("alertmanager_url", number)
-        if url or not single:
-            if (found := fault_of(url)) is not None:
-                yield where, found, _URL
-            elif address_of(url) in seen:
-                yield where, "an address that is there already", "each member once"
-            else:
-                seen.add(address_of(url))
+    for number, said, expected in _wrong_urls([url for url in given if url or not single]):
+        yield ("alertmanager_url", *(() if single or number is None else (number,))), said, expected
     if settings.external_url and (found := fault_of(settings.external_url)) is not None:
         yield ("external_url",), found, _URL
     if settings.token_file is not None and settings.basic_auth is not None:
         yield ("basic_auth",), "it beside token_file", "one of them"
     yield from _wrong_labels(settings.labels)
+
+
+def parse_urls(text: str) -> tuple[str, ...]:
+    """Of a flag, with commas between. Raises ValueError."""
+    given = tuple(url for url in map(str.strip, text.split(",")) if url)
+    for _, found, expected in _wrong_urls(given):
+        raise ValueError(f"found {found}, expected {expected}")
+    return given
+
+
+def _wrong_urls(given: Sequence[str]) -> Iterator[tuple[int | None, str, str]]:
+    if len(given) > URLS_MAX:
+        yield None, f"{len(given)} of them", f"at most {URLS_MAX}"
+    seen: set[str] = set()
+    for number, url in enumerate(given):
+        if (found := fault_of(url)) is not None:
+            yield number, found, _URL
+        elif address_of(url) in seen:
+            yield number, "an address that is there already", "each member once"
+        else:
+            seen.add(address_of(url))
 
 
 def _wrong_labels(labels: Mapping[str, str]) -> Iterator[tuple[Place, str, str]]:

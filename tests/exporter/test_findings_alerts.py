@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import datetime
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from exporter.__main__ import load_plan
 from exporter.finding import SEVERITIES, Finding
 from exporter.findings.alerts import ADDRESSES_MAX, ALERTS_MAX, NETWORKS_MAX, OWED_SECONDS_MAX, Alerts, Choice
 from exporter.identity import Address, Person, address_of
@@ -249,3 +251,29 @@ def test_a_fault_names_its_place_and_no_secret(text: str, said: str) -> None:
     found = faults(text)
     assert any(re.search(said, fault) for fault in found), found
     assert not any("geheim" in fault for fault in found)
+
+
+def urls(*flags: str) -> tuple[str, ...]:
+    return load_plan(flags, {}).alertmanager_urls
+
+
+def test_who_is_told_can_be_said_by_a_flag_which_outweighs_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "exporter.yml"
+    path.write_text("findings: {alertmanager_url: [http://a:9093, http://b:9093]}\n")
+    assert urls() == ()
+    assert urls(f"--config.file={path}") == ("http://a:9093", "http://b:9093")
+    assert urls(f"--config.file={path}", "--findings.alertmanager-url=http://c, https://d/am") == (
+        "http://c",
+        "https://d/am",
+    )
+    assert urls(f"--config.file={path}", "--findings.alertmanager-url=") == ()
+
+
+@pytest.mark.parametrize("text", ["ftp://geheim", "http://ana:geheim@a", "http://a,http://a:80", "geheim"])
+def test_a_flag_that_is_no_url_is_wrong_use_and_not_repeated(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        urls(f"--findings.alertmanager-url={text}")
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert "--findings.alertmanager-url: found" in said
+    assert "geheim" not in said

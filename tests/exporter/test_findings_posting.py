@@ -75,7 +75,7 @@ async def listening(tls: ssl.SSLContext | None = None) -> AsyncIterator[Alertman
 
 
 def target(url: str, **settings: object) -> Target:
-    return targets_of(FindingsSettings(url, **settings), path="/api/v2/alerts")[0]  # type: ignore[arg-type]
+    return targets_of([url], FindingsSettings(**settings), path="/api/v2/alerts")[0]  # type: ignore[arg-type]
 
 
 def failure_of(answer: bytes) -> Failed:
@@ -295,8 +295,7 @@ def test_an_alertmanager_that_hangs_holds_up_neither_findings_nor_another_alertm
             hangs.hold.clear()
             counts = FindingCounts()
             findings = Findings(counts)
-            settings = FindingsSettings((hangs.url, well.url))
-            findings.prepare(Plan((), 1.0, file=Settings(findings=settings)))()
+            findings.prepare(Plan((), 1.0, alertmanager_urls=(hangs.url, well.url)))()
             async with findings:
                 began = time.monotonic()
                 for number in range(20_000):
@@ -320,7 +319,7 @@ def test_a_reload_changes_who_is_told_and_keeps_what_goes_on() -> None:
             findings = Findings(counts)
 
             def use(*urls: str) -> None:
-                findings.prepare(Plan((), 1.0, file=Settings(findings=FindingsSettings(urls))))()
+                findings.prepare(Plan((), 1.0, alertmanager_urls=urls))()
 
             async with findings:
                 findings.take([FOUND])
@@ -338,7 +337,7 @@ def test_a_reload_changes_who_is_told_and_keeps_what_goes_on() -> None:
 def test_authorities_that_are_none_refuse_the_whole_configuration(tmp_path: Path) -> None:
     path = tmp_path / "ca.pem"
     path.write_text("nothing")
-    settings = FindingsSettings("https://a", ca_file=str(path))
+    settings = Settings(findings=FindingsSettings(ca_file=str(path)))
     with pytest.raises(Refused) as raised:
-        Findings(FindingCounts()).prepare(Plan((), 1.0, file=Settings(findings=settings)))
+        Findings(FindingCounts()).prepare(Plan((), 1.0, alertmanager_urls=("https://a",), file=settings))
     assert "findings.ca_file: found a file that cannot be used" in str(raised.value)

@@ -52,7 +52,7 @@ class Exporter:
     """Findings on their way to Alertmanagers, in this very process, with less patience than the program has."""
 
     def __init__(self, *urls: str, resolve_after_seconds: float) -> None:
-        targets = targets_of(FindingsSettings(urls), path=PATH)
+        targets = targets_of(urls, FindingsSettings(), path=PATH)
         self.alerts = Alerts(dropped=lambda _: None)
         labels = {"instance": "crow", "cluster": "eu1"}
         self.alerts.use(Choice(resolve_after_seconds, labels, networks=True), [each.name for each in targets])

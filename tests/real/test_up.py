@@ -234,6 +234,15 @@ def test_the_whole_stack_runs_on_a_laptop(tmp_path: Path, needs: Callable[[str],
             return len(active) == len(jobs) and all(each["health"] == "up" for each in active)
 
         until(all_scraped, what="every target of the bundled configuration is scraped")
+        exporter = Server(running.server.process, running.exporter, running.server.log)
+        failed = b'{"event": "auth", "outcome": "failed", "ip": "203.0.113.7"}\n'
+        assert exporter.ask("/events", failed * 51)[0] == 202
+
+        def attack() -> bool:
+            found = running.server.incidents()
+            return any(each["labels"].get("detector") == "brute_force_address" for each in found)
+
+        until(attack, what="what a detector finds is an incident")
         children = children_of(running.server.process.pid)
         assert len(children) == 4
         assert running.server.ended(signal.SIGINT) == 0
