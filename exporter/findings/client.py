@@ -10,7 +10,7 @@ import asyncio
 import base64
 import socket
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -82,10 +82,20 @@ def targets_of(urls: Sequence[str], settings: FindingsSettings, *, path: str) ->
     return found
 
 
+# The addresses of a name. May take for ever, and raise OSError or UnicodeError.
+LookUp = Callable[[str, int], list[str]]
+
+
+def _looked_up(host: str, port: int) -> list[str]:
+    infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(info[4][0]) for info in infos))
+
+
 class Names:
     """Looks a name up in a thread that may never come back, and does not begin anew while it has not."""
 
-    def __init__(self) -> None:
+    def __init__(self, look_up: LookUp = _looked_up) -> None:
+        self._look_up = look_up
         self._pool = Pool("tocsin-alertmanager")
         self._asking: asyncio.Future[list[str]] | None = None
 
@@ -118,8 +128,7 @@ class Names:
 
         def ask() -> None:
             try:
-                infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-                found: list[str] | OSError = list(dict.fromkeys(str(info[4][0]) for info in infos))
+                found: list[str] | OSError = self._look_up(host, port)
             except OSError as error:
                 found = error
             except UnicodeError:

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import ssl
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -25,7 +26,7 @@ from exporter.settings import KIND, Settings
 from guard import configfile
 from guard.tls import context_of
 from guard.webfile import TlsFile
-from tests.exporter.builders import promptly
+from tests.exporter.builders import SURELY, promptly
 from tests.exporter.test_findings import FOUND
 from tests.guard.certificates import authority, signed
 
@@ -201,6 +202,32 @@ def test_one_that_never_answers_costs_its_time_and_no_more() -> None:
     reason, seconds = promptly(scenario())
     assert reason == "timeout"
     assert 0.15 < seconds < 5.0
+
+
+def test_a_name_server_that_never_answers_costs_one_thread_however_often_it_is_asked() -> None:
+    entered: list[str] = []
+    release = threading.Event()
+
+    def look_up(host: str, port: int) -> list[str]:
+        entered.append(f"{host}:{port}")
+        assert release.wait(SURELY)
+        return ["127.0.0.1"]
+
+    async def scenario() -> None:
+        names = Names(look_up)
+        async with listening() as alertmanager:
+            where = target(alertmanager.url.replace("127.0.0.1", "slow.example.org"))
+            for _ in range(3):
+                with pytest.raises(Failed) as raised:
+                    await post(where, b"[]", names=names, seconds=0.05)
+                assert raised.value.reason == "timeout"
+            release.set()
+            await post(where, b"[]", names=names, seconds=SURELY)
+            assert await alertmanager.bodies.get() == []
+        names.close()
+        assert entered == [f"slow.example.org:{where.port}"]
+
+    promptly(scenario())
 
 
 # --- kept up to date ---------------------------------------------------------------------------------------------

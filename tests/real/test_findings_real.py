@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -51,14 +52,15 @@ QUICK = Pace(again=0.5, apart=0.1, answer=10.0, retry=0.1, retry_longest=0.2)
 class Exporter:
     """Findings on their way to Alertmanagers, in this very process, with less patience than the program has."""
 
-    def __init__(self, *urls: str, resolve_after_seconds: float) -> None:
+    def __init__(self, *urls: str, resolve_after_seconds: float, answer_seconds: float = 10.0) -> None:
         targets = targets_of(urls, FindingsSettings(), path=PATH)
         self.alerts = Alerts(dropped=lambda _: None)
         labels = {"instance": "crow", "cluster": "eu1"}
         self.alerts.use(Choice(resolve_after_seconds, labels, networks=True), [each.name for each in targets])
         self.posts = [Posts() for _ in targets]
         self.posters = [
-            Poster(each, self.alerts, posts, pace=QUICK) for each, posts in zip(targets, self.posts, strict=True)
+            Poster(each, self.alerts, posts, pace=QUICK._replace(answer=answer_seconds))
+            for each, posts in zip(targets, self.posts, strict=True)
         ]
 
     def find(self, finding: Finding) -> None:
@@ -149,6 +151,29 @@ def test_each_member_is_told_and_one_that_comes_back_without_memory_is_told_agai
 
     with alertmanager(program, first, configuration=configuration) as one:
         asyncio.run(asyncio.wait_for(scenario(one), 2 * SURELY))
+
+
+def test_an_alertmanager_that_stands_still_is_told_when_it_goes_on(tmp_path: Path, needs: Callable[[str], str]) -> None:
+    program = needs("prometheus-alertmanager")
+
+    async def scenario(theirs: Server) -> None:
+        theirs.process.send_signal(signal.SIGSTOP)
+        exporter = Exporter(theirs.url, resolve_after_seconds=600.0, answer_seconds=0.3)
+        try:
+            exporter.find(replace(FOUND, at=time.time()))
+            await there(lambda: exporter.posts[0].failures["timeout"] >= 2, "it stands still")
+            assert exporter.alerts.owed(exporter.posters[0].target.name) == 1
+            theirs.process.send_signal(signal.SIGCONT)
+            (told,) = await there(lambda: alerts_of(theirs), "it was told")
+            assert told["labels"]["detector"] == "brute_force_address"
+            await there(lambda: not exporter.alerts.owed(exporter.posters[0].target.name), "nothing is owed")
+        finally:
+            theirs.process.send_signal(signal.SIGCONT)
+            exporter.stop()
+
+    configuration = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n"
+    with alertmanager(program, tmp_path, configuration=configuration) as theirs:
+        asyncio.run(asyncio.wait_for(scenario(theirs), 2 * SURELY))
 
 
 def steps() -> list[tuple[str, str]]:
