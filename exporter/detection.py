@@ -59,6 +59,8 @@ class Detection:
     def __init__(self, *, told: Told) -> None:
         self._told = told
         self._books: dict[str, _Book] = {}
+        # Those that look at events of a kind.
+        self._looking: dict[str, list[_Book]] = {}
         self._off: tuple[str, ...] = ()
         self._unreadable = 0
         self.asked: Mapping[str, Fields] = {}
@@ -78,6 +80,10 @@ class Detection:
             book.follow(each)
             books[each.detector.name] = book
         self._books = books
+        self._looking = {
+            kind: [book for book in books.values() if kind in book.detector.asked]
+            for kind in together(*(each.detector.asked for each in watched))
+        }
         self._off = tuple(off)
         asked = together(*(each.detector.asked for each in watched))
         # What was found is not looked at again: it would go on for ever.
@@ -86,10 +92,11 @@ class Detection:
     def take(self, batch: Batch, *, now: float) -> None:
         self._unreadable += batch.unreadable
         found: list[Finding] = []
-        for book in self._books.values():
-            if batch.kind in book.detector.asked:
-                book.events += batch.size
-                found += self._fresh(book, book.detector.look(batch, now=now), now=now)
+        for book in self._looking.get(batch.kind, ()):
+            book.events += batch.size
+            seen = book.detector.look(batch, now=now)
+            if seen:
+                found += self._fresh(book, seen, now=now)
         if found:
             self._told(found)
 

@@ -29,7 +29,10 @@ class BruteForceAddress:
 
     def look(self, batch: Batch, *, now: float) -> Sequence[Finding]:
         self._regulars.learn(batch, now=now)
-        whose = compress(batch.addresses("ip"), failed(batch))
+        wrong = failed(batch)
+        if True not in wrong:
+            return ()
+        whose = compress(batch.addresses("ip"), wrong)
         many = self._logins.take(whose, now=now, allowed=partial(self._allowed, now=now))
         return findings(many, self.name, self._settings, "logins from one address failed", now=now)
 

@@ -22,7 +22,10 @@ class BruteForcePerson:
         self._logins = TooMany(settings)
 
     def look(self, batch: Batch, *, now: float) -> Sequence[Finding]:
-        many = self._logins.take(compress(batch.people("user"), failed(batch)), now=now)
+        wrong = failed(batch)
+        if True not in wrong:
+            return ()
+        many = self._logins.take(compress(batch.people("user"), wrong), now=now)
         return findings(many, self.name, self._settings, "logins of one person failed", now=now, of="person")
 
     @property

@@ -23,11 +23,15 @@ Pane = TypeVar("Pane")
 
 
 class Panes(Generic[Pane]):
-    """The spans of time of a window in which something happened. Each of them ends with the window."""
+    """The spans of time of a window in which something happened. Each of them ends with the window.
+
+    Whoever opens one has asked before which are over.
+    """
 
     def __init__(self, window_seconds: float) -> None:
         self._seconds = window_seconds / PANES
         self.open: dict[int, Pane] = {}
+        self._over_at: int | None = None
 
     def at(self, now: float) -> int:
         return int(now // self._seconds)
@@ -38,6 +42,9 @@ class Panes(Generic[Pane]):
         Where the clock was set back, neither are those of the future: nobody knows how long ago that was.
         """
         last = self.at(now)
+        if last == self._over_at:
+            return []
+        self._over_at = last
         gone = [span for span in self.open if not last - PANES < span <= last]
         return [self.open.pop(span) for span in gone]
 

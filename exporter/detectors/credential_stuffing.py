@@ -27,6 +27,8 @@ class CredentialStuffing:
     def look(self, batch: Batch, *, now: float) -> Sequence[Finding]:
         self._regulars.learn(batch, now=now)
         wrong = failed(batch)
+        if True not in wrong:
+            return ()
         pairs = [
             (ip, user)
             for ip, user in zip(

@@ -39,4 +39,6 @@ class Regulars:
     def _learn(self, batch: Batch, now: float) -> None:
         well = succeeded(batch)
         pairs = zip(compress(batch.addresses("ip"), well), compress(batch.people("user"), well), strict=True)
-        self._people.add(((ip, user) for ip, user in pairs if ip is not None and user is not None), now=now)
+        seen = [(ip, user) for ip, user in pairs if ip is not None and user is not None]
+        if seen:
+            self._people.add(seen, now=now)

@@ -31,9 +31,10 @@ class TooMany:
 
     def take(self, whose: Iterable[int | None], *, now: float, allowed: Allowed = lambda _: 0.0) -> Sequence[Many]:
         """Of those who did it now, who did it too often. Nobody is None."""
-        counted = Counter(each for each in whose if each is not None)
-        if not counted:
+        them = [each for each in whose if each is not None]
+        if not them:
             return ()
+        counted = Counter(them)
         self._counts.add(counted, now=now)
         keys = list(counted)
         counts = self._counts.of(keys, now=now)
