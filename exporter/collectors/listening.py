@@ -1,14 +1,18 @@
-"""Who listens: the sockets of /proc/net that wait for others, and the list of those that may.
+"""Who listens: the sockets that wait for others, as the kernel tells or writes it, and the list of those that may.
 
 Nothing here opens a file.
 """
 
 import re
+import socket
+import struct
 from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import NamedTuple
 
 from exporter.collectors.files import Malformed
+from exporter.collectors.netlink import dump
+from exporter.collectors.tcpstat import NETLINK_SOCK_DIAG, QUESTION, SOCK_DIAG_BY_FAMILY
 
 Ip = IPv4Address | IPv6Address
 # Items of one list.
@@ -17,6 +21,10 @@ PORT_MAX = 65_535
 # The kernel's numbers of two states: a TCP socket that listens, a UDP socket that is connected to nobody.
 TCP_LISTENS, UDP_IS_OPEN = b"0A", b"07"
 HEADER = b"sl"
+# The same as a bit of the states that are asked for. Of what the kernel tells of a socket: the port, the address; and,
+# further on, the inode.
+LISTENING_STATE = 1 << 10
+ADDRESS, INODE, INODE_PLACE = struct.Struct("!4xH2x16s"), struct.Struct("=I"), 68
 # Of a line: who it is, and its state, owner's number and inode.
 LOCAL_WORD, STATE_WORD, INODE_WORD = 1, 3, 9
 ITEM = re.compile(
@@ -72,18 +80,33 @@ def listeners(protocol: str, lines: Iterable[bytes], *, where: str, ports: Calla
             yield Listener(protocol, address, port, words[INODE_WORD])
 
 
-def _local(word: bytes) -> tuple[Ip, int]:
-    """The kernel writes the address as numbers of 32 bits in the order of the machine, which is little-endian here.
+def of_kernel(deadline: float) -> Iterable[Listener]:
+    """TCP sockets that listen, asked of the kernel, which looks at no others for that; OSError where it does not tell.
 
-    An IPv6 socket that listens for IPv4 has an address that contains the other.
+    The list in /proc has all connections too, and the kernel looks for them in a table that is large when it is empty.
     """
+    for version, size in ((socket.AF_INET, 4), (socket.AF_INET6, 16)):
+        question = QUESTION.pack(version, socket.IPPROTO_TCP, LISTENING_STATE)
+        for answer, places in dump(NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY, question, deadline=deadline):
+            for begin, _ in places:
+                port, address = ADDRESS.unpack_from(answer, begin)
+                (inode,) = INODE.unpack_from(answer, begin + INODE_PLACE)
+                yield Listener("tcp", _plain(ip_address(address[:size])), port, b"%d" % inode)
+
+
+def _local(word: bytes) -> tuple[Ip, int]:
+    """The kernel writes the address as numbers of 32 bits in the order of the machine, which is little-endian here."""
     written, _, port = word.partition(b":")
     raw = bytes.fromhex(written.decode("ascii"))
     if len(raw) not in (4, 16) or len(port) != 4:
         raise ValueError
     ordered = b"".join(raw[begin : begin + 4][::-1] for begin in range(0, len(raw), 4))
-    address = ip_address(ordered)
-    return getattr(address, "ipv4_mapped", None) or address, int(port, 16)
+    return _plain(ip_address(ordered)), int(port, 16)
+
+
+def _plain(address: Ip) -> Ip:
+    """An IPv6 socket that listens for IPv4 has an address that contains the other."""
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 def allowed(text: str) -> tuple[Allowed, ...]:

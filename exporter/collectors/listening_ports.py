@@ -1,18 +1,18 @@
 """`listening_ports`: ports at which programs of this machine wait for others, and those that nobody has allowed.
 
-The kernel lists TCP sockets that listen before those that are connected, so on a busy machine only the beginning of its
-list is read. UDP sockets do not listen; those that are connected to nobody, at a port that the kernel does not give to
-clients, are taken for servers.
+The kernel is asked for TCP sockets that listen, and for no others. Where it does not answer, its list is read; there
+those that listen come first, so on a busy machine only the beginning is read. UDP sockets do not listen; those that are
+connected to nobody, at a port that the kernel does not give to clients, are taken for servers.
 """
 
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
 from exporter.collectors.files import Malformed, Paths, read, read_optional, text
-from exporter.collectors.listening import HEADER, TCP_LISTENS, Listener, allowed, listeners
+from exporter.collectors.listening import HEADER, TCP_LISTENS, Listener, allowed, listeners, of_kernel
 from exporter.collectors.options import Chosen, Kind, Option
 from exporter.family import Family, Shape
 from exporter.outcome import Absent
@@ -29,7 +29,6 @@ PROCESSES_MAX = 4_096
 PROCESS_FILES_MAX = 65_536
 # The last ports of those that the kernel gives to clients, where it does not say it.
 CLIENT_PORTS = (32_768, 60_999)
-LISTS = (("tcp", "tcp"), ("tcp", "tcp6"), ("udp", "udp"), ("udp", "udp6"))
 PROTOCOLS = ("tcp", "udp")
 
 LISTENING = Shape(
@@ -69,9 +68,16 @@ class ListeningPorts:
         Option("client-ports", Kind.SWITCH, "false", "UDP sockets at ports that the kernel gives to clients count too"),
     )
 
-    def __init__(self, paths: Paths, chosen: Chosen | None = None) -> None:
+    def __init__(
+        self,
+        paths: Paths,
+        chosen: Chosen | None = None,
+        *,
+        ask: Callable[[float], Iterable[Listener]] = of_kernel,
+    ) -> None:
         """Raises ValueError where the list of allowed ports is wrong."""
         chosen = chosen or Chosen(self.options)
+        self._ask = ask
         self._procfs = paths.procfs
         self._judges = bool(chosen.text("allowed").strip())
         self._allowed = allowed(chosen.text("allowed"))
@@ -81,7 +87,7 @@ class ListeningPorts:
         self._processes: dict[bytes, str] = {}
 
     def collect(self, deadline: float) -> Iterable[Family]:
-        found = list(self._listeners())
+        found = self._listeners(deadline)
         ports = Counter((each.protocol, each.scope) for each in _once(found, scope=True))
         yield LISTENING.of(
             [
@@ -99,22 +105,38 @@ class ListeningPorts:
             [((each.protocol, str(each.port), each.scope, self._processes.get(each.inode, "")), 1) for each in named]
         )
 
-    def _listeners(self) -> Iterator[Listener]:
+    def _listeners(self, deadline: float) -> Sequence[Listener]:
+        tcp = self._asked(deadline)
+        if tcp is None:
+            tcp = self._listed("tcp", lambda _: True)
         clients = self._clients()
-        there = False
-        for protocol, name in LISTS:
-            path = f"{self._procfs}/net/{name}"
-            try:
-                lines = _lines(path, quiet_bytes=QUIET_BYTES if protocol == "tcp" else LISTING_BYTES_MAX)
-            except FileNotFoundError:
-                continue  # a kernel without this version of IP
-            there = True
-            if protocol == "udp" and not self._client_ports:
-                yield from listeners(protocol, lines, where=path, ports=lambda port: port not in clients)
-            else:
-                yield from listeners(protocol, lines, where=path, ports=lambda _: True)
-        if not there:
+        udp = self._listed("udp", lambda port: self._client_ports or port not in clients)
+        if tcp is None and udp is None:
             raise Absent(f"{self._procfs}/net has no lists of sockets")
+        return [*(tcp or ()), *(udp or ())]
+
+    def _asked(self, deadline: float) -> Sequence[Listener] | None:
+        """None where the kernel does not tell, or where files are to stand for another one."""
+        if not os.path.lexists(f"{self._procfs}/self"):
+            return None
+        try:
+            return list(self._ask(deadline))
+        except OSError:
+            return None
+
+    def _listed(self, protocol: str, ports: Callable[[int], bool]) -> Sequence[Listener] | None:
+        """By the lists of both versions of IP; None where there is neither."""
+        found: list[Listener] = []
+        there = False
+        quiet_bytes = QUIET_BYTES if protocol == "tcp" else LISTING_BYTES_MAX
+        for path in (f"{self._procfs}/net/{protocol}", f"{self._procfs}/net/{protocol}6"):
+            try:
+                lines = _lines(path, quiet_bytes=quiet_bytes)
+            except FileNotFoundError:
+                continue
+            there = True
+            found += listeners(protocol, lines, where=path, ports=ports)
+        return found if there else None
 
     def _is_unexpected(self, listener: Listener) -> bool:
         if listener.scope == "loopback" and not self._loopback:

@@ -2,19 +2,22 @@
 
 import contextlib
 import socket
+import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.collectors.files import Malformed, Paths
-from exporter.collectors.listening import allowed, listeners
+from exporter.collectors.listening import allowed, listeners, of_kernel
 from exporter.collectors.listening_ports import UNEXPECTED_MAX, ListeningPorts
 from exporter.collectors.options import Chosen
 from exporter.outcome import Absent
-from tests.exporter.builders import FIXTURE_PATHS, Found, collected
+from tests.exporter.builders import FIXTURE_PATHS, SURELY, Found, collected
+from tests.left_out import left_out
 
 HEADER = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
 
@@ -160,3 +163,35 @@ def test_a_real_socket_is_found_with_its_process_and_gone_when_it_is_closed() ->
             ours = {labels for labels in collected(collector)["security_unexpected_listening_port"] if port in labels}
             assert ours == {("tcp", port, "loopback", comm)}
         assert not any(port in labels for labels in collected(collector)["security_unexpected_listening_port"])
+
+
+def test_the_kernel_tells_what_its_list_says() -> None:
+    """Other programs come and go meanwhile, so only sockets of our own are compared."""
+    with contextlib.ExitStack() as stack:
+        servers = [stack.enter_context(socket.socket(family)) for family in (socket.AF_INET, socket.AF_INET6)]
+        servers[1].setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        try:
+            for server, address in zip(servers, ("127.0.0.2", "::ffff:127.0.0.3"), strict=True):
+                server.bind((address, 0))
+                server.listen()
+        except OSError as error:
+            left_out(f"no sockets of both versions of IP: {error}")
+        ports = {server.getsockname()[1] for server in servers}
+        listed = []
+        for name in ("tcp", "tcp6"):
+            lines = Path(f"/proc/net/{name}").read_bytes().splitlines()[1:]
+            listed += listeners("tcp", lines, where=name, ports=ports.__contains__)
+        told = [each for each in of_kernel(time.monotonic() + SURELY) if each.port in ports]
+    assert sorted(each.scope for each in told) == ["loopback", "loopback"]
+    assert set(told) == set(listed)
+
+
+def test_a_kernel_that_does_not_tell_has_its_list_read(tmp_path: Path) -> None:
+    """As where a filter of system calls is in the way."""
+
+    def ask(deadline: float) -> NoReturn:
+        raise PermissionError(deadline)
+
+    paths = proc(tmp_path, tcp=[line("00000000", 22)])
+    (tmp_path / "self").symlink_to("1")
+    assert collected(ListeningPorts(paths, ask=ask))["security_listening_ports"]["tcp", "all"] == 1
