@@ -74,6 +74,7 @@ def test_what_a_real_sshd_writes_is_counted_attempt_by_attempt(tmp_path: Path, n
     configuration = tmp_path / "exporter.yml"
     configuration.write_text(
         f"logs: [{{name: ssh, paths: ['{tmp_path}/ssh.log'], format: auth_log, read_from: beginning}}]\n"
+        "detectors: {brute_force_address: {threshold: 2}}\n"
     )
     with sshd(tmp_path, needs("sshd")) as port, exporter_started(f"--config.file={configuration}") as program:
         assert log_in(tmp_path, port, OURSELVES, *by_key(tmp_path, "good")) == 0
@@ -89,6 +90,8 @@ def test_what_a_real_sshd_writes_is_counted_attempt_by_attempt(tmp_path: Path, n
             'auth_failures_total{method="ssh",reason="invalid_user"} 4.0',
             'security_ssh_logins_total{method="publickey"} 1.0',
         )
+        found = 'security_findings_total{detector="brute_force_address",severity="high"} 1'
+        until(lambda: found in program.get("/metrics/security"), what="whoever guessed is found")
         page = program.get("/metrics")
     assert "mallory" not in page
     assert "198.51.100" not in page
