@@ -147,7 +147,7 @@ async def serve(
         trouble=tally.series,
     )
     logs = Logs(pipeline, told=tally.logs, positions_file=arguments.logs_positions_file or "")
-    probes = Probes(tally.probes)
+    probes = Probes(tally.probes, procfs=paths_of(arguments).procfs)
     background = Background(probes, reasons=REASONS, seed=os.urandom(SEED_BYTES))
     servers = Servers(redact=redaction.redact)
     control = Control(

@@ -4,6 +4,7 @@ Its files, in the order in which a request for a probe meets them:
 
     door          GET /probe
     settings      what exporter.yml says of probes
+    modules       what it says of a way of asking
     part          the probes in the program, which load nothing before somebody asks
     counts        what is counted of them
     attempt       one probe while it goes on
@@ -12,6 +13,13 @@ Its files, in the order in which a request for a probe meets them:
     httpresponse  what it answers, bounded
     matching      regular expressions that hold up nobody
     tcp           whoever listens
+    dns           a name server
+    dnsmessage    what is asked of it, and what it answers
+    redis         Redis
+    postgres      PostgreSQL
+    scram         how one logs in there
+    process       a program on this machine
+    file          a file on it
     ground        what every prober stands on
     targets       how a target is written, and where it is
     allow         whether it may be asked

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from exporter.family import Family, single
 from exporter.probes.attempt import REASONS
 
-PROBERS = ("http", "tcp")
+PROBERS = ("http", "tcp", "dns", "redis", "postgres", "process", "file")
 # Why somebody who asks at the door gets no probe.
 REJECTED = ("busy", "module", "target", "not_allowed")
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from exporter.probes.allow import Allowed
 from exporter.probes.aside import Aside
-from exporter.probes.attempt import Attempt
+from exporter.probes.attempt import Attempt, Failed
 from exporter.probes.matching import Matching
 from exporter.probes.targets import HostPort, Place, Resolver, host_port, not_allowed
 from exporter.probes.tls import Contexts
+from guard.secretfile import secret_in
+from guard.tokens import Unreadable
 
 _UNIX = "unix:"
 _FNV_OFFSET, _FNV_PRIME = 0x811C9DC5, 0x01000193
 
 
 class Ground:
-    def __init__(self, allowed: Allowed, aside: Aside) -> None:
+    def __init__(self, allowed: Allowed, aside: Aside, *, procfs: str) -> None:
         self.allowed = allowed
+        self.procfs = procfs
         self.aside = aside
         self.contexts = Contexts()
         self.matching = Matching()
@@ -41,6 +46,14 @@ class Ground:
             "probe_ip_addr_hash", "Another number where the address is another one.", _hash(place.address.packed)
         )
         return place
+
+
+def secret_of(path: str) -> str:
+    """What the file holds now. Raises Failed."""
+    try:
+        return secret_in(Path(path))
+    except Unreadable as error:
+        raise Failed("secret", str(error)) from None
 
 
 def _hash(packed: bytes) -> int:

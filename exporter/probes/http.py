@@ -6,25 +6,24 @@ from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from msgspec import Struct
 
 from exporter.probes.attempt import Attempt, Failed
-from exporter.probes.ground import Ground
+from exporter.probes.ground import Ground, secret_of
 from exporter.probes.httpresponse import Response
-from exporter.probes.settings import REDIRECTS_MAX, HeaderMatch, Http, Module
+from exporter.probes.modules import HeaderMatch, Http
+from exporter.probes.settings import Module
 from exporter.probes.targets import HostPort, WrongTarget, host_port
 from exporter.probes.tls import secured
 from exporter.probes.wire import connected
-from guard.secretfile import secret_in
 from guard.secretive import SECRET_HEADERS
-from guard.tokens import Unreadable
 from guard.version import VERSION
 
 PHASES = ("resolve", "connect", "tls", "processing", "transfer")
 URL_CHARACTERS_MAX = 8_000
+REDIRECTS_MAX = 10
 
 _PORTS = {"http": 80, "https": 443}
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -184,18 +183,15 @@ class _Asking:
         return f"{method} {url.path} HTTP/1.1\r\n{lines}\r\n".encode() + body
 
     def _credentials(self) -> Iterator[tuple[str, str]]:
-        try:
-            if self._http.basic_auth is not None:
-                password = secret_in(Path(self._http.basic_auth.password_file))
-                pair = b64encode(f"{self._http.basic_auth.username}:{password}".encode()).decode()
-                yield "authorization", f"Basic {pair}"
-            if self._http.bearer_token_file is not None:
-                token = secret_in(Path(self._http.bearer_token_file))
-                if not token.isprintable() or not token.isascii():
-                    raise Failed("secret", "the file with the token holds what cannot be a token")
-                yield "authorization", f"Bearer {token}"
-        except Unreadable as error:
-            raise Failed("secret", str(error)) from None
+        if self._http.basic_auth is not None:
+            password = secret_of(self._http.basic_auth.password_file)
+            pair = b64encode(f"{self._http.basic_auth.username}:{password}".encode()).decode()
+            yield "authorization", f"Basic {pair}"
+        if self._http.bearer_token_file is not None:
+            token = secret_of(self._http.bearer_token_file)
+            if not token.isprintable() or not token.isascii():
+                raise Failed("secret", "the file with the token holds what cannot be a token")
+            yield "authorization", f"Bearer {token}"
 
     async def _judge(self) -> None:
         """Raises Failed."""

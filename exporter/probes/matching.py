@@ -14,11 +14,13 @@ from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Sequence
 from contextlib import suppress
 
-from exporter.mapping.pattern import CHOICES_MAX, varying
+from exporter.mapping.pattern import CHOICES_MAX, LOOKED_AT_CHARACTERS_MAX, varying
 from exporter.probes.attempt import Failed
 
 # So many at once; others wait.
 PROCESSES_MAX = 2
+# In an expression over a short text that is tried here: the worst takes some milliseconds.
+SHORT_REPETITIONS_MAX = 2
 
 _PROGRAM = """\
 import json, re, sys
@@ -34,7 +36,7 @@ class Matching:
 
     async def search(self, pairs: Sequence[tuple[str, str]]) -> list[bool]:
         """Whether each expression is found in its text. Raises Failed."""
-        costly = [pair for pair in pairs if not is_quick(pair[0])]
+        costly = [pair for pair in pairs if not is_quick(*pair)]
         elsewhere = dict(zip(costly, await self._elsewhere(costly), strict=True)) if costly else {}
         return [elsewhere[pair] if pair in elsewhere else re.search(pair[0], pair[1]) is not None for pair in pairs]
 
@@ -57,10 +59,12 @@ class Matching:
         return list(json.loads(said))
 
 
-def is_quick(expression: str) -> bool:
-    """Whether it takes no longer than the text is long, about."""
+def is_quick(expression: str, text: str) -> bool:
+    """Whether it takes no longer than the text is long, about; or the text is so short that it does not matter."""
     try:
         found = varying(expression)
     except ValueError:
         return False
+    if len(text) <= LOOKED_AT_CHARACTERS_MAX and found.repetitions <= SHORT_REPETITIONS_MAX:
+        return found.choices <= CHOICES_MAX
     return found.repetitions == 0 and found.choices <= CHOICES_MAX

@@ -27,8 +27,9 @@ class UnknownModule(LookupError):
 class Probes:
     """The `Prober` of the program. Belongs to one event loop."""
 
-    def __init__(self, counts: ProbeCounts) -> None:
+    def __init__(self, counts: ProbeCounts, *, procfs: str = "/proc") -> None:
         self.counts = counts
+        self._procfs = procfs
         self._aside = Aside()
         self._settings: ProbesSettings | None = None
         self._ground: Ground | None = None
@@ -99,5 +100,5 @@ class Probes:
             from exporter.probes.ground import Ground
 
             texts = () if self._settings is None else self._settings.allow
-            self._ground = Ground(Allowed.of(texts), self._aside)
+            self._ground = Ground(Allowed.of(texts), self._aside, procfs=self._procfs)
         return self._ground

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from exporter.probes.attempt import Attempt, Failed
-from exporter.probes.settings import Tls
+from exporter.probes.modules import Tls
 from exporter.probes.wire import Wire
 
 CONTEXTS_MAX = 50

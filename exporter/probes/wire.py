@@ -67,6 +67,11 @@ class Wire(asyncio.Protocol):
         """How many bytes have come that nobody has read."""
         return len(self._unread)
 
+    @property
+    def ended(self) -> bool:
+        """Whether the other end has said all, and all of it was read."""
+        return self._ended and not self._unread
+
     def send(self, data: bytes) -> None:
         self.transport.write(data)
 
