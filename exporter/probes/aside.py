@@ -46,9 +46,6 @@ class Aside:
         found: T = await asyncio.shield(going)
         return found
 
-    def close(self) -> None:
-        self._pool.close()
-
     def _work(
         self, loop: asyncio.AbstractEventLoop, key: Hashable, going: asyncio.Future[Any], task: Callable[[], object]
     ) -> None:
