@@ -20,6 +20,9 @@ RESOLVE_AFTER_SECONDS_MAX = 86_400.0
 # What each alert says by itself.
 OWN_LABELS = ("alertname", "detector", "severity", "source")
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_NAME = r"[a-zA-Z0-9_](?:[a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?"
+_HOST = re.compile(rf"{_NAME}(?:\.{_NAME})*\.?")
+_PRINTABLE = re.compile(r"[!-~]+")
 _URL = "a URL such as http://alertmanager:9093, without a login, a query or a fragment"
 
 Place = tuple[str | int, ...]
@@ -133,7 +136,9 @@ def fault_of(url: str) -> str | None:
         return "what is no URL"
     if parts.scheme not in ("http", "https"):
         return "a URL that begins neither with http:// nor with https://"
-    if not parts.hostname or port == 0 or not re.fullmatch(r"[!-~]+", url):
+    host = parts.hostname or ""
+    # Of other names TLS cannot be asked for; a URL with brackets has an address between them.
+    if not (_HOST.fullmatch(host) or ":" in host) or port == 0 or not _PRINTABLE.fullmatch(url):
         return "a URL without a host, or with signs that belong in none"
     if "@" in parts.netloc:
         return "a login in a URL"

@@ -229,6 +229,14 @@ def faults(text: str) -> list[str]:
         ("alertmanager_url: 'http://a:9093/?x=geheim'", r"found a URL with a query"),
         ("alertmanager_url: 'http://a:99999'", r"found what is no URL"),
         ("alertmanager_url: 'http:///x'", r"found a URL without a host"),
+        ("alertmanager_url: 'https://a..b:9093'", r"found a URL without a host, or with signs that belong in none"),
+        (f"alertmanager_url: 'https://{'a' * 64}.b'", r"found a URL without a host, or with signs that belong in none"),
+        ("alertmanager_url: 'https://xn--:9093'", r"found a URL without a host, or with signs that belong in none"),
+        ("alertmanager_url: 'https://a%25b'", r"found a URL without a host, or with signs that belong in none"),
+        (
+            "alertmanager_url: 'https://köln.example.org'",
+            r"found a URL without a host, or with signs that belong in none",
+        ),
         ("alertmanager_url: ['http://a:9093', '']", r"alertmanager_url\[1\]: found a URL that begins neither"),
         ("alertmanager_url: ['http://a', 'http://A:80/x']", r"alertmanager_url\[1\]: found an address that is there"),
         (
@@ -255,6 +263,20 @@ def test_a_fault_names_its_place_and_no_secret(text: str, said: str) -> None:
 
 def urls(*flags: str) -> tuple[str, ...]:
     return load_plan(flags, {}).alertmanager_urls
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://alertmanager:9093",
+        "https://am-1.example.org./prefix/",
+        "http://127.0.0.1:9093",
+        "http://[::1]:9093",
+        "https://monitoring_alertmanager",
+    ],
+)
+def test_what_is_a_url_is_no_fault(url: str) -> None:
+    assert urls(f"--findings.alertmanager-url={url}") == (url,)
 
 
 def test_who_is_told_can_be_said_by_a_flag_which_outweighs_the_file(tmp_path: Path) -> None:

@@ -190,13 +190,15 @@ def test_over_tls_only_with_the_right_certificate(tmp_path: Path) -> None:
     assert found[2] in ("answer", "unreachable")
 
 
-def test_one_that_never_answers_costs_its_time_and_no_more() -> None:
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_one_that_never_answers_costs_its_time_and_no_more(scheme: str) -> None:
     async def scenario() -> tuple[str, float]:
         async with listening() as alertmanager:
             alertmanager.hold.clear()
             began = time.monotonic()
             with pytest.raises(Failed) as raised:
-                await post(target(alertmanager.url), b"[]", names=Names(), seconds=0.2)
+                where = target(alertmanager.url.replace("http", scheme))
+                await post(where, b"[]", names=Names(), seconds=0.2)
             return raised.value.reason, time.monotonic() - began
 
     reason, seconds = promptly(scenario())
