@@ -10,11 +10,8 @@ import http.client
 import json
 import shutil
 import subprocess
-import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,78 +20,16 @@ import yaml
 
 from exporter.reputation.formats import pieces
 from tests.left_out import left_out
-from tests.pages import ROOT
+from tests.real.firewalls import FOLDER, Exporter, answering, fetch, serving
 from tests.real.servers import end, environment, free_port, started, until
 
 pytestmark = pytest.mark.real
-FOLDER = ROOT / "deploy" / "blocklist"
-FETCH = str(FOLDER / "tocsin-blocklist")
-
-
-class Blocked(NamedTuple):
-    address: str
-    until: float
-
-
-class Exporter:
-    """Somebody who answers as an exporter does, and as none should."""
-
-    def __init__(self) -> None:
-        self.blocked: list[Blocked] = []
-        self.status = 200
-        self.left_out = 0  # so many bytes at the end of a text never come
-        self.instead = b""
-        self.asked_by: list[str | None] = []
-        self.url = ""
-
-    def block(self, *networks: str, seconds: float = 900) -> None:
-        self.blocked = [Blocked(each, time.time() + seconds) for each in networks]
-
-    def answer(self, path: str) -> bytes:
-        name = path.partition("/blocklist?format=")[2]
-        return self.instead or "".join(pieces(name, self.blocked, now=time.time())).encode()
 
 
 @pytest.fixture
 def exporter() -> Iterator[Exporter]:
-    standing = Exporter()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            standing.asked_by.append(self.headers["Authorization"])
-            body = standing.answer(self.path)
-            self.send_response(standing.status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body[: len(body) - standing.left_out])
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with serving(Handler) as standing.url:
+    with answering() as standing:
         yield standing
-
-
-@contextmanager
-def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-def fetch(exporter: Exporter, *arguments: object, **more: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [FETCH, *map(str, arguments)],
-        env=environment(TOCSIN_URL=exporter.url, **more),
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
 
 
 # Clients, by where they come from.
@@ -126,96 +61,6 @@ def status_from(source: str, port: int) -> int:
         return connection.getresponse().status
     finally:
         connection.close()
-
-
-# --- the script ------------------------------------------------------------------------------------------------
-
-
-def test_the_list_is_put_in_its_place_and_the_reader_is_told_only_when_it_changed(
-    exporter: Exporter, tmp_path: Path
-) -> None:
-    file, told = tmp_path / "list", tmp_path / "told"
-    for networks, times in ((["203.0.113.7"], 1), (["203.0.113.7"], 1), ([], 2)):
-        exporter.block(*networks)
-        said = fetch(exporter, "haproxy", file, f"test -s {file}", f"echo told >> {told}")
-        assert (said.returncode, said.stderr) == (0, "")
-        assert file.read_text().splitlines()[1:-1] == networks
-        assert told.read_text().count("told") == times
-    assert file.stat().st_mode & 0o777 == 0o600
-    assert sorted(tmp_path.iterdir()) == [file, told]
-
-
-def away(exporter: Exporter) -> None:
-    exporter.url = f"http://127.0.0.1:{free_port()}"
-
-
-def failing(exporter: Exporter) -> None:
-    exporter.status, exporter.instead = 503, b'{"error": "starting"}'
-
-
-def cut_off(exporter: Exporter) -> None:
-    exporter.left_out = 30
-
-
-def somebody_else(exporter: Exporter) -> None:
-    exporter.instead = b"<html>please log in</html>"
-
-
-def too_short(exporter: Exporter) -> None:
-    exporter.instead = b"# Addresses that Tocsin blocks: 2\n203.0.113.8\n"
-
-
-@pytest.mark.parametrize("trouble", [away, failing, cut_off, somebody_else, too_short], ids=lambda each: each.__name__)
-def test_the_old_list_stays_when_no_whole_new_one_comes(
-    trouble: Callable[[Exporter], None], exporter: Exporter, tmp_path: Path
-) -> None:
-    file = tmp_path / "list"
-    exporter.block("203.0.113.7")
-    assert fetch(exporter, "haproxy", file).returncode == 0
-    before = file.read_bytes()
-    exporter.block("203.0.113.8")
-    trouble(exporter)
-    said = fetch(exporter, "haproxy", file, "", f"touch {tmp_path}/told")
-    assert said.returncode == 1
-    assert said.stderr.splitlines()[-1].endswith("; the list stays as it was")
-    assert file.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [file]
-
-
-@pytest.mark.parametrize("failing", [("false", "true"), ("true", "false")], ids=["check", "reload"])
-def test_a_list_that_its_reader_refuses_is_taken_back_and_tried_again(
-    failing: tuple[str, str], exporter: Exporter, tmp_path: Path
-) -> None:
-    file = tmp_path / "list"
-    exporter.block("203.0.113.7")
-    assert fetch(exporter, "nginx", file, *failing).returncode == 1
-    assert list(tmp_path.iterdir()) == []
-    assert fetch(exporter, "nginx", file).returncode == 0
-    before = file.read_bytes()
-    exporter.block("203.0.113.8")
-    said = fetch(exporter, "nginx", file, *failing)
-    assert (said.returncode, said.stderr) == (1, "tocsin-blocklist: this failed: false; the list stays as it was\n")
-    assert file.read_bytes() == before
-    assert fetch(exporter, "nginx", file, "true", f"touch {tmp_path}/told").returncode == 0
-    assert (tmp_path / "told").exists()
-
-
-def test_the_token_comes_from_a_file_and_the_mode_is_chosen(exporter: Exporter, tmp_path: Path) -> None:
-    (tmp_path / "token").write_text("s3cret\n")
-    file = tmp_path / "list"
-    said = fetch(exporter, "nginx", file, TOCSIN_TOKEN_FILE=f"{tmp_path}/token", TOCSIN_FILE_MODE="644")
-    assert (said.returncode, exporter.asked_by) == (0, ["Bearer s3cret"])
-    assert file.stat().st_mode & 0o777 == 0o644
-
-
-@pytest.mark.parametrize("arguments", [[], ["nginx"], ["nginx", "a", "b", "c", "d"]])
-def test_wrong_use_is_told(arguments: list[str], exporter: Exporter) -> None:
-    said = fetch(exporter, *arguments)
-    assert (said.returncode, said.stdout) == (2, "")
-    assert said.stderr.startswith("usage: ")
-
-
-# --- the programs ----------------------------------------------------------------------------------------------
 
 
 def test_nginx_answers_403_to_those_on_the_list(

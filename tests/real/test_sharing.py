@@ -13,21 +13,20 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-import msgspec
 import pytest
 import yaml
 from msgspec.structs import replace
 from redis import Redis
 
-from exporter.control import Plan, Refused
+from exporter.control import Plan
 from exporter.reputation.allowed import Allowed, Entry
 from exporter.reputation.counts import Sharing as Counts
 from exporter.reputation.place import place_of
 from exporter.reputation.policy import Policy
 from exporter.reputation.reputation import Reputation
 from exporter.reputation.sharing import Sharing
-from exporter.settings import Settings, read
 from tests.exporter.test_reputation import finding
+from tests.exporter.test_sharing_settings import plan
 from tests.guard.certificates import authority, signed
 from tests.real.servers import SURELY, TOCSIN, end, environment, free_port, started, until
 
@@ -111,11 +110,6 @@ class Exporter:
 
     def use(self, **redis: object) -> None:
         self.sharing.prepare(plan(name=self.name, **redis))()
-
-
-def plan(**redis: object) -> Plan:
-    file = msgspec.convert({"reputation": {"redis": redis}}, Settings)
-    return Plan(collectors=(), timeout_seconds=1.0, file=file)
 
 
 async def soon(look: Callable[[], object], *, what: str, seconds: float = SURELY) -> None:
@@ -335,43 +329,22 @@ def test_with_tls_and_a_login_that_is_in_a_file(needs: Callable[[str], str], tmp
         server.stop()
 
 
-@pytest.mark.parametrize(
-    ("written", "fault"),
-    [
-        ("http://127.0.0.1/", "found no address of Redis, expected one such as redis://127.0.0.1:6379/0"),
-        ("redis://:s3cret@127.0.0.1:notaport/0", "found no address of Redis"),
-        ("redis://127.0.0.1/0?protocol=3", "found no address of Redis"),
-        ("", "is empty"),
-    ],
-)
-def test_a_file_with_no_address_is_a_fault_that_does_not_say_what_is_in_it(
-    written: str, fault: str, tmp_path: Path
-) -> None:
-    file = tmp_path / "redis.url"
-    file.write_text(written)
-    with pytest.raises(Refused, match=f"^reputation.redis.url_file: .*{fault}") as refused:
-        Exporter("east").use(url_file=str(file))
-    assert "s3cret" not in str(refused.value)
+def test_a_reload_that_takes_redis_away_ends_it_and_one_that_brings_it_back_catches_up(server: Server) -> None:
+    east, west = Exporter("east"), Exporter("west")
 
+    async def story() -> None:
+        with server.client() as client:
+            async with together(server, east, west):
+                west.sharing.prepare(Plan(collectors=(), timeout_seconds=1.0))()
+                await soon(lambda: len(client.client_list()) == 2, what="west hangs up")  # east, and who asks
+                east.find()
+                await soon(lambda: client.xlen(KEY), what="east tells it", seconds=SOON)
+                assert west.listed == []
+                west.use(url=server.url)
+                await soon(lambda: west.listed == [MALLORY], what="west catches up", seconds=SOON)
+            await soon(lambda: len(client.client_list()) == 1, what="nobody stays connected")
 
-@pytest.mark.parametrize(
-    ("redis", "fault"),
-    [
-        ("{}", "reputation.redis: found neither url nor url_file, expected one of the two"),
-        ("{url: 'redis://x', url_file: file}", "reputation.redis: found both url and url_file"),
-        ("{url: 'redis://u:s3cret@x'}", "reputation.redis.url: found a login in the address, expected it in url_file"),
-        ("{url: 'ftp://x'}", "expected one such as redis://127.0.0.1:6379/0"),
-        ("{url: 'redis://x', key: ''}", "reputation.redis.key"),
-    ],
-)
-def test_settings_that_cannot_be_are_faults(redis: str, fault: str, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("redis://x")
-    path = tmp_path / "exporter.yml"
-    path.write_text(f"reputation:\n  redis: {redis}\n")
-    with pytest.raises(Refused) as refused:
-        read(path, environ={})
-    assert fault in str(refused.value)
-    assert "s3cret" not in str(refused.value)
+    run(story)
 
 
 def test_two_exporters_as_they_are_installed(server: Server, tmp_path: Path) -> None:
