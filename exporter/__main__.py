@@ -53,9 +53,11 @@ from exporter.registry import Registry
 from exporter.reputation import part as reputation_part
 from exporter.reputation.doors import ReputationDoors
 from exporter.reputation.families import families as reputation_families
+from exporter.reputation.keeper import Keeper
 from exporter.reputation.reputation import Reputation
 from exporter.reputation.sharing import Sharing
 from exporter.reputation.sharing import chosen_of as sharing_of
+from exporter.reputation.trail import Trail
 from exporter.roles import App, Dependencies, Itself, Security, System
 from exporter.score.part import Score
 from exporter.stats.doors import routes as stats_routes
@@ -120,7 +122,9 @@ async def serve(
     redaction = Redaction(seen=tally.redact)
     stats = (GraphQL(now=tally.reload_success_at), WebSocket(now=tally.reload_success_at))
     findings = Findings(tally.findings, expected=lambda: detection.foreseen)
-    reputation = Reputation()
+    trail = Trail(arguments.security_audit_file or "")
+    reputation = Reputation(told=[trail.take])
+    keeper = Keeper(reputation, trail, told=tally.reputation, state_file=arguments.security_state_file or "")
     sharing = Sharing(reputation, tally.sharing)
     reputation.told.append(sharing.deed)
     findings.tell(lambda found: reputation.take(found, now=time.time()))
@@ -199,7 +203,7 @@ async def serve(
             postgres_route(servers, redact=redaction.redact),
             ProbeDoor(probes, timeout_offset_seconds=arguments.timeout_offset).route(),
             findings_route(findings.kept),
-            *ReputationDoors(reputation, clock=time.time).routes(),
+            *ReputationDoors(reputation, trail, keeper=keeper, clock=time.time).routes(),
         ),
         requests_max=arguments.web_max_requests,
         timeout_offset_seconds=arguments.timeout_offset,
@@ -217,6 +221,8 @@ async def serve(
     settle_memory()
     by_systemd = arguments.web_systemd_socket
     async with AsyncExitStack() as open_doors:
+        await keeper.load()
+        await open_doors.enter_async_context(keeper)
         addresses = await open_doors.enter_async_context(
             serving(
                 doors.server(),

@@ -107,6 +107,16 @@ def command_line(file: choices.Said, environ: Mapping[str, str]) -> argparse.Arg
         help="where it is kept how far each log was read, over restarts; without it each start is the first",
     )
     declare(
+        "--security.state-file",
+        metavar="FILE",
+        help="where blocked addresses and scores are kept over restarts; without it each start begins with none",
+    )
+    declare(
+        "--security.audit-file",
+        metavar="FILE",
+        help="where each block, release and refusal is added as a line of JSON",
+    )
+    declare(
         "--log.format",
         default="auto",
         parse=partial(_named, {"logfmt": "text"}, FORMATS),

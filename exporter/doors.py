@@ -44,6 +44,7 @@ NEEDS: Mapping[str, Need] = {
     "GET /series": Need.VIEWER,
     "GET /findings": Need.VIEWER,
     "GET /blocklist": Need.RESPONDER,
+    "GET /blocklist/history": Need.RESPONDER,
     "GET /reputation/{address}": Need.RESPONDER,
     "PUT /blocklist/{address}": Need.ADMIN,
     "DELETE /blocklist/{address}": Need.ADMIN,

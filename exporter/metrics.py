@@ -16,6 +16,7 @@ from exporter.intake.statsd import telling as statsd
 from exporter.outcome import Reason
 from exporter.probes import counts as probe_counts
 from exporter.reputation import counts as sharing_counts
+from exporter.reputation import kept
 from exporter.series.trouble import Trouble
 from guard.judge import REASONS
 from guard.log import Counts
@@ -42,6 +43,7 @@ class Tally:
         self.intakes = intake_tally.Intakes()
         self.logs = log_counts.LogCounts()
         self.findings = finding_tally.FindingCounts()
+        self.reputation = kept.KeptCounts()
         self.requests_refused = dict.fromkeys(REASONS, 0)
         self.connections_cut = dict.fromkeys(CUTS, 0)
         self.series = Trouble()
@@ -84,6 +86,7 @@ def families(tally: Tally, *, collectors: Sequence[str], stuck: Sequence[str]) -
         *log_counts.families(tally.logs),
         *sharing_counts.families(tally.sharing),
         *finding_tally.families(tally.findings),
+        *kept.families(tally.reputation),
         *_about_the_doors(tally),
         *_about_the_log(tally.logged),
         *statsd.families(tally.statsd),

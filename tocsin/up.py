@@ -95,7 +95,12 @@ def _fixed_address(text: str) -> str:
 def _own_parts(chosen: argparse.Namespace, addresses: Addresses, data: Path) -> list[Part]:
     # The store's folder is named in full: the working folder of a process is nobody's business.
     own = {
-        "exporter": (f"--logs.positions-file={data}/logs.json", *_told_of_findings(chosen, addresses)),
+        "exporter": (
+            f"--logs.positions-file={data}/logs.json",
+            f"--security.state-file={data}/reputation.jsonl",
+            f"--security.audit-file={data}/blocklist-audit.jsonl",
+            *_told_of_findings(chosen, addresses),
+        ),
         "receiver": (f"--storage.url=sqlite:///{data}/receiver.db",),
     }
     parts = []

@@ -19,6 +19,12 @@ for a while. Its files, in the order in which a finding meets them:
     sharing     the same put into force
     counts      what is counted about it
     families    what of it Prometheus may know
+    moments     how moments are written
+    disk        files, in a thread that nobody waits for without an end
+    statefile   blocks and scores over restarts
+    trail       what was done, in lines that are only ever added
+    keeper      ends blocks in time, and keeps what is worth it
+    kept        what the exporter says about that
     listing     the list as text and as JSON
     doors       the doors through which addresses are told, blocked and released
 """

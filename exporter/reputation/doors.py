@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -15,10 +16,13 @@ from msgspec import Meta
 from exporter.negotiation import accepts_gzip
 from exporter.reputation.block import REASON_CHARACTERS_MAX, Block
 from exporter.reputation.formats import FORMATS
-from exporter.reputation.listing import TYPES, Form, Listing, moment, shown
+from exporter.reputation.keeper import Keeper
+from exporter.reputation.listing import TYPES, Form, Listing, shown
+from exporter.reputation.moments import moment
 from exporter.reputation.place import Network, Place, place_of, written
 from exporter.reputation.reputation import Refused, Reputation
 from exporter.reputation.settings import seconds
+from exporter.reputation.trail import HISTORY_MAX, Trail, said
 from guard.web.messages import JSON, Answer, Request, error_answer
 from guard.web.routes import Route
 
@@ -45,8 +49,12 @@ _WISH = msgspec.json.Decoder(Wish)
 
 
 class ReputationDoors:
-    def __init__(self, reputation: Reputation, *, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, reputation: Reputation, trail: Trail, *, keeper: Keeper | None = None, clock: Callable[[], float]
+    ) -> None:
         self._reputation = reputation
+        self._trail = trail
+        self._keeper = keeper
         self._clock = clock
         start = secrets.token_hex(4)
         self._listing = Listing(reputation.blocks, start=start)
@@ -55,6 +63,7 @@ class ReputationDoors:
     def routes(self) -> Sequence[Route]:
         return (
             Route("GET", "/blocklist", self.blocklist),
+            Route("GET", "/blocklist/history", self.history),
             Route("GET", "/reputation/{address}", self.known),
             Route("PUT", "/blocklist/{address}", self.block, BODY_BYTES_MAX),
             Route("DELETE", "/blocklist/{address}", self.release, BODY_BYTES_MAX),
@@ -110,7 +119,7 @@ class ReputationDoors:
             )
         except Refused as refused:
             return error_answer(_STATUS[refused.why], str(refused))
-        return _json({"blocked": shown(block)})
+        return await self._done("blocked", block)
 
     async def release(self, request: Request) -> Answer:
         try:
@@ -120,13 +129,33 @@ class ReputationDoors:
         reason = wish.reason.strip() or "no reason was given"
         block = self._reputation.release(place, now=self._clock(), reason=reason, by=_who(request, wish))
         if block is not None:
-            return _json({"released": shown(block)})
+            return await self._done("released", block)
         around = None if isinstance(place, Network) else self._reputation.blocks.covering(place)
         if around is not None:
             return error_answer(
                 409, f"it is blocked as a part of {around.address}: release that, or allow this address"
             )
         return error_answer(404, "it is not blocked")
+
+    async def history(self, request: Request) -> Answer:
+        try:
+            limit = _asked(request, ("limit",)).get("limit", str(HISTORY_MAX))
+            if not (limit.isascii() and limit.isdecimal() and len(limit) <= 4 and 1 <= int(limit) <= HISTORY_MAX):
+                raise ValueError(f"limit: found something else, expected a whole number from 1 to {HISTORY_MAX}")
+        except ValueError as wrong:
+            return error_answer(400, str(wrong))
+        self._reputation.expire(self._clock())
+        return _json({"history": [said(deed) for deed in islice(reversed(self._trail.history), int(limit))]})
+
+    async def _done(self, what: str, block: Block) -> Answer:
+        """Once it is on the disk, if there is a file for it."""
+        if self._keeper is not None:
+            try:
+                await self._keeper.keep()
+            except OSError as error:
+                why = error.strerror or str(error)
+                return error_answer(503, f"{what}, but that could not be written and would be lost at a restart: {why}")
+        return _json({what: shown(block), "on_disk": self._keeper is not None and self._keeper.is_kept})
 
     def _said(self, place: Place, now: float) -> Mapping[str, object]:
         policy, blocks = self._reputation.policy, self._reputation.blocks

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from itertools import chain
 from typing import NamedTuple
 
@@ -18,6 +17,7 @@ from exporter.reputation.block import Block
 from exporter.reputation.blocklist import Blocklist
 from exporter.reputation.formats import FORMATS
 from exporter.reputation.formats import pieces as formatted
+from exporter.reputation.moments import moment
 from exporter.reputation.place import family_of
 from guard.web.messages import JSON
 
@@ -170,8 +170,3 @@ def shown(block: Block) -> Shown:
         block.score,
         block.times,
     )
-
-
-def moment(at: float) -> str:
-    """To the second."""
-    return f"{datetime.fromtimestamp(int(at), UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -138,20 +138,23 @@ class Reputation:
         return True
 
     def restore(self, block: Block, *, now: float) -> None:
-        """As it was kept. What ended meanwhile, or is never blocked now, is not told again."""
+        """As it was kept, where nothing newer is known. What ended meanwhile, or is never blocked now, is not told."""
         # No clock that was wrong makes a block longer than it was to be.
         until = min(block.until, now + block.until - block.at)
-        if until > now and not self.policy.allowed.meets(block.place) and len(self.blocks) < BLOCKS_MAX:
+        known = self.blocks.get(block.place) is not None or len(self.blocks) >= BLOCKS_MAX
+        if until > now and not known and not self.policy.allowed.meets(block.place):
             self.blocks.put(replace(block, until=until))
 
     def restore_score(self, address: Address, score: Score, *, now: float) -> None:
         score.at = min(score.at, now)
         score.blocked_until = min(score.blocked_until, now + self.policy.block_seconds_max)
         score.spared_until = min(score.spared_until, now + self.policy.grace_seconds)
-        self.scores.put(address, score, policy=self.policy, now=now)
+        if self.scores.get(address) is None:
+            self.scores.put(address, score, policy=self.policy, now=now)
 
     def restore_release(self, place: Place, at: float, *, now: float) -> None:
-        self.released[place] = min(at, now)
+        if len(self.released) < RELEASED_MAX:
+            self.released[place] = max(min(at, now), self.released.get(place, 0.0))
 
     def expire(self, now: float) -> None:
         for blocks in (self.blocks, self.dry):

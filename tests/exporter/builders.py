@@ -35,7 +35,9 @@ from exporter.probes.door import ProbeDoor
 from exporter.probes.part import Probes
 from exporter.registry import Registry
 from exporter.reputation.doors import ReputationDoors
+from exporter.reputation.keeper import Keeper
 from exporter.reputation.reputation import Reputation
+from exporter.reputation.trail import Trail
 from exporter.roles import App, Dependencies, Itself, System
 from exporter.stats.doors import View, routes
 from exporter.stats.graphql import GraphQL
@@ -165,6 +167,8 @@ async def running(
     now: float = 0.0,
     findings: Findings | None = None,
     reputation: Reputation | None = None,
+    trail: Trail | None = None,
+    keeper: Keeper | None = None,
     clock: Callable[[], float] = time.time,
     background: Background | None = None,
     dependencies: Dependencies | None = None,
@@ -194,7 +198,7 @@ async def running(
             postgres_route(Servers(redact=lambda *_: str), redact=lambda *_: str),
             ProbeDoor(Probes(tally.probes), timeout_offset_seconds=0.0).route(),
             findings_route((findings or Findings(tally.findings)).kept),
-            *ReputationDoors(reputation or Reputation(), clock=clock).routes(),
+            *ReputationDoors(reputation or Reputation(), trail or Trail(), keeper=keeper, clock=clock).routes(),
         ),
         registry=registry,
         control=control,

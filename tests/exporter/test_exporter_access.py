@@ -86,6 +86,7 @@ def test_without_users_and_tokens_callers_from_elsewhere_scrape_and_do_not_reloa
     refused = {door for door, need in NEEDS.items() if MAY[need.value] != MAY["nothing"] and not caller.may(need)}
     blocklist = {
         "GET /blocklist",
+        "GET /blocklist/history",
         "GET /reputation/{address}",
         "PUT /blocklist/{address}",
         "DELETE /blocklist/{address}",
