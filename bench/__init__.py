@@ -20,6 +20,7 @@ detectors.py what a login costs detectors, and a million addresses
 detection.py how soon floods are found, and how often nothing is taken for one
 traffic.py   days of traffic that is generated, with attacks
 redaction.py what it costs to find personal data
+blocklist.py what it costs to have a hundred thousand addresses on the blocklist
 statsd.py    packets of StatsD that are taken, against the Node.js daemon
 load.py      the load of requests
 servers.py   starting and ending what is measured, and asking it

@@ -100,10 +100,10 @@ class Blocklist:
         self._touch(place)
         return block
 
-    def ended(self, now: float) -> list[Block]:
-        """Those whose end has come; they are still there."""
+    def ended(self, now: float, count: int) -> list[Block]:
+        """Some whose end has come; they are still there, and are not found again."""
         found: dict[Place, Block] = {}
-        while self._ends and self._ends[0][0] <= now:
+        while self._ends and self._ends[0][0] <= now and len(found) < count:
             _, _, place = heappop(self._ends)
             block = self._blocks.get(place)
             if block is not None and block.until <= now:

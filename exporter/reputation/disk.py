@@ -23,7 +23,7 @@ class Disk:
         self._pool = Pool("reputation-disk")
         self._last: asyncio.Future[object] | None = None
 
-    async def do(self, work: Callable[[], T]) -> T:
+    async def do(self, work: Callable[[], T], *, seconds: float = DISK_SECONDS_MAX) -> T:
         """What the work gives or raises; OSError where the disk does not answer, and until it does again."""
         if self._last is not None and not self._last.done():
             raise OSError(ETIMEDOUT, "the disk does not answer")
@@ -42,7 +42,7 @@ class Disk:
 
         self._last = future  # type: ignore[assignment]
         self._pool.submit(task)
-        await asyncio.wait({future}, timeout=DISK_SECONDS_MAX)
+        await asyncio.wait({future}, timeout=seconds)
         if not future.done():
             # What it says in the end is for nobody.
             future.add_done_callback(lambda done: done.exception())

@@ -16,7 +16,7 @@ from msgspec import Meta
 from exporter.negotiation import accepts_gzip
 from exporter.reputation.block import REASON_CHARACTERS_MAX, Block
 from exporter.reputation.formats import FORMATS
-from exporter.reputation.keeper import Keeper
+from exporter.reputation.keeper import Keeper, settle
 from exporter.reputation.listing import TYPES, Form, Listing, shown
 from exporter.reputation.moments import moment
 from exporter.reputation.place import Network, Place, place_of, written
@@ -82,8 +82,7 @@ class ReputationDoors:
             version = listing.version_of(asked["since"]) if "since" in asked else None
         except ValueError as wrong:
             return error_answer(400, str(wrong))
-        now = self._clock()
-        self._reputation.expire(now)
+        now = await self._now()
         form = Form(kind, family, accepts_gzip(request.headers.get("accept-encoding")))
         headers = {"Vary": "Accept, Accept-Encoding", "Cache-Control": "no-cache"}
         if "since" in asked:
@@ -101,8 +100,7 @@ class ReputationDoors:
             _asked(request, ())
         except ValueError as wrong:
             return error_answer(400, str(wrong))
-        now = self._clock()
-        self._reputation.expire(now)
+        now = await self._now()
         return _json({"address": written(place), **self._said(place, now)})
 
     async def block(self, request: Request) -> Answer:
@@ -144,8 +142,14 @@ class ReputationDoors:
                 raise ValueError(f"limit: found something else, expected a whole number from 1 to {HISTORY_MAX}")
         except ValueError as wrong:
             return error_answer(400, str(wrong))
-        self._reputation.expire(self._clock())
+        await self._now()
         return _json({"history": [said(deed) for deed in islice(reversed(self._trail.history), int(limit))]})
+
+    async def _now(self) -> float:
+        """What has ended by then is off the list."""
+        now = self._clock()
+        await settle(self._reputation, now)
+        return now
 
     async def _done(self, what: str, block: Block) -> Answer:
         """Once it is on the disk, if there is a file for it."""

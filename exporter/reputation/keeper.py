@@ -21,6 +21,8 @@ from exporter.reputation.trail import Trail
 
 log = logging.getLogger("tocsin.exporter")
 
+# A start does not wait longer for what was kept.
+LOAD_SECONDS_MAX = 30.0
 TICK_SECONDS = 1.0
 SAVE_SECONDS = 5.0
 # Of the time, no more than this part is spent on writing.
@@ -70,7 +72,7 @@ class Keeper:
         """Raises OSError. What was not read is not replaced."""
         if self._is_loaded or not self._file:
             return
-        found = await self._disk.do(lambda: statefile.load(self._file))
+        found = await self._disk.do(lambda: statefile.load(self._file), seconds=LOAD_SECONDS_MAX)
         self._is_loaded = True
         lost = found.lost + statefile.restore(self._reputation, found.lines, now=self._clock())
         if lost or (found.lines and not found.whole):
@@ -101,7 +103,9 @@ class Keeper:
             waiting = asyncio.ensure_future(self._stopping.wait())
             await asyncio.wait({waiting}, timeout=TICK_SECONDS)
             waiting.cancel()
-            self._reputation.sweep(self._clock())
+            now = self._clock()
+            await settle(self._reputation, now)
+            self._reputation.sweep(now)
             await self._tick()
 
     async def _tick(self) -> None:
@@ -175,6 +179,14 @@ class Keeper:
         if self._said is not None:
             self._said = None
             log.info("blocks and scores are written again")
+
+
+async def settle(reputation: Reputation, now: float) -> None:
+    """What has ended by then is off the list; whoever asks something meanwhile is answered in between."""
+    more = reputation.expire(now)
+    while more:
+        await asyncio.sleep(0)
+        more = reputation.expire(now)
 
 
 def _writes(writing: statefile.Writing, data: bytes) -> Callable[[], None]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
 
@@ -44,8 +44,9 @@ class Form(NamedTuple):
         """Plain JSON is large, and seldom asked for by two; what nftables reads is about this moment."""
         return self.kind != "nft" and (self.gzip or self.kind != "json")
 
-    def wants(self, block: Block) -> bool:
-        return self.family in (0, family_of(block.place))
+    def of(self, blocks: Iterable[Block]) -> list[Block]:
+        """Those of the family."""
+        return [block for block in blocks if family_of(block.place) == self.family] if self.family else list(blocks)
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -94,7 +95,7 @@ class Listing:
             if form in kept:
                 return cursor, tag, kept[form]
             # The list may change meanwhile: this is what it is now.
-            blocks = [block for block in self._blocks if form.wants(block)]
+            blocks = form.of(self._blocks)
             body = await _written(_whole(blocks, form, cursor, now), form)
             if form.is_kept:
                 kept[form] = body
@@ -106,7 +107,7 @@ class Listing:
         changes = None if version is None else self._blocks.since(version)
         whole = changes is None
         added, removed = changes if changes is not None else (list(self._blocks), [])
-        added = [block for block in added if form.wants(block)]
+        added = form.of(added)
         removed = [each for each in removed if form.family in (0, 6 if ":" in each else 4)]
         cursor = self.cursor
         if form.kind == "json":

@@ -29,6 +29,8 @@ REFUSED_SECONDS = 60.0
 RELEASED_MAX = 10_000
 # Whoever was found something against last: among so many the networks that are shown are looked for.
 TOP_LOOKED_AT_MAX = 5_000
+# Blocks that end at once; others come next.
+ENDED_MAX = 1_000
 # Looked at in one sweep.
 SWEPT_MAX = 1_000
 
@@ -85,7 +87,7 @@ class Reputation:
     def block(self, place: Place, *, now: float, seconds: float, reason: str, by: str = "", node: str = "") -> Block:
         """By hand. Raises Refused."""
         self.expire(now)
-        before = self.blocks.get(place)
+        before = self._standing(self.blocks, place, now)
         block = block_of(
             place,
             origin="manual",
@@ -106,7 +108,7 @@ class Reputation:
     def release(self, place: Place, *, now: float, reason: str, by: str = "") -> Block | None:
         """By hand: nothing is held against it any more, and it is left alone for a while. None if it is not blocked."""
         self.expire(now)
-        block = self.blocks.get(place)
+        block = self._standing(self.blocks, place, now)
         if block is not None:
             self._release(self.blocks, block, "by_hand", now=now, reason=reason[:REASON_CHARACTERS_MAX], by=by)
             self._spare(place, now)
@@ -115,7 +117,7 @@ class Reputation:
     def adopt(self, block: Block, *, now: float) -> bool:
         """A block of another exporter: whether it is news. The same one again is none. Raises Refused."""
         self.expire(now)
-        before = self.blocks.get(block.place)
+        before = self._standing(self.blocks, block.place, now)
         over = block.until <= now or self.released.get(block.place, 0.0) >= block.at
         if over or (before is not None and before.rank >= block.rank):
             return False
@@ -129,7 +131,7 @@ class Reputation:
         self.expire(now)
         if self.released.get(place, 0.0) >= at:
             return False
-        block = self.blocks.get(place)
+        block = self._standing(self.blocks, place, now)
         if block is not None and block.at > at:
             return False
         if block is not None:
@@ -156,14 +158,28 @@ class Reputation:
         if len(self.released) < RELEASED_MAX:
             self.released[place] = max(min(at, now), self.released.get(place, 0.0))
 
-    def expire(self, now: float) -> None:
+    def expire(self, now: float) -> bool:
+        """Whether there may be more, as many at once would keep everybody else waiting."""
+        ended = 0
         for blocks in (self.blocks, self.dry):
-            for block in blocks.ended(now):
-                self._release(blocks, block, "expired", now=now, reason="its time is over")
+            for block in blocks.ended(now, ENDED_MAX):
+                self._expire_one(blocks, block, now)
+                ended += 1
+        return ended >= ENDED_MAX
+
+    def _expire_one(self, blocks: Blocklist, block: Block, now: float) -> None:
+        self._release(blocks, block, "expired", now=now, reason="its time is over")
+
+    def _standing(self, blocks: Blocklist, place: Place, now: float) -> Block | None:
+        """The block of this place, if it has not ended."""
+        block = blocks.get(place)
+        if block is not None and block.until <= now:
+            self._expire_one(blocks, block, now)
+            return None
+        return block
 
     def sweep(self, now: float) -> None:
         """Now and then."""
-        self.expire(now)
         self.scores.sweep(SWEPT_MAX, policy=self.policy, now=now)
 
     def top_networks(self, now: float) -> list[tuple[str, float]]:
@@ -179,7 +195,7 @@ class Reputation:
     def _judge(self, address: Address, score: Score, now: float) -> None:
         """Its score is at the threshold, or above."""
         blocks = self.dry if self.policy.dry_run else self.blocks
-        before = blocks.get(address)
+        before = self._standing(blocks, address, now)
         if before is not None:
             self._extend(blocks, before, score, now)
             return

@@ -198,8 +198,21 @@ def _restore_one(reputation: Reputation, line: Line, now: float) -> None:
     place = place_of(line.address)
     match line:
         case KeptBlock():
-            more = {name: getattr(line, name) for name in KeptBlock.__struct_fields__ if name != "address"}
-            reputation.restore(Block(place=place, address=written(place), **more), now=now)
+            block = Block(
+                place,
+                written(place),
+                line.origin,
+                line.at,
+                line.since,
+                line.until,
+                line.reason,
+                line.by,
+                line.by_hand,
+                line.score,
+                line.times,
+                line.node,
+            )
+            reputation.restore(block, now=now)
         case KeptRelease():
             reputation.restore_release(place, line.at, now=now)
         case KeptScore() if not isinstance(place, Network):

@@ -348,6 +348,21 @@ def test_a_full_list_takes_nobody_more_but_for_a_person_for_whom_the_first_to_en
     assert value(reputation, "security_releases_total", "room") == 1
 
 
+def test_many_blocks_that_end_together_end_in_pieces_and_none_of_them_stands() -> None:
+    reputation = Reputation()
+    start = address("45.0.0.1")
+    count = 2 * limits.ENDED_MAX + 1
+    reputation.take([replace(finding(), address=Address(start + at)) for at in range(count)], now=NOW)
+    reputation.block(Address(start + 5), now=NOW, seconds=HOUR, reason="x")
+    reputation.take([replace(finding(), address=Address(start + count - 1))], now=NOW + HOUR / 2)
+    again = reputation.blocks.get(Address(start + count - 1))
+    assert again is not None
+    assert (again.since, again.times) == (NOW + HOUR / 2, 2)
+    assert [reputation.expire(NOW + HOUR / 2) for _ in range(2)] == [False, False]
+    assert len(reputation.blocks) == 2
+    assert reputation.released_total["expired"] == count - 1
+
+
 def test_there_are_so_many_networks_at_most() -> None:
     reputation = Reputation()
     for at in range(NETWORKS_MAX):
