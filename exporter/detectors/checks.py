@@ -20,6 +20,7 @@ from exporter.detectors.settings import (
     Own,
     Rate,
 )
+from exporter.finding import EVENT
 from exporter.mapping.checks import OWN_FIELDS
 from exporter.mapping.made import condition
 from exporter.mapping.pattern import compiled
@@ -49,6 +50,8 @@ def wrong(settings: DetectorsSettings) -> Iterator[Wrong]:
 
 
 def _of_own(own: Own) -> Iterator[Wrong]:
+    if EVENT in ((own.event,) if isinstance(own.event, str) else own.event):
+        yield ("event",), repr(EVENT), "another kind: detectors do not look at what they have found"
     for at, text in enumerate(own.where):
         yield from _of_condition(at, text)
     for key in ("field", *_SPLITS, "blame"):

@@ -192,6 +192,8 @@ def test_one_that_is_off_asks_for_nothing_and_a_reload_keeps_what_others_know() 
         ("event: a, method: magic", "ewma"),
         ("event: a, threshold: 1, window: 500ms", "between 1s and 24h"),
         ("threshold: 1", "event"),
+        ("event: finding, threshold: 1", "event: found 'finding', expected another kind"),
+        ("event: [a, finding], threshold: 1", "event: found 'finding', expected another kind"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(text: str, expected: str) -> None:
