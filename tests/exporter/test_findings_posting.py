@@ -196,8 +196,8 @@ def test_one_that_never_answers_costs_its_time_and_no_more(scheme: str) -> None:
         async with listening() as alertmanager:
             alertmanager.hold.clear()
             began = time.monotonic()
+            where = target(alertmanager.url.replace("http", scheme))
             with pytest.raises(Failed) as raised:
-                where = target(alertmanager.url.replace("http", scheme))
                 await post(where, b"[]", names=Names(), seconds=0.2)
             return raised.value.reason, time.monotonic() - began
 
