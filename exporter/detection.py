@@ -52,6 +52,14 @@ class _Book:
         self.cooldown = pause_seconds(watched.settings.cooldown)
         self.warm_up = pause_seconds(watched.settings.warm_up)
 
+    def forget(self, now: float) -> None:
+        """Those whose cooldown is over."""
+        while self.found:
+            first = next(iter(self.found))
+            if 0 <= now - self.found[first] < self.cooldown:
+                return
+            del self.found[first]
+
 
 class Detection:
     """Belongs to one thread."""
@@ -104,6 +112,7 @@ class Detection:
         """Time has passed, in which nothing may have happened; some detectors look at that."""
         found: list[Finding] = []
         for book in self._books.values():
+            book.forget(now)
             if isinstance(book.detector, Waiting):
                 found += self._fresh(book, book.detector.tick(now=now), now=now)
         if found:

@@ -61,7 +61,7 @@ class Detector(Protocol):
 
 @runtime_checkable
 class Waiting(Protocol):
-    """A detector that looks also at what does not happen."""
+    """A detector that looks also at what does not happen, or forgets in time."""
 
     def tick(self, *, now: float) -> Sequence[Finding]:
         """Time has passed."""

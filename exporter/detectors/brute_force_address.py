@@ -36,6 +36,11 @@ class BruteForceAddress:
         many = self._logins.take(whose, now=now, allowed=partial(self._allowed, now=now))
         return findings(many, self.name, self._settings, "logins from one address failed", now=now)
 
+    def tick(self, *, now: float) -> Sequence[Finding]:
+        self._logins.slide(now)
+        self._regulars.slide(now)
+        return ()
+
     @property
     def held(self) -> Held:
         return self._logins.held

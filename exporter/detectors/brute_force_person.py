@@ -28,6 +28,10 @@ class BruteForcePerson:
         many = self._logins.take(compress(batch.people("user"), wrong), now=now)
         return findings(many, self.name, self._settings, "logins of one person failed", now=now, of="person")
 
+    def tick(self, *, now: float) -> Sequence[Finding]:
+        self._logins.slide(now)
+        return ()
+
     @property
     def held(self) -> Held:
         return self._logins.held

@@ -76,6 +76,10 @@ class Counts:
         while self.keys > self._keys_max:
             self._lessen(max(self._panes.open.values(), key=lambda each: len(each.counts)))
 
+    def slide(self, now: float) -> None:
+        """What is no part of the window any more is forgotten, also where nothing happens."""
+        self._panes.over(now)
+
     def of(self, keys: Sequence[int], *, now: float) -> Sequence[int]:
         """How often each, at least."""
         self._panes.over(now)

@@ -50,6 +50,11 @@ class CredentialStuffing:
         tried = [each for each in many if each.times > each.limit]
         return findings(tried, self.name, self._settings, "people did not get in from one address", now=now)
 
+    def tick(self, *, now: float) -> Sequence[Finding]:
+        self._people.slide(now)
+        self._regulars.slide(now)
+        return ()
+
     @property
     def held(self) -> Held:
         """With those who get in, of whom this detector speaks for all that ask."""

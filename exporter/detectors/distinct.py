@@ -45,7 +45,7 @@ class Distinct:
 
     def add(self, seen: Iterable[tuple[int, int]], *, now: float) -> None:
         """Pairs of an owner and one that it was seen with."""
-        self._slide(now)
+        self.slide(now)
         at = self._panes.at(now)
         pane = self._panes.open.setdefault(at, _Pane())
         owners, counts = pane.owners, self._counts
@@ -70,7 +70,7 @@ class Distinct:
 
     def of(self, owners: Sequence[int], *, now: float) -> Sequence[int]:
         """How many different ones each was seen with, at least."""
-        self._slide(now)
+        self.slide(now)
         return list(map(self._counts.get, owners, repeat(0)))
 
     @property
@@ -78,7 +78,8 @@ class Distinct:
         """No count up to the most that one may have is too small by more."""
         return sum(pane.lost for pane in self._panes.open.values())
 
-    def _slide(self, now: float) -> None:
+    def slide(self, now: float) -> None:
+        """What is no part of the window any more is forgotten, also where nothing happens."""
         for pane in self._panes.over(now):
             for owner, gone in Counter(pane.owners.values()).items():
                 left = self._counts[owner] - gone

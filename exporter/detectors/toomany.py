@@ -48,6 +48,9 @@ class TooMany:
         ]
         return [each for each in many if each.times > each.limit]
 
+    def slide(self, now: float) -> None:
+        self._counts.slide(now)
+
     @property
     def held(self) -> Held:
         return Held(self._counts.keys, self._counts.forgotten, self._counts.undercount)

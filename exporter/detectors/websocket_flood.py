@@ -25,6 +25,10 @@ class WebSocketFlood:
         many = self._rejected.take(compress(batch.addresses("ip"), refused(batch)), now=now)
         return findings(many, self.name, self._settings, "WebSocket connections of one address were rejected", now=now)
 
+    def tick(self, *, now: float) -> Sequence[Finding]:
+        self._rejected.slide(now)
+        return ()
+
     @property
     def held(self) -> Held:
         return self._rejected.held

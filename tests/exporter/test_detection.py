@@ -14,7 +14,7 @@ from exporter.event import Batch, Fields
 from exporter.finding import Finding
 from exporter.identity import Address, written
 from tests.exporter.builders import SURELY, sample
-from tests.exporter.detecting import Watch, failed
+from tests.exporter.detecting import Watch, failed, succeeded
 from tests.exporter.mapped import faults
 from tests.exporter.program import started
 
@@ -37,6 +37,18 @@ def test_the_same_is_found_again_when_the_cooldown_is_over_and_not_before() -> N
     assert len(watch.take(failed("203.0.113.8"), failed("203.0.113.8"), failed("203.0.113.8"))) == 1
     assert len(watch.take(failed(), after=1)) == 1
     assert watch.metrics()["security_detector_held_back_total"]["brute_force_address", "cooldown"] == 1
+
+
+def test_what_is_over_is_forgotten_also_where_nothing_happens() -> None:
+    watch = Watch(FEW % "window: 1m")
+    watch.take(*[failed()] * 3, succeeded(), {"event": "graphql_validation", "accepted": False, "ip": "203.0.113.7"})
+    counting = [
+        (name,) for name in ("brute_force_address", "brute_force_person", "credential_stuffing", "graphql_bomb")
+    ]
+    assert all(watch.metrics()["security_detector_keys"][name] for name in counting)
+    watch.now += 3_600
+    watch.detection.tick(now=watch.now)
+    assert not any(watch.metrics()["security_detector_keys"][name] for name in counting)
 
 
 def test_a_clock_that_is_set_back_ends_a_cooldown() -> None:
