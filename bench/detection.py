@@ -17,8 +17,7 @@ from random import Random
 
 from bench.traffic import DAY_SECONDS, Attack, Step, daily, steps
 from exporter.detection import Detection, Watched
-from exporter.detectors.bundled import bundled
-from exporter.detectors.rates import RATES
+from exporter.detectors.rates import RATES, rate
 from exporter.detectors.settings import DetectorsSettings
 from exporter.finding import Finding
 from exporter.identity import Address
@@ -36,7 +35,7 @@ def found_in(name: str, traffic: Iterator[Step]) -> Iterator[Finding]:
     found: list[Finding] = []
     detection = Detection(told=found.extend)
     settings = getattr(DetectorsSettings(), name)
-    detection.use([Watched(bundled()[name](settings), settings)], now=BEGAN)
+    detection.use([Watched(rate(name, settings), settings)], now=BEGAN)
     for at, batch in traffic:
         detection.tick(now=at)
         if batch.size:

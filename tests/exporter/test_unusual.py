@@ -154,6 +154,18 @@ def test_a_clock_that_was_set_back_or_a_machine_that_slept_begins_anew():
         assert watching.found == []
 
 
+def test_who_comes_with_a_moment_that_is_a_little_older_changes_nothing():
+    """As an intake does that asked for the time before the timer did."""
+    watching = Watching(MESSAGES)
+    watching.usual(30)
+    watching.now -= TEN - 0.1
+    watching.take("message_sent", 300)
+    assert watching.found == []
+    watching.now += TEN
+    watching.take("message_sent", 1)
+    assert len(watching.found) == 1, "they are of one interval, and what is usual is still known"
+
+
 def test_only_events_that_fulfil_the_conditions_count():
     watching = Watching(
         Look(

@@ -22,6 +22,9 @@ class Intervals:
             self._begun = now
             return None
         over = int((now - begun) // self.seconds)
+        if over == -1:
+            # Who comes late has asked for the time before somebody else did.
+            return 0
         if not 0 <= over <= UNSEEN_INTERVALS_MAX:
             self._begun = now
             return None
