@@ -83,9 +83,11 @@ class Keeper:
         """What was done until now is on the disk. Raises OSError."""
         changes = self._reputation.changes
         async with self._writing:
-            await self._write_trail()
-            if self._file and self._saved < changes:
-                await self._save()
+            try:
+                await self._write_trail()
+            finally:
+                if self._file and self._saved < changes:
+                    await self._save()
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._run())
@@ -110,14 +112,14 @@ class Keeper:
 
     async def _tick(self) -> None:
         stopping = self._stopping.is_set()
-        try:
-            async with self._writing:
+        due = stopping or time.monotonic() >= self._save_at
+        # What fails was told, and one of the two does not keep the other back.
+        async with self._writing:
+            with suppress(OSError):
                 await self._write_trail()
-                due = stopping or time.monotonic() >= self._save_at
+            with suppress(OSError):
                 if self._file and due and self._saved != self._reputation.changes:
                     await self._save()
-        except OSError:
-            return
 
     async def _save(self) -> None:
         """Raises OSError, which was told."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import signal
 import stat
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -306,6 +308,33 @@ def test_a_block_that_was_answered_outlives_a_kill_and_is_in_the_trail(tmp_path:
     lines = (tmp_path / "audit").read_bytes().splitlines()
     assert broken(lines) is None
     assert [json.loads(line)["what"] for line in lines] == ["blocked"] * 20 + ["released"]
+
+
+def test_a_disk_that_takes_no_more_costs_nothing_that_is_there(tmp_path: Path) -> None:
+    flags = (f"--security.state-file={tmp_path}/state", f"--security.audit-file={tmp_path}/audit")
+    addresses = [f"45.0.0.{number + 1}" for number in range(100)]
+    answered: list[str] = []
+
+    def block_all(exporter: Program) -> None:
+        for each in addresses:
+            asked(exporter, "PUT", f"/blocklist/{each}", WISH)
+            answered.append(each)
+
+    with started(*flags) as exporter:
+        _, hard = resource.prlimit(exporter.process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(exporter.process.pid, resource.RLIMIT_FSIZE, (4_000, hard))
+        with pytest.raises(urllib.error.HTTPError) as raised:
+            block_all(exporter)
+        assert raised.value.code == 503
+        assert "could not be written" in json.loads(raised.value.read())["error"]
+        assert exporter.get("/blocklist").split() == addresses[: len(answered) + 1]
+        page = exporter.get("/metrics/self")
+        failures = [f"tocsin_exporter_reputation_{each}_failures_total" for each in ("state", "audit")]
+        assert sum(sample(page, name) for name in failures) >= 1
+        exporter.process.kill()
+    assert answered
+    assert listed(again(tmp_path / "state", now=time.time()))[: len(answered)] == answered
+    assert broken((tmp_path / "audit").read_bytes().splitlines()) is None
 
 
 def test_an_attack_blocks_its_address_and_nobody_else_and_a_person_can_see_why(tmp_path: Path) -> None:
