@@ -168,7 +168,7 @@ class Redis(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     ip_protocol_fallback: _FallBack = True
 
 
-class Postgres(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class PostgresHandshake(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """PostgreSQL's own handshake; with a password a login, and a look at its role."""
 
     user: Annotated[str, Meta(description="Who we are.", min_length=1, max_length=63)] = "postgres"

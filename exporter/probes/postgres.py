@@ -11,7 +11,7 @@ import struct
 
 from exporter.probes.attempt import Attempt, Failed
 from exporter.probes.ground import Ground, secret_of
-from exporter.probes.modules import Postgres
+from exporter.probes.modules import PostgresHandshake
 from exporter.probes.scram import NAME as SCRAM_NAME
 from exporter.probes.scram import NotProven, Scram
 from exporter.probes.settings import Module
@@ -56,7 +56,7 @@ async def probe(attempt: Attempt, target: str, module: Module, ground: Ground) -
         wire.send(_message(b"X"))
 
 
-def _start_up(settings: Postgres) -> bytes:
+def _start_up(settings: PostgresHandshake) -> bytes:
     fields = {"user": settings.user, "database": settings.database or settings.user, "application_name": "tocsin"}
     written = b"".join(f"{name}\0{value}\0".encode() for name, value in fields.items()) + b"\0"
     return struct.pack("!II", len(written) + 8, _PROTOCOL) + written
@@ -67,7 +67,7 @@ def _message(kind: bytes, content: bytes = b"") -> bytes:
 
 
 class _Talk:
-    def __init__(self, attempt: Attempt, wire: Wire, settings: Postgres, password: str | None) -> None:
+    def __init__(self, attempt: Attempt, wire: Wire, settings: PostgresHandshake, password: str | None) -> None:
         self._attempt = attempt
         self._wire = wire
         self._settings = settings

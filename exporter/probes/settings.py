@@ -15,7 +15,7 @@ from msgspec import Meta
 from exporter.duration import parse as parse_duration
 from exporter.duration import parse_timeout
 from exporter.probes import allow
-from exporter.probes.modules import Dns, File, Http, Postgres, Process, Redis, Tcp
+from exporter.probes.modules import Dns, File, Http, PostgresHandshake, Process, Redis, Tcp
 
 MODULES_MAX = 200
 ALLOW_MAX = 1_000
@@ -45,7 +45,7 @@ class Module(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     tcp: Annotated[Tcp, Meta(description="For the prober tcp.")] = Tcp()
     dns: Annotated[Dns, Meta(description="For the prober dns.")] = Dns()
     redis: Annotated[Redis, Meta(description="For the prober redis.")] = Redis()
-    postgres: Annotated[Postgres, Meta(description="For the prober postgres.")] = Postgres()
+    postgres: Annotated[PostgresHandshake, Meta(description="For the prober postgres.")] = PostgresHandshake()
     process: Annotated[Process, Meta(description="For the prober process.")] = Process()
     file: Annotated[File, Meta(description="For the prober file.")] = File()
 
