@@ -8,6 +8,7 @@ One process, state in memory. Its files, in the order in which data meets them:
     settings     exporter.yml, and everything that can be wrong with it
     foreign      what is said about flags of node_exporter that are none here
     duration     how durations are written
+    wholefile    small files of our own that are replaced as a whole
     control      what is in force, and how a reload replaces it
     collectors/  what the kernel says, one file a subject
     escaping     which names are legal, and how those beyond ASCII are written

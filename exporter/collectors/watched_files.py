@@ -1,8 +1,8 @@
 """`watched_files`: files that should not change without somebody knowing, such as those with users and their rights.
 
-They are looked at behind the scrape. What was seen first is what later looks are compared with; each change counts, and
-what is there then is what is compared with from then on. The labels are what was configured, so that a pattern that
-finds files of many users shows no name of any.
+They are looked at behind the scrape. What was seen first, or before the start where a file keeps it, is what later
+looks are compared with; each change counts, and what is there then is what is compared with from then on. Labels are
+what was configured, so that a pattern that finds files of many users shows no name of any.
 """
 
 import glob
@@ -14,6 +14,7 @@ from itertools import islice
 
 import msgspec
 
+from exporter import wholefile
 from exporter.collectors.behind import Behind
 from exporter.collectors.files import Paths, shown
 from exporter.collectors.fingerprints import MISSING, Fingerprint, State, fingerprint
@@ -26,6 +27,8 @@ log = logging.getLogger("tocsin.exporter")
 PATTERNS_MAX = 100
 # Of one pattern.
 FILES_MAX = 1_000
+# A larger state file is none of ours.
+STATE_BYTES_MAX = 64 << 20
 DEFAULT = (
     "/etc/passwd,/etc/group,/etc/shadow,/etc/gshadow,/etc/sudoers,/etc/sudoers.d/*,/etc/ssh/sshd_config,"
     "/etc/ssh/sshd_config.d/*,/etc/crontab,/etc/cron.d/*,/etc/ld.so.preload,/root/.ssh/authorized_keys"
@@ -57,7 +60,10 @@ CHECKED = Shape(
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """All looks so far: of each pattern its files as they are now, how many changes, and when the last was seen."""
+    """All looks so far: of each pattern its files as they are now, how many changes, and when the last was seen.
+
+    This is what the state file holds.
+    """
 
     files: Mapping[str, Mapping[str, Fingerprint]]
     changes: Mapping[str, int]
@@ -70,6 +76,13 @@ class WatchedFiles:
     enabled = True
     options: tuple[Option, ...] = (
         Option("files", Kind.TEXT, DEFAULT, "files, with commas between; * stands for any characters", several=True),
+        Option(
+            "state",
+            Kind.TEXT,
+            "",
+            "the file in which it is kept what was seen last, so that changes are seen that were made while we were not"
+            " running",
+        ),
         Option("interval", Kind.DURATION, "1m", "how long after a look the next scrape causes another one"),
     )
 
@@ -80,7 +93,8 @@ class WatchedFiles:
         chosen = chosen or Chosen(self.options)
         self._patterns = patterns_of(chosen.text("files"), what="files", most=PATTERNS_MAX)
         self._root = paths.rootfs.rstrip("/")
-        self._seen = Seen({}, {}, {})
+        self._state_file = chosen.text("state").strip()
+        self._seen: Seen | None = None
         self._behind = Behind(self.name, self._look, every_seconds=chosen.seconds("interval"), clock=clock)
 
     def collect(self, deadline: float) -> Iterable[Family]:
@@ -96,8 +110,9 @@ class WatchedFiles:
 
     def _look(self) -> Seen:
         """Behind the scrape, never twice at once."""
-        before, now = self._seen, time.time()
-        files, changes, changed_at = {}, {}, dict(before.changed_at)
+        before = self._loaded() if self._seen is None else self._seen
+        now = time.time()
+        files, changes, changed_at = {}, {}, {}
         for pattern in self._patterns:
             known = before.files.get(pattern)
             files[pattern] = found = self._files(pattern, known or {})
@@ -108,17 +123,49 @@ class WatchedFiles:
             )
             changes[pattern] = before.changes.get(pattern, 0) + len(changed)
             if changed:
-                changed_at[pattern] = now
                 log.warning("watched files have changed", extra={"watched": pattern, "files": len(changed)})
-        self._seen = Seen(files, changes, changed_at)
-        return self._seen
+            if changed or pattern in before.changed_at:
+                changed_at[pattern] = now if changed else before.changed_at[pattern]
+        seen = Seen(files, changes, changed_at)
+        if seen != self._seen:
+            self._save(seen)
+        self._seen = seen
+        return seen
+
+    def _loaded(self) -> Seen:
+        """What was seen before the start; nothing where that is not known."""
+        nothing = Seen({}, {}, {})
+        if not self._state_file:
+            return nothing
+        try:
+            return msgspec.json.decode(wholefile.read(self._state_file, most=STATE_BYTES_MAX), type=Seen)
+        except FileNotFoundError:
+            return nothing
+        except (OSError, ValueError, RecursionError) as error:
+            # What is wrong with the file may repeat what is in it.
+            why = error.strerror if isinstance(error, OSError) else "found no state of watched files"
+            log.error("what was seen of watched files is lost", extra={"file": self._state_file, "error": why})
+            return nothing
+
+    def _save(self, seen: Seen) -> None:
+        if not self._state_file:
+            return
+        try:
+            wholefile.replace(self._state_file, msgspec.json.encode(seen))
+        except OSError as error:
+            why = error.strerror
+            log.error("what was seen of watched files is not kept", extra={"file": self._state_file, "error": why})
 
     def _files(self, pattern: str, known: Mapping[str, Fingerprint]) -> Mapping[str, Fingerprint]:
-        """Those that are there, and those that were there a look ago. A name without `*` is there or missing."""
+        """Those that are there, and those that were there a look ago. A name without `*` is there or missing.
+
+        They are known by what can be shown of their names, as these may have any bytes.
+        """
         path = f"{self._root}{pattern}"
         there = sorted(islice(glob.iglob(path), FILES_MAX)) if glob.has_magic(pattern) else [path]
         gone = [path for path, each in known.items() if each.state is not State.MISSING]
-        return {each: fingerprint(each, known.get(each)) for each in dict.fromkeys((*there, *gone))}
+        paths = {each: each for each in gone} | {shown(each): each for each in there}
+        return {name: fingerprint(each, known.get(name)) for name, each in paths.items()}
 
 
 def patterns_of(text: str, *, what: str, most: int) -> Sequence[str]:

@@ -19,11 +19,12 @@ CHECKED = "security_watched_files_last_check_timestamp_seconds"
 class Watch:
     """A root with files, and a clock; each look is a minute later."""
 
-    def __init__(self, root: Path, files: str) -> None:
+    def __init__(self, root: Path, files: str, *, state_file: Path | None = None) -> None:
         self.now = 0.0
         self.root = root
-        paths = Paths(rootfs=str(root))
-        self.collector = WatchedFiles(paths, Chosen(WatchedFiles.options, {"files": files}), clock=lambda: self.now)
+        options = {"files": files, "state": str(state_file or "")}
+        chosen = Chosen(WatchedFiles.options, options)
+        self.collector = WatchedFiles(Paths(rootfs=str(root)), chosen, clock=lambda: self.now)
         self.found = collected(self.collector)
 
     def look(self) -> Found:
@@ -123,6 +124,61 @@ def test_what_is_too_large_or_no_file_is_not_read_and_its_size_and_time_are_watc
     assert [watch.state("/a"), watch.state("/b")] == [{"not_read": 1}, {"not_read": 1}]
     os.utime(tmp_path / "a", (1, 1))
     assert watch.changes() == 1
+
+
+CHANGED = "security_watched_file_changes_total"
+
+
+def test_with_a_state_file_a_change_before_the_start_is_seen_and_counts_go_on(tmp_path: Path) -> None:
+    kept = tmp_path / "state.json"
+    (tmp_path / "a").write_text("x")
+    watch = Watch(tmp_path, "/a,/b", state_file=kept)
+    (tmp_path / "b").write_text("x")
+    assert watch.changes("/b") == 1
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert Watch(tmp_path, "/a,/b", state_file=kept).found[CHANGED] == {("/a",): 0, ("/b",): 1}
+    rewritten(tmp_path / "a")
+    again = Watch(tmp_path, "/a,/b,/c", state_file=kept)
+    assert again.found[CHANGED] == {("/a",): 1, ("/b",): 1, ("/c",): 0}
+    assert len(again.found["security_watched_file_last_change_timestamp_seconds"]) == 2
+    assert again.changes() == 1
+
+
+def test_without_one_a_change_before_the_start_is_not_seen(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("x")
+    Watch(tmp_path, "/a")
+    rewritten(tmp_path / "a")
+    assert Watch(tmp_path, "/a").found[CHANGED] == {("/a",): 0}
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"[]", b'{"files": {"/a": 7}}', b"[" * 100_000])
+def test_a_state_file_that_says_nothing_is_written_anew(content: bytes, tmp_path: Path) -> None:
+    kept = tmp_path / "state.json"
+    kept.write_bytes(content)
+    (tmp_path / "a").write_text("x")
+    assert Watch(tmp_path, "/a", state_file=kept).found[CHANGED] == {("/a",): 0}
+    rewritten(tmp_path / "a")
+    assert Watch(tmp_path, "/a", state_file=kept).found[CHANGED] == {("/a",): 1}
+
+
+def test_a_state_file_that_cannot_be_written_costs_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("x")
+    os.mkfifo(tmp_path / "pipe")
+    for place in (tmp_path / "missing" / "state.json", tmp_path, tmp_path / "pipe"):
+        assert Watch(tmp_path, "/a", state_file=place).changes() == 0
+
+
+def test_a_name_that_is_no_text_is_watched_and_kept_too(tmp_path: Path) -> None:
+    kept = tmp_path / "state.json"
+    name = os.fsdecode(os.fsencode(tmp_path) + b"/dir/\xff")
+    (tmp_path / "dir").mkdir()
+    Path(name).write_text("x")
+    watch = Watch(tmp_path, "/dir/*", state_file=kept)
+    rewritten(Path(name))
+    assert watch.changes("/dir/*") == 1
+    assert Watch(tmp_path, "/dir/*", state_file=kept).found[CHANGED]["/dir/*",] == 1
+    Path(name).unlink()
+    assert Watch(tmp_path, "/dir/*", state_file=kept).found[CHANGED]["/dir/*",] == 2
 
 
 @pytest.mark.parametrize(
