@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from exporter.control import Plan, Refused
 from exporter.reputation.allowed import ALLOWED_MAX, Allowed, Entry
 from exporter.reputation.place import place_of
-from exporter.reputation.policy import PRIVATE_ENTRIES, Policy
+from exporter.reputation.policy import OWN_POINTS, PRIVATE_ENTRIES, Policy
 from exporter.reputation.reputation import Reputation
 
 if TYPE_CHECKING:  # only where there is a file
@@ -52,7 +52,7 @@ def policy_of(settings: ReputationSettings) -> Policy:
             "high": settings.points.high,
             "critical": settings.points.critical,
         },
-        detectors=settings.detectors,
+        detectors={**OWN_POINTS, **settings.detectors},
         allowed=Allowed(entries),
         top_networks=settings.top_networks,
     )

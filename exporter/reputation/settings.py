@@ -112,7 +112,8 @@ class ReputationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     detectors: Annotated[
         dict[Annotated[str, Meta(min_length=1)], _Points],
         Meta(
-            description="Points of the findings of single detectors, whatever their severity; 0 is none.",
+            description="Points of the findings of single detectors, whatever their severity; 0 is none."
+            " brute_force_address has 100, unless it stands here.",
             max_length=DETECTORS_MAX,
         ),
     ] = msgspec.field(default_factory=dict)

@@ -339,7 +339,7 @@ def test_a_disk_that_takes_no_more_costs_nothing_that_is_there(tmp_path: Path) -
 
 def test_an_attack_blocks_its_address_and_nobody_else_and_a_person_can_see_why(tmp_path: Path) -> None:
     config = tmp_path / "exporter.yml"
-    config.write_text("reputation: {detectors: {brute_force_address: 100}}\n")
+    config.write_text("reputation: {}\n")
     failed = {"event": "auth", "method": "password", "outcome": "failed", "reason": "password", "user": "ana"}
     events = [{**failed, "ip": MALLORY} for _ in range(60)]
     events += [{**failed, "ip": f"198.51.100.{number}", "user": f"u{number}"} for number in range(1, 200)]
