@@ -212,11 +212,10 @@ def checked(raw: Raw, fields: Fields, memories: Memories, *, now: float) -> tupl
     }
     traces = _traces(columns, len(raw.places))
     at = _moments(columns["at"], faults, now=now) if "at" in columns and (fields.moments or traces) else None
-    addresses, people = (
-        {name: _numbered(columns[name], memory) for name, memory in numbers_of.items() if name in columns}
-        for numbers_of in (memories.addresses, memories.people)
-    )
-    unreadable = sum(column.count(None) - columns[name].count(None) for name, column in addresses.items())
+    addresses, people = _who(columns, memories.addresses), _who(columns, memories.people)
+    unreadable = 0
+    for name, column in addresses.items():
+        unreadable += column.count(None) - columns[name].count(None)
     places = raw.places
     if faults:
         kept = [row not in faults for row in range(len(places))]
@@ -241,6 +240,12 @@ def checked(raw: Raw, fields: Fields, memories: Memories, *, now: float) -> tupl
         unreadable=unreadable,
     )
     return batch, [Fault(raw.places[row], text) for row, text in sorted(faults.items())]
+
+
+def _who(columns: Mapping[str, Sequence[Any]], numbers_of: Mapping[str, Numbers]) -> Mapping[str, list[Any]]:
+    if not numbers_of:
+        return {}
+    return {name: _numbered(columns[name], numbers) for name, numbers in numbers_of.items() if name in columns}
 
 
 def as_text(value: str | float) -> str:
@@ -335,9 +340,9 @@ def _moments(column: Sequence[Any], faults: dict[int, str], *, now: float) -> Se
 
 
 def _traces(columns: Mapping[str, Sequence[Any]], size: int) -> Sequence[Trace | None] | None:
-    there = [name for name in TRACES if name in columns]
-    if not there:
+    if columns.keys().isdisjoint(TRACES):
         return None
+    there = [name for name in TRACES if name in columns]
     found: list[Trace] = [()] * size
     for name in there:
         column, pattern = columns[name], TRACES[name]

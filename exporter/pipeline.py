@@ -111,6 +111,7 @@ class Pipeline:
         }
         # A name of a source is a part of addresses; one that is somebody's is none.
         self._clean = Memory(redact("", "source"))
+        self._looking = {kind: [view for view in self._views if kind in view.asked] for kind in self._asked}
         self._compiled = {kind: [Compiled(rule) for rule in rules if rule.event == kind] for kind in self._asked}
         # Of one batch, kinds count in the order of their rules: what opens before what closes.
         self._order = {kind: place for place, kind in enumerate(self._asked)}
@@ -141,7 +142,7 @@ class Pipeline:
         batch, faults = checked(raw, self._asked[raw.kind], self._memories[raw.kind], now=now)
         stores = self.stores(raw.source, now=now)
         chosen = [compiled.apply(batch, stores, now=now) for compiled in self._compiled[raw.kind]]
-        views = [view for view in self._views if raw.kind in view.asked]
+        views = self._looking[raw.kind]
         for view in views:
             view.take(batch, now=now)
         some = [each for each in chosen if each is not None]

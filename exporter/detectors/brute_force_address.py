@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from itertools import compress
 
 from exporter.detectors import Held
-from exporter.detectors.outcomes import failed
+from exporter.detectors.outcomes import failed, of
 from exporter.detectors.regulars import Regulars
 from exporter.detectors.settings import BruteForceAddress as Settings
 from exporter.detectors.toomany import TooMany, findings
@@ -32,7 +31,7 @@ class BruteForceAddress:
         wrong = failed(batch)
         if True not in wrong:
             return ()
-        whose = compress(batch.addresses("ip"), wrong)
+        whose = of(batch.addresses("ip"), wrong)
         many = self._logins.take(whose, now=now, allowed=partial(self._allowed, now=now))
         return findings(many, self.name, self._settings, "logins from one address failed", now=now)
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import compress
 
 from exporter.detectors import Held
-from exporter.detectors.outcomes import failed
+from exporter.detectors.outcomes import failed, of
 from exporter.detectors.settings import BruteForcePerson as Settings
 from exporter.detectors.toomany import TooMany, findings
 from exporter.event import Batch, Fields
@@ -25,7 +24,7 @@ class BruteForcePerson:
         wrong = failed(batch)
         if True not in wrong:
             return ()
-        many = self._logins.take(compress(batch.people("user"), wrong), now=now)
+        many = self._logins.take(of(batch.people("user"), wrong), now=now)
         return findings(many, self.name, self._settings, "logins of one person failed", now=now, of="person")
 
     def tick(self, *, now: float) -> Sequence[Finding]:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 from operator import add
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 PANES = 6
 # Of one detector, in all panes. A dictionary of so many takes 5 MB, and their numbers the same again.
@@ -20,6 +20,7 @@ KEYS_MAX = 170_000
 _KEPT = 0.75
 
 Pane = TypeVar("Pane")
+_NONE: tuple[Any, ...] = ()
 
 
 class Panes(Generic[Pane]):
@@ -36,14 +37,14 @@ class Panes(Generic[Pane]):
     def at(self, now: float) -> int:
         return int(now // self._seconds)
 
-    def over(self, now: float) -> list[Pane]:
+    def over(self, now: float) -> Sequence[Pane]:
         """Those that are no part of the window any more, which are forgotten.
 
         Where the clock was set back, neither are those of the future: nobody knows how long ago that was.
         """
-        last = self.at(now)
+        last = int(now // self._seconds)
         if last == self._over_at:
-            return []
+            return _NONE
         self._over_at = last
         gone = [span for span in self.open if not last - PANES < span <= last]
         return [self.open.pop(span) for span in gone]
@@ -63,34 +64,44 @@ class Counts:
     def __init__(self, window_seconds: float, *, keys_max: int = KEYS_MAX) -> None:
         self._panes = Panes[_Pane](window_seconds)
         self._keys_max = keys_max
+        # In all panes.
+        self.keys = 0
         self.forgotten = 0
 
     def add(self, counted: Mapping[int, int], *, now: float) -> None:
-        self._panes.over(now)
-        pane = self._panes.open.setdefault(self._panes.at(now), _Pane())
-        if pane.counts:
-            before = map(pane.counts.get, counted, repeat(0))
-            pane.counts.update(zip(counted, map(add, before, counted.values()), strict=True))
+        self.slide(now)
+        at = self._panes.at(now)
+        pane = self._panes.open.get(at)
+        if pane is None:
+            pane = self._panes.open[at] = _Pane()
+        counts = pane.counts
+        there = len(counts)
+        if len(counted) == 1:
+            ((key, times),) = counted.items()
+            counts[key] = counts.get(key, 0) + times
+        elif counts:
+            before = map(counts.get, counted, repeat(0))
+            counts.update(zip(counted, map(add, before, counted.values()), strict=True))
         else:
-            pane.counts.update(counted)
+            counts.update(counted)
+        self.keys += len(counts) - there
         while self.keys > self._keys_max:
             self._lessen(max(self._panes.open.values(), key=lambda each: len(each.counts)))
 
     def slide(self, now: float) -> None:
         """What is no part of the window any more is forgotten, also where nothing happens."""
-        self._panes.over(now)
+        for pane in self._panes.over(now):
+            self.keys -= len(pane.counts)
 
     def of(self, keys: Sequence[int], *, now: float) -> Sequence[int]:
         """How often each, at least."""
-        self._panes.over(now)
+        self.slide(now)
+        if len(keys) == 1:
+            return [sum([pane.counts.get(keys[0], 0) for pane in self._panes.open.values()])]
         found: Iterable[int] = repeat(0, len(keys))
         for pane in self._panes.open.values():
             found = list(map(add, found, map(pane.counts.get, keys, repeat(0))))
         return list(found)
-
-    @property
-    def keys(self) -> int:
-        return sum(len(pane.counts) for pane in self._panes.open.values())
 
     @property
     def undercount(self) -> int:
@@ -102,7 +113,9 @@ class Counts:
         before = len(pane.counts)
         pane.counts = {key: count - taken for key, count in pane.counts.items() if count > taken}
         pane.lost += taken
-        self.forgotten += before - len(pane.counts)
+        gone = before - len(pane.counts)
+        self.keys -= gone
+        self.forgotten += gone
 
 
 def _taken(counts: Iterable[int], kept: int) -> int:

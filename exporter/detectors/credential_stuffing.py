@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import compress
 
 from exporter.detectors import Held
 from exporter.detectors.distinct import PAIRS_MAX, Distinct
-from exporter.detectors.outcomes import failed
+from exporter.detectors.outcomes import failed, of
 from exporter.detectors.regulars import Regulars
 from exporter.detectors.settings import CredentialStuffing as Settings
 from exporter.detectors.toomany import Many, findings
@@ -31,20 +30,21 @@ class CredentialStuffing:
             return ()
         pairs = [
             (ip, user)
-            for ip, user in zip(
-                compress(batch.addresses("ip"), wrong), compress(batch.people("user"), wrong), strict=True
-            )
+            for ip, user in zip(of(batch.addresses("ip"), wrong), of(batch.people("user"), wrong), strict=True)
             if ip is not None and user is not None
         ]
         if not pairs:
             return ()
         self._people.add(pairs, now=now)
         threshold = self._settings.threshold
-        addresses = list(dict.fromkeys(ip for ip, _ in pairs))
+        addresses = list({ip: None for ip, _ in pairs})
+        numbers = self._people.of(addresses, now=now)
+        if max(numbers) <= threshold:
+            return ()
         # Each who logs in from there may bring one more along who does not get in.
         many = [
             Many(ip, people, threshold + self._regulars.of(ip, now=now))
-            for ip, people in zip(addresses, self._people.of(addresses, now=now), strict=True)
+            for ip, people in zip(addresses, numbers, strict=True)
             if people > threshold
         ]
         tried = [each for each in many if each.times > each.limit]

@@ -47,7 +47,9 @@ class Distinct:
         """Pairs of an owner and one that it was seen with."""
         self.slide(now)
         at = self._panes.at(now)
-        pane = self._panes.open.setdefault(at, _Pane())
+        pane = self._panes.open.get(at)
+        if pane is None:
+            pane = self._panes.open[at] = _Pane()
         owners, counts = pane.owners, self._counts
         before = [each.owners for span, each in self._panes.open.items() if span != at]
         for owner, one in dict.fromkeys(seen):
@@ -71,6 +73,8 @@ class Distinct:
     def of(self, owners: Sequence[int], *, now: float) -> Sequence[int]:
         """How many different ones each was seen with, at least."""
         self.slide(now)
+        if len(owners) == 1:
+            return [self._counts.get(owners[0], 0)]
         return list(map(self._counts.get, owners, repeat(0)))
 
     @property

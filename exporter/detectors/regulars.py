@@ -41,6 +41,8 @@ class Regulars:
 
     def _learn(self, batch: Batch, now: float) -> None:
         well = succeeded(batch)
+        if True not in well:
+            return
         pairs = zip(compress(batch.addresses("ip"), well), compress(batch.people("user"), well), strict=True)
         seen = [(ip, user) for ip, user in pairs if ip is not None and user is not None]
         if seen:

@@ -34,7 +34,7 @@ class TooMany:
         them = [each for each in whose if each is not None]
         if not them:
             return ()
-        counted = Counter(them)
+        counted = Counter(them) if len(them) > 1 else dict.fromkeys(them, 1)
         self._counts.add(counted, now=now)
         keys = list(counted)
         counts = self._counts.of(keys, now=now)
@@ -66,6 +66,8 @@ def findings(
     of: Literal["address", "person"] = "address",
 ) -> Sequence[Finding]:
     """`what` is what they did, in words that follow a number."""
+    if not many:
+        return ()
     return [
         Finding(
             detector=detector,

@@ -130,7 +130,7 @@ class Unusual:
                 # What nobody sends is a zero from now on.
                 self._open("", 0)
             return ()
-        return [finding for _ in range(over) for finding in self._end(now)]
+        return [finding for _ in range(over) for finding in self._end(now)] if over else ()
 
     def _end(self, now: float) -> Iterator[Finding]:
         """An interval is over."""

@@ -34,6 +34,9 @@ class Sketch:
 
     def add(self, numbers: Sequence[float], weights: Sequence[int] | None = None) -> None:
         """Finite ones, at least one; `weights` are how often each was met, where that is not once."""
+        if len(numbers) == 1 and weights is None:
+            self._add_one(numbers[0])
+            return
         if weights is not None:
             met: Counter[float] = Counter()
             for number, weight in zip(numbers, weights, strict=True):
@@ -52,6 +55,19 @@ class Sketch:
                 self.zeros += weight
         _bound(self._above)
         _bound(self._below)
+
+    def _add_one(self, number: float) -> None:
+        """The same for what comes alone, without what it takes to count several."""
+        self.count += 1
+        self.least = min(self.least, number)
+        self.greatest = max(self.greatest, number)
+        if number == 0:
+            self.zeros += 1
+            return
+        bins = self._above if number > 0 else self._below
+        index = _index_of(abs(number))
+        bins[index] = bins.get(index, 0) + 1
+        _bound(bins)
 
     def merge(self, other: Sketch) -> None:
         self.count += other.count

@@ -65,7 +65,10 @@ class Bin:
     def measure(self, name: str, values: Sequence[float | None]) -> None:
         there = [value for value in values if value is not None]
         if there:
-            self.measures.setdefault(name, Measure()).take(there)
+            measure = self.measures.get(name)
+            if measure is None:
+                measure = self.measures[name] = Measure()
+            measure.take(there)
 
     def add(self, other: Bin) -> None:
         for kind, named in other.counts.items():

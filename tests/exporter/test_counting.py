@@ -37,7 +37,7 @@ def test_a_count_is_never_too_large_whatever_the_clock_does(steps: list[tuple[fl
         counts.add(Counter(who), now=now)
         exact = truth(happened, now)
         assert all(count <= exact[key] for key, count in enumerate(counts.of(range(31), now=now)))
-        assert counts.keys <= most
+        assert len([count for count in counts.of(range(31), now=now) if count]) <= counts.keys <= most
 
 
 @given(STEPS, st.integers(4, 40))
@@ -54,6 +54,18 @@ def test_a_count_is_too_small_by_no_more_than_is_said(steps: list[tuple[float, l
         exact = truth(happened, now, seconds=now - (now // pane - PANES + 1) * pane + 0.01)
         found = counts.of(range(31), now=now)
         assert all(exact[key] - count <= counts.undercount for key, count in enumerate(found))
+
+
+@given(STEPS)
+def test_who_comes_alone_counts_as_among_others(steps: list[tuple[float, list[int]]]) -> None:
+    alone, together, now = Counts(WINDOW), Counts(WINDOW), 1_000_000.0
+    for step, who in steps:
+        now += step
+        together.add(Counter(who), now=now)
+        for each in who:
+            alone.add({each: 1}, now=now)
+        assert [alone.of([key], now=now)[0] for key in range(31)] == together.of(range(31), now=now)
+        assert alone.keys == together.keys
 
 
 @given(st.lists(st.lists(st.integers(0, 1_000), max_size=300), max_size=20))

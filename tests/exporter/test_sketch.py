@@ -39,6 +39,16 @@ def test_each_quantile_is_within_a_hundredth_of_the_number_that_it_stands_for(nu
     assert all(is_close(each, exact(numbers, quantile)) for each, quantile in zip(found, QUANTILES, strict=True))
 
 
+@given(st.lists(ANY, min_size=1, max_size=200))
+def test_numbers_that_come_alone_are_the_same_as_all_at_once(numbers: list[float]) -> None:
+    alone = Sketch()
+    for number in numbers:
+        alone.add([number])
+    together = sketch_of(numbers)
+    assert alone.quantiles(QUANTILES) == together.quantiles(QUANTILES)
+    assert (alone.count, alone.bins, alone.zeros) == (together.count, together.bins, together.zeros)
+
+
 @given(st.lists(st.tuples(NUMBERS, st.integers(1, 5)), min_size=1, max_size=50))
 def test_a_weight_is_how_often_a_number_was_met(weighed: list[tuple[float, int]]) -> None:
     numbers, weights = zip(*weighed, strict=True)
