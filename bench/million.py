@@ -19,7 +19,6 @@ import time
 from collections.abc import Iterable, Sequence
 
 from bench.scrape import resident_bytes, spread
-from exporter.__main__ import settle_memory
 from exporter.control import Control, Plan
 from exporter.dependencies.part import Background
 from exporter.doors import Doors
@@ -28,6 +27,7 @@ from exporter.metrics import Tally
 from exporter.probes.part import Probes
 from exporter.registry import Registry
 from exporter.roles import System
+from exporter.wiring.program import settle_memory
 from guard.listen import parse_address
 from guard.web.server import serving
 

@@ -2,8 +2,9 @@
 
 One process, state in memory. Its files, in the order in which data meets them:
 
-    __main__     starts it; the only place that puts the parts together
+    __main__     the command line: reads what was chosen, and starts it
     commandline  the flags
+    wiring/      where the parts are put together; nothing else knows them all
     choices      which collectors run, and how each is set: their flags
     settings     exporter.yml, and everything that can be wrong with it
     foreign      what is said about flags of node_exporter that are none here

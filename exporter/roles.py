@@ -1,7 +1,7 @@
 """The roles: what a scraper can ask for alone, each a target with its own `up` and its own limits.
 
 A role turns the wishes of a scraper into families. It knows nothing of HTTP; the doors know nothing of
-where families come from. Adding a role is a class here and a line in `__main__`.
+where families come from. Adding a role is a class here and a line in `wiring/program`.
 """
 
 from __future__ import annotations

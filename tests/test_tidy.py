@@ -26,6 +26,7 @@ LISTING = (
         "exporter.series",
         "exporter.score",
         "exporter.stats",
+        "exporter.wiring",
         "guard",
         "guard.web",
         "tocsin",

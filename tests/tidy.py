@@ -37,8 +37,8 @@ WIRED: Mapping[str, tuple[str, ...]] = {
     "receiver.doors": ("receiver.__main__",),
     "receiver.store": ("receiver.__main__", "receiver.commandline"),
     "receiver.channels": ("receiver.__main__", "receiver.settings"),
-    "exporter.doors": ("exporter.__main__", "exporter.commandline"),
-    "exporter.collectors": ("exporter.__main__", "exporter.commandline"),
+    "exporter.doors": ("exporter.wiring.program", "exporter.commandline"),
+    "exporter.collectors": ("exporter.__main__", "exporter.wiring.program", "exporter.commandline"),
 }
 WIRES_EVERYTHING = ("tocsin",)
 
