@@ -131,5 +131,9 @@ def shown(module: Module) -> str:
     for key in ("headers", "body"):
         if settings.get(key):
             settings[key] = "(not shown)"
+    # A conversation may be a login.
+    for step in settings.get("query_response", ()):
+        if step["send"]:
+            step["send"] = "(not shown)"
     found = {"prober": module.prober, "timeout": module.timeout, module.prober: settings}
     return msgspec.json.format(msgspec.json.encode(found), indent=2).decode()

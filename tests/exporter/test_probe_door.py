@@ -20,6 +20,7 @@ probes:
   modules:
     secretive: {prober: http, timeout: 500ms, http: {headers: {X-Api-Key: '${KEY}', X-Way: Very-Private}}}
     soon: {prober: http, timeout: 500ms}
+    telling: {prober: tcp, tcp: {query_response: [{send: 'PASS Very-Private'}, {expect: HTTP}]}}
 """
 
 
@@ -128,12 +129,16 @@ def test_the_program_probes_and_shows_no_secret(tmp_path: Path, monkeypatch: pyt
         assert "Module configuration:" in shown
         assert "k3y" not in shown
         assert "Very-Private" not in shown
+        told = program.get(f"/probe?target={own}&module=telling&debug=true")
+        assert '"send": "(not shown)"' in told
+        assert "Very-Private" not in told
         with pytest.raises(urllib.error.HTTPError) as refused:
             program.get("/probe?target=192.0.2.1")
         with refused.value as error:
             assert error.code == 403
         metrics = program.get("/metrics/self")
         assert 'tocsin_exporter_probes_total{prober="http"} 2\n' in metrics
+        assert 'tocsin_exporter_probes_total{prober="tcp"} 1\n' in metrics
         assert 'tocsin_exporter_probes_rejected_total{reason="not_allowed"} 1\n' in metrics
 
 
