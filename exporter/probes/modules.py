@@ -10,6 +10,8 @@ from msgspec import Meta
 TEXTS_MAX = 50
 STATUS_CODES_MAX = 100
 STEPS_MAX = 50
+# Python's $ is also before the end of a last line, which in a header would be the end of all headers.
+_HEADER = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}(?!\n)$"
 
 _Text = Annotated[str, Meta(max_length=1_000)]
 _Regex = Annotated[str, Meta(max_length=1_000, extra_json_schema={"format": "regex"})]
@@ -46,7 +48,7 @@ class Login(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 class HeaderMatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A header, and what stands in it."""
 
-    header: Annotated[str, Meta(description="Its name.", pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$")]
+    header: Annotated[str, Meta(description="Its name.", pattern=_HEADER)]
     regexp: Annotated[_Regex, Meta(description="Found anywhere in its value.")]
     allow_missing: Annotated[bool, Meta(description="An answer without the header is fine.")] = False
 
@@ -67,8 +69,8 @@ class Http(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     ] = "GET"
     headers: Annotated[
         dict[
-            Annotated[str, Meta(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$")],
-            Annotated[str, Meta(max_length=4_000, pattern=r"^[^\r\n\u0000]*$")],
+            Annotated[str, Meta(pattern=_HEADER)],
+            Annotated[str, Meta(max_length=4_000, pattern=r"^[^\r\n\u0000]*(?!\n)$")],
         ],
         Meta(
             description="What is sent besides. Those with credentials come from the environment.",

@@ -153,6 +153,8 @@ def test_the_program_probes_and_shows_no_secret(tmp_path: Path, monkeypatch: pyt
         ("probes: {modules: {m: {prober: http, http: {tls_config: {cert_file: README.md}}}}}", "tls_config"),
         ("probes: {modules: {m: {prober: http, http: {headers: {Authorization: plain}}}}}", "Authorization"),
         ('probes: {modules: {m: {prober: http, http: {headers: {X: "a\\r\\nb"}}}}}', "headers.X"),
+        ('probes: {modules: {m: {prober: http, http: {headers: {X: "a\\n"}}}}}', "headers.X"),
+        ('probes: {modules: {m: {prober: http, http: {headers: {"X\\n": a}}}}}', "headers"),
     ],
 )
 def test_what_is_wrong_in_the_file_is_told_with_its_place(text: str, fault: str) -> None:
