@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -20,8 +19,9 @@ if TYPE_CHECKING:
 # At once, of those that were asked for here.
 PROBES_MAX = 50
 DEFAULT_MODULE = "http_2xx"
+# Where none is written, none is meant.
+_ANY_PORT = 1
 
-_HOSTNAME = re.compile(r"[a-zA-Z0-9_]([a-zA-Z0-9_.-]{0,251}[a-zA-Z0-9_])?(:[0-9]{1,5})?")
 _SUCCESS = Shape("probe_success", "gauge", "1 if all is as the module wants it, 0 if not.")
 _DURATION = Shape("probe_duration_seconds", "gauge", "How long the probe took.")
 _TIMEOUT = Shape("probe_timeout_seconds", "gauge", "How long it might have taken.")
@@ -51,7 +51,7 @@ class ProbeDoor:
         target, hostname = asked.get("target", ""), asked.get("hostname", "")
         if not target:
             return self._rejected("target", 400, "target: expected what is to be probed")
-        if hostname and not _HOSTNAME.fullmatch(hostname):
+        if hostname and not _can_be_called(hostname):
             return self._rejected("target", 400, "hostname: expected the name of a host, perhaps with a port")
         if self._running >= PROBES_MAX:
             return self._rejected("busy", 503, f"{PROBES_MAX} probes are going on already")
@@ -83,6 +83,17 @@ class ProbeDoor:
     def _rejected(self, reason: str, status: int, text: str) -> Answer:
         self._probes.counts.rejected[reason] += 1
         return error_answer(status, text)
+
+
+def _can_be_called(hostname: str) -> bool:
+    from exporter.probes.targets import WrongTarget, host_port
+
+    try:
+        host_port(hostname, port=_ANY_PORT)
+    except WrongTarget:
+        return False
+    # It becomes a header as it is.
+    return hostname.isascii()
 
 
 def told(found: Probed, seconds: float) -> Sequence[Family]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from exporter.probes.attempt import Attempt, Failed
 from exporter.probes.modules import Tls
+from exporter.probes.targets import host_port
 from exporter.probes.wire import Wire
 
 CONTEXTS_MAX = 50
@@ -69,7 +70,9 @@ def _no_password() -> str:
 
 async def secured(attempt: Attempt, wire: Wire, contexts: Contexts, tls: Tls, *, host: str) -> None:
     """Speaks TLS from here on, and shows what the other end is. Raises Failed."""
-    found = await wire.start_tls(contexts.of(tls), tls.server_name or attempt.hostname or host, seconds=attempt.left)
+    # The port that may stand behind it is for the header alone.
+    called = host_port(attempt.hostname, port=1).host if attempt.hostname else host
+    found = await wire.start_tls(contexts.of(tls), tls.server_name or called, seconds=attempt.left)
     version = (found.version() or "unknown").replace("TLSv", "TLS ")
     attempt.labelled("probe_tls_version_info", "The version of TLS that was spoken.", "version", {version: 1})
     expiries = [expiry for each in _chain(found) if (expiry := not_after(each)) is not None]

@@ -134,6 +134,8 @@ class Wire(asyncio.Protocol):
             )
         except OSError as error:
             raise failed(error) from None
+        except ValueError:
+            raise Failed("tls", "the name that the certificate is to be for cannot be one") from None
         if transport is None:
             raise Failed("closed", "the connection was ended in the middle of the handshake")
         self._transport = transport

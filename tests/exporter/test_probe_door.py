@@ -41,6 +41,8 @@ async def probed(query: str, text: str = "{}", **headers: str) -> Answer:
         ("target=127.0.0.1:1&module=unheard", 400, "tcp_connect"),
         ("target=nonsense&module=tcp_connect", 400, "HOST:PORT"),
         ("target=a&hostname=a%0d%0ab", 400, "hostname"),
+        ("target=a&hostname=a..b", 400, "hostname"),
+        (f"target=a&hostname={64 * 'a'}.org", 400, "hostname"),
         ("target=127.0.0.1:1&module=tcp_connect", 403, "probes.allow in exporter.yml"),
         ("target=169.254.169.254", 403, "probes.allow in exporter.yml"),
     ],

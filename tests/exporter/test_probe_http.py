@@ -219,8 +219,11 @@ def test_tls_is_verified_and_its_certificate_told(tmp_path: Path) -> None:
         async with listening:
             port = listening.sockets[0].getsockname()[1]
 
-            async def over_tls(tls: str, host: str = "127.0.0.1") -> "tuple[str, dict[str, float], list[str]]":
-                found = await ask(module(f"{{tls_config: {tls}}}"), "m", f"https://{host}:{port}/")
+            async def over_tls(
+                tls: str, host: str = "127.0.0.1", hostname: str = ""
+            ) -> "tuple[str, dict[str, float], list[str]]":
+                text = module(f"{{tls_config: {tls}}}")
+                found = await ask(text, "m", f"https://{host}:{port}/", hostname=hostname)
                 return found.reason, dict(values(found)), list(found.notes)
 
             believed = f"ca_file: '{ours.certificate}'"
@@ -234,6 +237,11 @@ def test_tls_is_verified_and_its_certificate_told(tmp_path: Path) -> None:
             assert "certificate" in notes[-1]
             assert (await over_tls(f"{{{believed}, server_name: other.example}}"))[0] == "tls"
             assert (await over_tls(f"{{{believed}}}", "localhost"))[0] == ""
+            assert (await over_tls(f"{{{believed}}}", hostname="localhost:8443"))[0] == ""
+            assert (await over_tls(f"{{{believed}}}", hostname="other.example"))[0] == "tls"
+            reason, _, notes = await over_tls(f"{{{believed}, server_name: a..b}}")
+            assert reason == "tls"
+            assert "cannot be one" in notes[-1]
             reason, found, _ = await over_tls("{insecure_skip_verify: true}")
             assert reason == ""
             assert found["probe_ssl_earliest_cert_expiry"] > time.time()
