@@ -33,6 +33,7 @@ _HOST = re.compile(
 )
 # What clouds answer under, beside the addresses of the link.
 _METADATA = frozenset(map(ip_address, ("fd00:ec2::254", "100.100.100.200", "192.0.0.192")))
+_LOCALHOST = "localhost"
 _NAT64 = IPv6Network("64:ff9b::/96")
 
 
@@ -107,7 +108,12 @@ class Allowed:
             return True
         if not host:
             return False
-        return not is_special(real) or (real.is_loopback and host == "localhost")
+        # Whoever allows any name by an asterisk does not mean this machine.
+        return not is_special(real) or (
+            real.is_loopback
+            and host == _LOCALHOST
+            and any(entry.name == _LOCALHOST and entry.has(port) for entry in self._names)
+        )
 
     def path(self, scheme: str, path: str) -> bool:
         return any(entry.scheme == scheme and fnmatchcase(path, entry.path) for entry in self._paths)
