@@ -31,6 +31,8 @@ RELEASED_MAX = 10_000
 TOP_LOOKED_AT_MAX = 5_000
 # Blocks that end at once; others come next.
 ENDED_MAX = 1_000
+# A clock that goes back further was set.
+SET_BACK_SECONDS_MIN = 60.0
 # Looked at in one sweep.
 SWEPT_MAX = 1_000
 
@@ -59,6 +61,7 @@ class Reputation:
         self.refused_total: Counter[Refusal] = Counter()
         # Grows with everything that is worth keeping.
         self.changes = 0
+        self._latest = 0.0
 
     def use(self, policy: Policy, *, now: float) -> None:
         """Other settings from now on: whoever may not be blocked any more is released at once."""
@@ -148,9 +151,7 @@ class Reputation:
             self.blocks.put(replace(block, until=until))
 
     def restore_score(self, address: Address, score: Score, *, now: float) -> None:
-        score.at = min(score.at, now)
-        score.blocked_until = min(score.blocked_until, now + self.policy.block_seconds_max)
-        score.spared_until = min(score.spared_until, now + self.policy.grace_seconds)
+        self._no_later(score, now)
         if self.scores.get(address) is None:
             self.scores.put(address, score, policy=self.policy, now=now)
 
@@ -160,12 +161,33 @@ class Reputation:
 
     def expire(self, now: float) -> bool:
         """Whether there may be more, as many at once would keep everybody else waiting."""
+        if now < self._latest - SET_BACK_SECONDS_MIN:
+            self._set_back(self._latest, now)
+        self._latest = now
         ended = 0
         for blocks in (self.blocks, self.dry):
             for block in blocks.ended(now, ENDED_MAX):
                 self._expire_one(blocks, block, now)
                 ended += 1
         return ended >= ENDED_MAX
+
+    def _set_back(self, before: float, now: float) -> None:
+        """The clock was wrong, or is now. What was decided by it lasts no longer than it would have lasted."""
+        for blocks in (self.blocks, self.dry):
+            for block in [block for block in blocks if block.at > now]:
+                until = now + block.until - before
+                blocks.put(replace(block, at=now, since=min(block.since, now), until=until))
+        for score in self.scores.all():
+            self._no_later(score, now)
+        for place, at in self.released.items():
+            self.released[place] = min(at, now)
+        self.changes += 1
+
+    def _no_later(self, score: Score, now: float) -> None:
+        """As if nothing had been known of the future."""
+        score.at = min(score.at, now)
+        score.blocked_until = min(score.blocked_until, now + self.policy.block_seconds_max)
+        score.spared_until = min(score.spared_until, now + self.policy.grace_seconds)
 
     def _expire_one(self, blocks: Blocklist, block: Block, now: float) -> None:
         self._release(blocks, block, "expired", now=now, reason="its time is over")

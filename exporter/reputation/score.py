@@ -74,6 +74,9 @@ class Scores:
     def items(self) -> Iterable[tuple[Address, Score]]:
         return self._scores.items()
 
+    def all(self) -> Iterable[Score]:
+        return self._scores.values()
+
     def lately(self) -> Iterator[Address]:
         """Those against whom something was found last come first."""
         return reversed(self._scores)

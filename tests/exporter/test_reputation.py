@@ -260,6 +260,27 @@ def test_a_block_by_hand_goes_before_that_of_findings_and_findings_do_not_change
     assert value(reputation, "security_blocked_addresses", "automatic") == 0
 
 
+def test_a_clock_that_is_set_back_makes_no_block_longer_and_no_score_stay() -> None:
+    reputation, later = Reputation(), NOW + 10 * 365 * 24 * HOUR
+    reputation.block(place_of("198.51.100.2"), now=later, seconds=HOUR, reason="x")
+    reputation.release(place_of("198.51.100.2"), now=later, reason="x")
+    for at in (later, later + 5 * MINUTE):
+        reputation.take([finding(), finding(), finding("45.0.0.1", "medium")], now=at)
+    reputation.expire(later + 6 * MINUTE)
+    reputation.expire(NOW)
+    assert [(block.address, block.at, block.until) for block in reputation.blocks] == [
+        (MALLORY, NOW, NOW + 14 * MINUTE)
+    ]
+    reputation.expire(NOW + 14 * MINUTE)
+    assert listed(reputation) == []
+    score = reputation.scores.get(address("45.0.0.1"))
+    assert score is not None
+    assert score.left(reputation.policy, NOW + 24 * HOUR) < 1
+    # Whom a person has released is found again when the grace is over.
+    reputation.take(5 * [finding("198.51.100.2")], now=NOW + 16 * MINUTE)
+    assert listed(reputation) == ["198.51.100.2"]
+
+
 def test_a_network_is_blocked_by_hand_and_holds_its_addresses() -> None:
     reputation = Reputation()
     reputation.block(place_of("203.0.113.0/25"), now=NOW, seconds=HOUR, reason="x")
