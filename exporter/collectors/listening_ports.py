@@ -40,7 +40,7 @@ LISTENING = Shape(
 UNEXPECTED = Shape(
     "security_unexpected_listening_ports",
     "gauge",
-    "Ports at which somebody listens and that the list of allowed ports does not have.",
+    "Ports at which somebody listens and that the list of allowed ports does not have; absent without a list.",
     ("protocol",),
 )
 WHICH = Shape(
@@ -98,7 +98,8 @@ class ListeningPorts:
         )
         unexpected = [each for each in found if self._is_unexpected(each)] if self._judges else []
         counts = Counter(each.protocol for each in _once(unexpected, scope=False))
-        yield UNEXPECTED.of([((protocol,), counts[protocol]) for protocol in PROTOCOLS])
+        # Without a list nobody knows, and 0 would say that all is well.
+        yield UNEXPECTED.of([((protocol,), counts[protocol]) for protocol in PROTOCOLS if self._judges])
         named = list(islice(_once(unexpected, scope=True), UNEXPECTED_MAX))
         self._look_for(named, deadline)
         yield WHICH.of(

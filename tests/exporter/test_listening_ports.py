@@ -16,6 +16,8 @@ from exporter.collectors.listening import allowed, listeners, of_kernel
 from exporter.collectors.listening_ports import UNEXPECTED_MAX, ListeningPorts
 from exporter.collectors.options import Chosen
 from exporter.outcome import Absent
+from exporter.score.posture import ratios
+from exporter.score.reading import posture_of
 from tests.exporter.builders import FIXTURE_PATHS, SURELY, Found, collected
 from tests.left_out import left_out
 
@@ -55,8 +57,18 @@ def test_ports_are_counted_by_who_can_reach_them_and_both_versions_of_ip_are_one
 
 def test_without_a_list_no_port_is_unexpected() -> None:
     found = said()
-    assert found["security_unexpected_listening_ports"] == {("tcp",): 0, ("udp",): 0}
+    assert found["security_unexpected_listening_ports"] == {}
     assert found["security_unexpected_listening_port"] == {}
+
+
+def test_where_nobody_has_said_what_is_allowed_the_score_knows_nothing_of_ports() -> None:
+    def parts(**options: str) -> dict[str, float]:
+        chosen = Chosen(ListeningPorts.options, options)
+        seen = ListeningPorts(FIXTURE_PATHS, chosen).collect(time.monotonic() + SURELY)
+        return ratios(posture_of(seen, now=0.0, finding_points=None, logins=None))
+
+    assert parts() == {}
+    assert parts(allowed="22,68/udp,327/udp,9100") == {"listening_ports": 1.0}
 
 
 def test_what_the_list_does_not_have_is_named_without_its_address() -> None:
