@@ -73,7 +73,7 @@ class Reputation:
             return
         reason = "a dry run began" if policy.dry_run else "the dry run is over"
         for blocks in (self.blocks, self.dry):
-            for block in [block for block in blocks if block.origin == "automatic"]:
+            for block in [block for block in blocks if not block.by_hand]:
                 self._release(blocks, block, "settings", now=now, reason=reason)
 
     def take(self, findings: Iterable[Finding], *, now: float) -> None:
@@ -143,11 +143,12 @@ class Reputation:
         return True
 
     def restore(self, block: Block, *, now: float) -> None:
-        """As it was kept, where nothing newer is known. What ended meanwhile, or is never blocked now, is not told."""
+        """As it was kept, where nothing newer is known. What ended meanwhile, or may not be any more, is not told."""
         # No clock that was wrong makes a block longer than it was to be.
         until = min(block.until, now + block.until - block.at)
         known = self.blocks.get(block.place) is not None or len(self.blocks) >= BLOCKS_MAX
-        if until > now and not known and not self.policy.allowed.meets(block.place):
+        may_be = (block.by_hand or not self.policy.dry_run) and not self.policy.allowed.meets(block.place)
+        if until > now and not known and may_be:
             self.blocks.put(replace(block, until=until))
 
     def restore_score(self, address: Address, score: Score, *, now: float) -> None:

@@ -13,7 +13,7 @@ from exporter.finding import Finding, Severity
 from exporter.identity import Address, address_of
 from exporter.reputation import reputation as limits
 from exporter.reputation.allowed import Allowed, Entry
-from exporter.reputation.block import Block
+from exporter.reputation.block import Block, block_of
 from exporter.reputation.blocklist import BLOCKS_MAX, NETWORKS_MAX
 from exporter.reputation.deed import Deed
 from exporter.reputation.families import families
@@ -164,9 +164,12 @@ def test_a_dry_run_that_begins_releases_whom_findings_have_blocked_and_nobody_el
     reputation = Reputation()
     reputation.take([finding()], now=NOW)
     reputation.block(place_of("198.51.100.1"), now=NOW, seconds=HOUR, reason="phone call")
+    for who, by_hand in (("198.51.100.2", False), ("198.51.100.3", True)):
+        theirs = block_of(place_of(who), origin="shared", at=NOW, since=NOW, until=NOW + 60, reason="", by_hand=by_hand)
+        assert reputation.adopt(theirs, now=NOW)
     reputation.use(Policy(dry_run=True), now=NOW)
-    assert listed(reputation) == ["198.51.100.1"]
-    assert value(reputation, "security_releases_total", "settings") == 1
+    assert listed(reputation) == ["198.51.100.1", "198.51.100.3"]
+    assert value(reputation, "security_releases_total", "settings") == 2
 
 
 def test_the_story_in_the_documentation_is_what_happens() -> None:

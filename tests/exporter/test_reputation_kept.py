@@ -23,6 +23,7 @@ from exporter.reputation.disk import Disk
 from exporter.reputation.keeper import Keeper
 from exporter.reputation.kept import KeptCounts
 from exporter.reputation.place import place_of
+from exporter.reputation.policy import Policy
 from exporter.reputation.reputation import Reputation
 from exporter.reputation.trail import Trail, broken
 from tests.exporter.builders import SURELY, promptly, running, sample
@@ -76,6 +77,14 @@ def test_what_ended_meanwhile_or_is_never_blocked_now_does_not_come_back(tmp_pat
     assert listed(again(tmp_path / "state", now=NOW + HOUR)) == []
     after = again(tmp_path / "state", Reputation(allowing(MALLORY, "192.0.2.1")))
     assert listed(after) == ["2001:db8:1:2::/64", "198.51.100.1"]
+
+
+def test_whom_findings_had_blocked_does_not_come_back_into_a_dry_run(tmp_path: Path) -> None:
+    before = Reputation()
+    before.take([finding()], now=NOW)
+    before.block(place_of("198.51.100.1"), now=NOW, seconds=HOUR, reason="x")
+    kept(before, tmp_path / "state")
+    assert listed(again(tmp_path / "state", Reputation(Policy(dry_run=True)))) == ["198.51.100.1"]
 
 
 def test_a_clock_that_was_wrong_makes_no_block_longer(tmp_path: Path) -> None:
