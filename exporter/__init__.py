@@ -37,21 +37,18 @@ One process, state in memory. Its files, in the order in which data meets them:
     intake/      how events come in: over HTTP, from logs, as packets
     mapping/     what events become: rules, those that come with Tocsin and a user's own
     series/      what was counted, in memory, bounded in number and in time
-    finding      what a detector says
+    stats/       what happened lately, as JSON for programs without a Prometheus
+    pipeline     all of these together: from what was sent to series, without a clock
     detectors/   who looks for attacks and for what is unusual
-    detection    the detectors at work
-    findings/    what becomes of what they find
-    findings     what becomes of what they find
-    reputation/  who is to be kept out
-    reputation/  whose address is blocked for it, and for how long
+    detection    all of them at work, without a clock
     detecting    which of them are, and how each is set: they follow the plan
     listfiles    lists of malicious addresses, read again when they change
-    findings     what becomes of what they find
+    finding      what a detector says
+    findings/    what becomes of it: counts, log, JSON, alerts
+    reputation/  whose address is blocked for it, and for how long
     score/       how safe it all looks, in one number
     probes/      is something elsewhere well?
     dependencies/  what is needed here: which of it is sick, because of what
     postgres/    how PostgreSQL servers are doing
-    stats/       what happened lately, as JSON for programs without a Prometheus
-    pipeline     all of these together: from what was sent to series, without a clock
     doors        the HTTP doors in front of all this
 """

@@ -65,3 +65,13 @@ def broken_links(page: Path, text: str) -> Iterator[str]:
             yield f"{target}: no such file"
         elif anchor and anchor not in anchors(path.read_text(encoding="utf-8") if file else text):
             yield f"{target}: no such heading"
+
+
+def doubled(text: str) -> Iterator[str]:
+    """What stands twice: a row in one table, an entry in one list."""
+    for block in re.split(r"\n(?:[ \t]*\n)+|\n(?=#)", prose(text)):
+        seen: set[str] = set()
+        for each in re.split(r"\n(?=[-|] ?)", block):
+            if each.startswith(("- ", "| ")) and each in seen:
+                yield each
+            seen.add(each)

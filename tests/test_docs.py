@@ -61,7 +61,7 @@ from receiver.store.sqlite import open_sqlite
 from tests import tidy
 from tests.exporter.builders import Says, background_of
 from tests.guard.certificates import authority, signed
-from tests.pages import DOCS, PAGES, ROOT, anchors, broken_links, fenced, links, rows, section, text_of
+from tests.pages import DOCS, PAGES, ROOT, anchors, broken_links, doubled, fenced, links, rows, section, text_of
 from tests.real.servers import receiver, until
 from tocsin import schemas
 from tocsin.kinds import KINDS
@@ -488,6 +488,16 @@ def test_a_link_that_leads_nowhere_is_noticed() -> None:
     assert [each.partition(":")[0] for each in broken_links(DOCS / "policy.md", text)] == [
         *("#b", "gone.md", "gone.svg", "receiver.md#gone"),
     ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_nothing_stands_twice_in_a_table_or_a_list(page: Path) -> None:
+    assert list(doubled(page.read_text(encoding="utf-8"))) == []
+
+
+def test_what_stands_twice_is_noticed() -> None:
+    text = "| a | b |\n|---|---|\n| 1 | 2 |\n| 1 | 2 |\n\n| 1 | 2 |\n\n- one\n  more\n- one\n- one\n  more\n\n- one\n"
+    assert list(doubled(text)) == ["| 1 | 2 |", "- one\n  more"]
 
 
 def test_every_page_is_in_the_index() -> None:

@@ -83,44 +83,23 @@ CORE = (
 # A leaf of the leaf: a parser that both programs' cores use.
 GUARD_CORE = ("matcher",)
 EXPORTER_CORE = (
-    "reader",
-    "columns",
-    *("identity", "finding", "detectors", "detection", "findings.counts", "findings.kept"),
-    *("identity", "finding", "detectors", "detection"),
-    *("postgres.query", "postgres.questions"),
-    "reputation.formats",
-    *(
-        f"reputation.{each}"
-        for each in _words("place allowed policy settings score block blocklist deed reputation shared counts families")
-    ),
-    *(
-        "identity",
-        "finding",
-        "detectors",
-        "detection",
-        "findings.counts",
-        "findings.kept",
-        "findings.alerts",
-        "score.posture",
-        "score.recent",
-        "score.reading",
-    ),
-    "event",
-    "mapping",
-    "series",
-    "pipeline",
-    *("stats.words", "stats.minutes", "stats.graphql", "stats.websocket"),
-    "points",
-    "family",
-    "layout",
-    "escaping",
-    "duration",
+    *_words("reader columns event identity mapping series pipeline points family layout escaping duration"),
     *(
         f"intake.logs.{each}"
         for each in _words("settings cut moments columns jsonlines logfmt patterns authlog parsing")
     ),
+    *(f"stats.{each}" for each in _words("words minutes graphql websocket")),
+    *_words("finding detectors detection"),
+    *(f"findings.{each}" for each in _words("counts kept alerts")),
+    *(
+        f"reputation.{each}"
+        for each in _words(
+            "place allowed policy settings score block blocklist deed reputation shared counts families formats"
+        )
+    ),
+    *(f"score.{each}" for each in _words("posture recent reading")),
     *(f"dependencies.{each}" for each in _words("settings graph breaker status report")),
-    *(f"intake.logs.{each}" for each in _words("settings cut moments columns jsonlines logfmt patterns parsing")),
+    *(f"postgres.{each}" for each in _words("query questions")),
 )
 # A value that is a key of dictionaries has a hash; nothing is ordered by it.
 HASHES = ("exporter.family", "exporter.layout")
@@ -392,10 +371,12 @@ def unfinished(name: str, text: str) -> Iterator[str]:
 
 
 def unlisted(package: Module, members: Sequence[str]) -> Iterator[str]:
-    """A package's docstring lists each of its modules, and nothing that does not exist."""
+    """A package's docstring lists each of its modules once, and nothing that does not exist."""
     docstring = ast.get_docstring(package.tree) or ""
     listed: set[str] = set()
     for first, last in _LISTED.findall(docstring):
+        if first in listed:
+            yield f"{package.name}: the docstring lists {first} twice"
         listed |= {each for each in members if first <= each <= last} if last else {first}
     for name in sorted({*members} - listed):
         yield f"{package.name}: the docstring does not list {name}"
