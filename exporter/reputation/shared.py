@@ -106,8 +106,8 @@ def block_told(block: Block, *, node: str) -> SharedBlock:
         at=block.at,
         since=block.since,
         until=block.until,
-        reason=block.reason,
-        by=block.by[:NAME_CHARACTERS_MAX],
+        reason=_seen(block.reason),
+        by=_seen(block.by[:NAME_CHARACTERS_MAX]),
         by_hand=block.by_hand,
         score=block.score,
         times=block.times,
@@ -116,7 +116,7 @@ def block_told(block: Block, *, node: str) -> SharedBlock:
 
 
 def release_told(address: str, *, at: float, by: str, node: str) -> SharedRelease:
-    return SharedRelease(address=address, at=at, by=by[:NAME_CHARACTERS_MAX], node=node)
+    return SharedRelease(address=address, at=at, by=_seen(by[:NAME_CHARACTERS_MAX]), node=node)
 
 
 def finding_told(finding: Finding, address: Address, *, node: str) -> SharedFinding:
@@ -125,7 +125,7 @@ def finding_told(finding: Finding, address: Address, *, node: str) -> SharedFind
         at=finding.at,
         detector=finding.detector[:NAME_CHARACTERS_MAX],
         severity=finding.severity,
-        why=finding.why[:REASON_CHARACTERS_MAX],
+        why=_seen(finding.why[:REASON_CHARACTERS_MAX]),
         value=finding.value,
         threshold=finding.threshold,
         window_seconds=finding.window_seconds,
@@ -196,6 +196,11 @@ def _take_finding(reputation: Reputation, place: Place, entry: SharedFinding, *,
     )
     reputation.take([finding], now=now)
     return "news"
+
+
+def _seen(text: str) -> str:
+    """As others take it: a person may have written a reason in two lines."""
+    return _UNSEEN.sub(" ", text)
 
 
 def _place_of(text: str) -> Place:

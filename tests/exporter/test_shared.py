@@ -15,7 +15,16 @@ from exporter.reputation.place import place_of
 from exporter.reputation.policy import Policy
 from exporter.reputation.reputation import Reputation
 from exporter.reputation.settings import SECONDS_MAX
-from exporter.reputation.shared import ENTRY_BYTES_MAX, Garbage, block_told, decoded, encoded, finding_told, take
+from exporter.reputation.shared import (
+    ENTRY_BYTES_MAX,
+    Garbage,
+    block_told,
+    decoded,
+    encoded,
+    finding_told,
+    release_told,
+    take,
+)
 from tests.exporter.test_reputation import MALLORY, NOW, address, finding, listed
 
 BLOCK: Mapping[str, object] = {
@@ -63,6 +72,16 @@ def test_what_is_told_is_what_is_heard() -> None:
     assert [(b.address, b.until, b.reason, b.by_hand, b.by, b.score) for b in west.blocks] == [
         (b.address, b.until, b.reason, b.by_hand, b.by, b.score) for b in east.blocks
     ]
+
+
+def test_a_reason_in_two_lines_is_told_in_one() -> None:
+    east, west = Reputation(), Reputation()
+    block = east.block(place_of(MALLORY), now=NOW, seconds=60, reason="scans us,\n\tsince noon", by="ana\u200b")
+    assert take(west, decoded(encoded(block_told(block, node="east"))), now=NOW) == "news"
+    (found,) = west.blocks
+    assert (found.reason, found.by) == ("scans us,  since noon", "ana ")
+    release = release_told(MALLORY, at=NOW + 1, by="ana\n", node="east")
+    assert take(west, decoded(encoded(release)), now=NOW + 1) == "news"
 
 
 def test_a_finding_counts_everywhere_so_that_an_attack_on_many_exporters_adds_up() -> None:
