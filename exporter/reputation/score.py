@@ -14,6 +14,7 @@ import msgspec
 
 from exporter.finding import Finding
 from exporter.identity import Address
+from exporter.reputation.moments import Moment
 from exporter.reputation.policy import THRESHOLDS_MAX, Policy
 
 SCORES_MAX = 200_000
@@ -32,8 +33,8 @@ class Reason(msgspec.Struct):
     detector: str
     times: int
     points: float
-    first: float
-    last: float
+    first: Moment
+    last: Moment
     why: str
 
 

@@ -12,11 +12,13 @@ from contextlib import suppress
 from typing import BinaryIO, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from exporter.identity import Address
 from exporter.reputation.block import Block, Origin
 from exporter.reputation.blocklist import BLOCKS_MAX
 from exporter.reputation.disk import opened
+from exporter.reputation.moments import Moment
 from exporter.reputation.place import Network, place_of, written
 from exporter.reputation.reputation import RELEASED_MAX, Reputation
 from exporter.reputation.score import POINTS_MIN, SCORES_MAX, Reason, Score
@@ -40,9 +42,9 @@ class KeptBlock(msgspec.Struct, tag_field="kept", tag="block", frozen=True):
 
     address: str
     origin: Origin
-    at: float
-    since: float
-    until: float
+    at: Moment
+    since: Moment
+    until: Moment
     reason: str
     by: str
     by_hand: bool
@@ -55,11 +57,11 @@ class KeptScore(msgspec.Struct, tag_field="kept", tag="score", frozen=True):
     """What is held against an address."""
 
     address: str
-    at: float
+    at: Moment
     score: float
     times: int
-    blocked_until: float
-    spared_until: float
+    blocked_until: Moment
+    spared_until: Moment
     reasons: list[Reason]
 
 
@@ -67,7 +69,7 @@ class KeptRelease(msgspec.Struct, tag_field="kept", tag="release", frozen=True):
     """A place that a person has released."""
 
     address: str
-    at: float
+    at: Moment
 
 
 class End(msgspec.Struct, tag_field="kept", tag="end", frozen=True):
@@ -92,9 +94,11 @@ def load(path: str) -> Found:
     """Nothing where there is no file. Raises Unreadable."""
     try:
         with os.fdopen(opened(path, os.O_RDONLY), "rb") as file:
-            if file.readline(LINE_BYTES_MAX).rstrip(b"\n") != FIRST:
+            first = file.readline(LINE_BYTES_MAX)
+            if not _is_ours(first):
                 raise Unreadable(f"{path}: found something else, expected what Tocsin has written there")
-            return _read(file)
+            found = _read(file)
+            return found if first.startswith(FIRST) or not first else replace(found, lost=1)
     except FileNotFoundError:
         return Found([])
     except Unreadable:
@@ -141,8 +145,7 @@ class Writing:
         self._is_done = False
         self._path = os.path.realpath(path)
         with suppress(FileNotFoundError), os.fdopen(opened(self._path, os.O_RDONLY), "rb") as file:
-            first = file.readline(LINE_BYTES_MAX)
-            if first and first.rstrip(b"\n") != FIRST:
+            if not _is_ours(file.readline(LINE_BYTES_MAX)):
                 raise FileExistsError(0, "found a file that Tocsin has not written, which is not replaced", path)
         self._beside = f"{self._path}.new"
         self._descriptor = opened(self._beside, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW)
@@ -171,6 +174,11 @@ class Writing:
         if not self._is_done:
             os.close(self._descriptor)
             os.unlink(self._beside)
+
+
+def _is_ours(first: bytes) -> bool:
+    """By its first line, which a disk may have cut off; so an empty file may become ours."""
+    return first.rstrip(b"\n") == FIRST or FIRST.startswith(first)
 
 
 def _read(file: BinaryIO) -> Found:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import resource
 import signal
 import stat
@@ -22,6 +23,7 @@ from exporter.reputation.deed import Deed
 from exporter.reputation.disk import Disk
 from exporter.reputation.keeper import Keeper
 from exporter.reputation.kept import KeptCounts
+from exporter.reputation.listing import shown
 from exporter.reputation.place import place_of
 from exporter.reputation.policy import Policy
 from exporter.reputation.reputation import Reputation
@@ -128,6 +130,31 @@ def test_a_file_that_is_not_ours_is_neither_read_nor_replaced(tmp_path: Path, co
     with pytest.raises(OSError, match="which is not replaced"):
         statefile.Writing(str(path))
     assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("size", [0, 1, len(statefile.FIRST)])
+def test_a_file_that_was_cut_off_at_its_beginning_is_ours_again(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "state"
+    path.write_bytes(statefile.FIRST[:size])
+    found = statefile.load(str(path))
+    assert (found.lines, found.whole, found.lost) == ([], False, int(size == 1))
+    kept(attacked(), path)
+    assert listed(again(path)) == listed(attacked())
+
+
+@pytest.mark.parametrize("field", ["at", "since", "until", "last"])
+def test_a_moment_that_cannot_be_costs_its_line(tmp_path: Path, field: str) -> None:
+    path = tmp_path / "state"
+    kept(attacked(), path)
+    text = path.read_text()
+    path.write_text(re.sub(rf'"{field}":[0-9.e+]+', f'"{field}":1e300', text))
+    found = statefile.load(str(path))
+    assert found.lost > 0
+    reputation = Reputation()
+    assert statefile.restore(reputation, found.lines, now=NOW) == 0
+    assert [shown(block).until for block in reputation.blocks] == [
+        shown(block).until for block in attacked().blocks if field == "last"
+    ]
 
 
 def test_what_is_no_file_is_neither_read_nor_replaced_and_nobody_waits_for_it(tmp_path: Path) -> None:
