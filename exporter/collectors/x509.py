@@ -16,7 +16,8 @@ from exporter.collectors.files import Malformed
 CERTIFICATES_MAX = 500
 
 SEQUENCE, INTEGER, UTC_TIME, GENERALIZED_TIME, VERSION = 0x30, 0x02, 0x17, 0x18, 0xA0
-PEM = re.compile(rb"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----(.*?)-----END", re.DOTALL)
+# There is no dash in base64: so where the end is missing, the file is not searched to its end for each beginning.
+PEM = re.compile(rb"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----([^-]*)-----END")
 # A length in more bytes is that of no certificate.
 LENGTH_BYTES = 4
 EXPECTED = "a certificate, PEM or DER"

@@ -6,6 +6,7 @@ import contextlib
 import shutil
 import ssl
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,14 @@ def test_no_change_of_one_makes_it_fail_in_another_way(place: int, value: int, e
     for each in (changed, WHOLE[:end]):
         with contextlib.suppress(Malformed):
             validities(each)
+
+
+def test_beginnings_without_an_end_hold_up_nobody() -> None:
+    content = b"-----BEGIN CERTIFICATE-----" * 4_000
+    began = time.process_time()
+    with pytest.raises(Malformed):
+        validities(content)
+    assert time.process_time() - began < 1
 
 
 def test_what_is_wrong_repeats_nothing_of_the_file() -> None:
