@@ -7,6 +7,7 @@ One process, state in memory. Its files, in the order in which data meets them:
     wiring/      where the parts are put together; nothing else knows them all
     choices      which collectors run, and how each is set: their flags
     settings     exporter.yml, and everything that can be wrong with it
+    lint         what is no fault of it, and hardly meant
     foreign      what is said about flags of node_exporter that are none here
     duration     how durations are written
     wholefile    small files of our own that are replaced as a whole

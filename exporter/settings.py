@@ -4,7 +4,7 @@ The file is optional: the exporter runs without one. Its keys are made from what
 that a file and a flag know the same. A flag or an environment variable that says the same thing outweighs the file.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,8 +12,9 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from exporter.choices import DISABLE_DEFAULTS, Said, flag_of, key_of
-from exporter.collectors import COLLECTORS, COUNT_MAX, BuiltIn, Option, parse
+from exporter.collectors import COLLECTORS, COUNT_MAX, BuiltIn, Option, build, parse
 from exporter.collectors import Kind as OptionKind
+from exporter.collectors.files import Paths
 from exporter.control import Refused
 from exporter.dependencies import settings as dependencies
 from exporter.dependencies.settings import HealthSettings
@@ -33,8 +34,8 @@ from exporter.intake.events import EventsSettings
 from exporter.intake.logs.settings import LOGS_MAX, Log, wrong
 from exporter.intake.statsd import choices as statsd
 from exporter.intake.statsd.choices import StatsdSettings
+from exporter.lint import warnings
 from exporter.mapping import checks as mapping_checks
-from exporter.mapping import lint as mapping_lint
 from exporter.mapping.bundled import RULES
 from exporter.mapping.file import RULES_MAX, RuleFile
 from exporter.mapping.made import rules_of, seconds
@@ -208,11 +209,24 @@ FORMATS: Mapping[str, Format] = {
 }
 
 
-def _warnings(settings: Settings) -> Iterable[Problem]:
-    return mapping_lint.warnings(settings.mapping, bundled=RULES if settings.mapping_bundled else ())
+def _of_collectors(settings: Settings) -> Iterator[Problem]:
+    """What a text means only its collector knows. One that was left as it is cannot be wrong."""
+    for collector in COLLECTORS:
+        chosen = getattr(settings.collectors, collector.name)
+        texts = [option for option in collector.options if option.kind is OptionKind.TEXT]
+        said = {option.name: getattr(chosen, key_of(option)) for option in texts}
+        if all(said[option.name] == option.default for option in texts):
+            continue
+        try:
+            build(collector, Paths(), said)
+        except ValueError as error:
+            option, _, why = str(error).partition(": found ")
+            found, _, expected = why.partition(", expected ")
+            yield Problem(("collectors", collector.name, option), found, expected)
 
 
 def _prove(settings: Settings) -> Iterator[Problem]:
+    yield from _of_collectors(settings)
     for where, found, expected in wrong(settings.logs):
         yield Problem(("logs", *where), found, expected)
     for where, found, expected in postgres.wrong(settings.postgres):
@@ -237,7 +251,7 @@ KIND = Kind(
     file_names=("exporter.yml", "exporter.yaml"),
     formats=FORMATS,
     check=mapping_checks.problems,
-    warn=_warnings,
+    warn=warnings,
 )
 
 

@@ -202,3 +202,15 @@ def test_a_wrong_command_line_is_status_2_and_names_the_flag(flag: str, capsys: 
         main([flag])
     assert ended.value.code == 2
     assert flag.partition("=")[0].lstrip("-") in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("listening_ports: {allowed: '22/tcp,foo'}", "listening_ports.allowed: found 'foo', expected ports such as 22"),
+        ("watched_files: {files: etc/passwd}", "watched_files.files: found 'etc/passwd', expected a path that begins"),
+    ],
+)
+def test_what_only_a_collector_understands_is_a_fault_of_the_file_too(text: str, said: str) -> None:
+    (found,) = faults(f"timeout: 4s\ncollectors:\n  {text}\n")
+    assert found.startswith(f"exporter.yml:3: collectors.{said}")
