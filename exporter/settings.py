@@ -12,9 +12,8 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from exporter.choices import DISABLE_DEFAULTS, Said, flag_of, key_of
-from exporter.collectors import COLLECTORS, COUNT_MAX, BuiltIn, Option, build, parse
+from exporter.collectors import COLLECTORS, COUNT_MAX, BuiltIn, Option, parse, prove
 from exporter.collectors import Kind as OptionKind
-from exporter.collectors.files import Paths
 from exporter.control import Refused
 from exporter.dependencies import settings as dependencies
 from exporter.dependencies.settings import HealthSettings
@@ -218,7 +217,7 @@ def _of_collectors(settings: Settings) -> Iterator[Problem]:
         if all(said[option.name] == option.default for option in texts):
             continue
         try:
-            build(collector, Paths(), said)
+            prove(collector, said)
         except ValueError as error:
             option, _, why = str(error).partition(": found ")
             found, _, expected = why.partition(", expected ")

@@ -120,6 +120,11 @@ def build(kind: type[BuiltIn], paths: Paths, said: Mapping[str, str] | None = No
     return kind(paths, Chosen(kind.options, said)) if kind.options else kind(paths)
 
 
+def prove(kind: type[BuiltIn], said: Mapping[str, str]) -> None:
+    """ValueError says which option the collector cannot do with, and why."""
+    build(kind, Paths(), said)
+
+
 # By name. One line each, as more are added all the time.
 COLLECTORS: tuple[type[BuiltIn], ...] = (
     Arp,
