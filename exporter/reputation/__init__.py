@@ -1,6 +1,6 @@
 """Who is blocked, for how long and why: scores of addresses, and the list that firewalls are fed with.
 
-Findings raise the score of an address, time lowers it, and an address whose score reaches the threshold is on the list
+Findings raise the score of an address, time lowers it, and an address whose score is above the threshold is on the list
 for a while. Its files, in the order in which a finding meets them:
 
     place       what can stand on a list: an address, or a network

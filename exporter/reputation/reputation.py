@@ -84,7 +84,7 @@ class Reputation:
                 continue
             self.changes += 1
             score = self.scores.raise_(finding.address, finding, policy=self.policy, now=now)
-            if score.score >= self.policy.threshold:
+            if score.score > self.policy.threshold:
                 self._judge(finding.address, score, now)
 
     def block(self, place: Place, *, now: float, seconds: float, reason: str, by: str = "", node: str = "") -> Block:
@@ -216,7 +216,7 @@ class Reputation:
         return [(network, score) for network, score in sums.most_common(most) if score >= 1.0]
 
     def _judge(self, address: Address, score: Score, now: float) -> None:
-        """Its score is at the threshold, or above."""
+        """Its score is above the threshold."""
         blocks = self.dry if self.policy.dry_run else self.blocks
         before = self._standing(blocks, address, now)
         if before is not None:

@@ -91,9 +91,7 @@ class RedisSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ReputationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who is blocked, for how long, and who never is."""
 
-    threshold: Annotated[
-        float, Meta(description="The score at which an address is blocked.", ge=1, le=THRESHOLD_MAX)
-    ] = 100.0
+    threshold: Annotated[float, Meta(description="Whose score is above it is blocked.", ge=1, le=THRESHOLD_MAX)] = 100.0
     half_life: Annotated[_Duration, Meta(description="After so long, half of a score is left.")] = "30m"
     block_for: Annotated[
         _Duration, Meta(description="How long the first block lasts; each one after it lasts twice as long.")
@@ -113,7 +111,7 @@ class ReputationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
         dict[Annotated[str, Meta(min_length=1)], _Points],
         Meta(
             description="Points of the findings of single detectors, whatever their severity; 0 is none."
-            " brute_force_address has 100, unless it stands here.",
+            " brute_force_address has 120, unless it stands here.",
             max_length=DETECTORS_MAX,
         ),
     ] = msgspec.field(default_factory=dict)

@@ -69,9 +69,9 @@ def test_the_list_is_text_for_scripts_and_json_for_programs() -> None:
                 "origin": "automatic",
                 "since": "2027-01-15T08:00:00Z",
                 "until": "2027-01-15T08:15:00Z",
-                "reason": "brute_force (+100): 51 failed logins in 1 h",
+                "reason": "brute_force (+120): 51 failed logins in 1 h",
                 "by": "",
-                "score": 100.0,
+                "score": 120.0,
                 "times": 1,
             }
             assert [block["address"] for block in said["blocks"]] == text.split()

@@ -76,7 +76,7 @@ class Heard:
 # --- scores and blocks -----------------------------------------------------------------------------------------
 
 
-def test_who_reaches_the_threshold_is_blocked_for_a_quarter_of_an_hour_with_the_reason() -> None:
+def test_who_is_above_the_threshold_is_blocked_for_a_quarter_of_an_hour_with_the_reason() -> None:
     heard = Heard()
     reputation = Reputation(told=[heard])
     reputation.take([finding(severity="high")], now=NOW)
@@ -88,6 +88,14 @@ def test_who_reaches_the_threshold_is_blocked_for_a_quarter_of_an_hour_with_the_
     reputation.expire(NOW + 16 * MINUTE)
     assert listed(reputation) == []
     assert heard.words() == ["blocked", "released expired"]
+
+
+def test_a_score_that_is_the_threshold_blocks_nobody_and_one_above_it_does() -> None:
+    reputation = Reputation(Policy(detectors={"scan": 100.0, "more": 0.5}))
+    reputation.take([finding(detector="scan")], now=NOW)
+    assert listed(reputation) == []
+    reputation.take([finding(detector="more")], now=NOW)
+    assert listed(reputation) == [MALLORY]
 
 
 def test_time_lowers_a_score_so_that_what_is_rare_blocks_nobody() -> None:
@@ -133,7 +141,7 @@ def test_a_finding_of_nobody_or_of_a_dry_run_or_without_points_is_held_against_n
 
 
 def test_points_of_a_detector_outweigh_those_of_its_severity() -> None:
-    reputation = Reputation(Policy(detectors={"brute_force": 5.0, "own": 100.0}))
+    reputation = Reputation(Policy(detectors={"brute_force": 5.0, "own": 101.0}))
     reputation.take([finding()], now=NOW)
     assert listed(reputation) == []
     reputation.take([finding("198.51.100.1", "low", "own")], now=NOW)

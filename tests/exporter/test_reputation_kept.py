@@ -97,7 +97,7 @@ def test_a_clock_that_was_wrong_makes_no_block_longer(tmp_path: Path) -> None:
     assert [block.until for block in after.blocks] == [NOW + 15 * MINUTE]
     score = after.scores.get(address(MALLORY))
     assert score is not None
-    assert score.left(after.policy, NOW + 30 * MINUTE) == pytest.approx(50.0)
+    assert score.left(after.policy, NOW + 30 * MINUTE) == pytest.approx(60.0)
 
 
 def test_what_is_newer_than_the_file_stays(tmp_path: Path) -> None:
@@ -385,10 +385,10 @@ def test_an_attack_blocks_its_address_and_nobody_else_and_a_person_can_see_why(t
         assert exporter.get("/blocklist").split() == [MALLORY]
         said = asked(exporter, "GET", f"/reputation/{MALLORY}")
         assert [each["detector"] for each in said["findings"]] == ["brute_force_address"]
-        assert said["blocked"]["reason"].startswith("brute_force_address (+100): ")
+        assert said["blocked"]["reason"].startswith("brute_force_address (+120): ")
         page = exporter.get("/metrics/security")
         assert MALLORY not in page
-        assert sample(page, 'security_top_source_score{network="203.0.113.0/24"}') == pytest.approx(100, abs=1)
+        assert sample(page, 'security_top_source_score{network="203.0.113.0/24"}') == pytest.approx(120, abs=1)
         assert sample(page, 'security_blocks_refused_total{reason="allow_list"}') == 1
 
 
