@@ -154,6 +154,8 @@ class Keeper:
     async def _write_trail(self) -> None:
         """Raises OSError, which was told."""
         waiting = self._trail.waiting
+        # First of all: lines are lost while they cannot be written.
+        self._told.trail_lost = self._trail.lost
         while waiting:
             deeds = list(islice(waiting, DEEDS_WRITTEN_MAX))
             try:
@@ -164,7 +166,6 @@ class Keeper:
                 raise
             for _ in deeds:
                 waiting.popleft()
-        self._told.trail_lost = self._trail.lost
 
     def _failed(self, what: str, error: Exception) -> None:
         self._told.state_failures += 1

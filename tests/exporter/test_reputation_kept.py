@@ -297,6 +297,22 @@ def test_deeds_that_wait_for_a_disk_are_bounded() -> None:
     assert (len(waiting.waiting), waiting.lost, len(waiting.history)) == (trail.WAITING_MAX, 2, trail.HISTORY_MAX)
 
 
+def test_lines_that_are_lost_are_counted_while_they_cannot_be_written(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        told, waiting = KeptCounts(), Trail(str(tmp_path / "later" / "audit"))
+        (deed,) = deeds(1)
+        for _ in range(trail.WAITING_MAX + 2):
+            waiting.take(deed)
+        keeper = Keeper(Reputation(), waiting, told=told, state_file="", clock=lambda: NOW)
+        async with keeper:
+            with pytest.raises(OSError, match="No such file"):
+                await keeper.keep()
+            assert told.trail_failures >= 1
+            assert told.trail_lost == 2
+
+    promptly(scenario())
+
+
 def test_the_last_deeds_are_told_the_newest_first() -> None:
     async def scenario() -> None:
         heard = Trail()
