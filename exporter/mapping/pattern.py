@@ -18,6 +18,8 @@ LOOKED_AT_CHARACTERS_MAX = 256
 # In one expression. With both, the worst text takes some tenths of a second, once.
 REPETITIONS_MAX = 3
 CHOICES_MAX = 4
+# Of both together, in a group that is written so many times in a row: `(?:\d{1,3}\.){3}` has three.
+UNROLLED_MAX = 3
 
 _QUANTIFIER = re.compile(r"(?:[*+?]|\{(\d*)(,?)(\d*)\})([+?]?)")
 _OPENING = re.compile(r"\((?:\?(?:P<\w+>|P=\w+|[a-zA-Z-]*:|<?[=!]|>|#[^)]*|[a-zA-Z-]*(?=\))|\(\w+\)))?")
@@ -66,7 +68,7 @@ def _check(expression: str) -> None:
 
 
 def varying(expression: str) -> Group:
-    """What of a legal expression can be matched in several ways; ValueError where there is no end to them."""
+    """What of a legal expression can be matched in several ways; ValueError where these are far too many."""
     around: list[Group] = []
     group, last, place = Group(), Group(), 0
     while place < len(expression):
@@ -102,7 +104,15 @@ def _repeated(group: Group, last: Group, found: re.Match[str]) -> Group:
         fixed = how == "+"
     once = found[0].startswith("?") or most in ("0", "1")
     if last.varies and not once and how != "+":
-        raise ValueError("no repetition or choice inside of a repetition, as some texts would keep it busy for ever")
+        times = int(most or UNROLLED_MAX + 1)
+        if times * (last.repetitions + last.choices) > UNROLLED_MAX:
+            raise ValueError(
+                "no repetition or choice inside of a repetition, as some texts would keep it busy for ever; "
+                "those that never go back (++, *+) may be there"
+            )
+        # It is no more than the same written as often; once it has been counted.
+        more = times - 1
+        group = Group(group.repetitions + more * last.repetitions, group.choices + more * last.choices)
     if fixed:
         return group
     if once:

@@ -150,11 +150,27 @@ def test_permission_that_is_lost_and_regained(tmp_path: Path) -> None:
     [
         ("{name: a b, paths: [x]}", "logs[0].name"),
         ("{name: a, paths: []}", "at least 1 item"),
-        ("{name: a, paths: [x], format: xml}", "one of: json, logfmt, pattern"),
+        ("{name: a, paths: [x], format: xml}", "one of: auth_log, json, logfmt, pattern"),
         ("{name: a, paths: [x]}, {name: a, paths: [y]}", "another name than that of logs[0]"),
         ("{name: a, paths: [x], format: pattern}", "at least one pattern"),
         ("{name: a, paths: [x], patterns: [y]}", "format: pattern, or no patterns"),
         ("{name: a, paths: [x], format: pattern, event: e, patterns: ['(']}", "logs[0].patterns[0]"),
+        (
+            "{name: a, paths: [x], format: pattern, event: e, patterns: [y, '(a+)+b']}",
+            "logs[0].patterns[1]: found '(a+)+b', expected no repetition or choice inside of a repetition",
+        ),
+        (
+            "{name: a, paths: [x], format: pattern, patterns: [{event: e, match: '(a|b)*c'}]}",
+            "logs[0].patterns[0].match: found '(a|b)*c', expected no repetition",
+        ),
+        (
+            "{name: a, paths: [x], format: pattern, event: e, patterns: [y], multiline: {starts: '(?:a*)*b'}}",
+            "logs[0].multiline.starts: found '(?:a*)*b', expected no repetition",
+        ),
+        (
+            "{name: a, paths: [x], format: pattern, event: e, patterns: ['(?x) a']}",
+            "logs[0].patterns[0]: found '(?x) a', expected an expression without the flag x",
+        ),
         ("{name: a, paths: [x], format: pattern, patterns: [y]}", "an event for the log, for the pattern"),
         ("{name: a, paths: [x], multiline: {starts: y}}", "logs[0].multiline"),
         ("{name: a, paths: [x], path: y}", "did you mean"),

@@ -32,6 +32,9 @@ SECONDS_MAX = 5.0
         r"\)(a+)+",
         "(?i:a+)+b",
         "((a+)b?)+",
+        "((a+){2}){3}",
+        "(?:a+){2,}",
+        "(?:a?){5}",
     ],
 )
 def test_a_repetition_inside_of_a_repetition_is_refused(expression: str) -> None:
@@ -39,7 +42,7 @@ def test_a_repetition_inside_of_a_repetition_is_refused(expression: str) -> None
         compiled(expression)
 
 
-@pytest.mark.parametrize("expression", [".*a.*b.*c.*", "a+b+c+d+", "(x*)(y*)(z*)[ab]{1,9}"])
+@pytest.mark.parametrize("expression", [".*a.*b.*c.*", "(?:a+b){2}c+d+", "a+b+c+d+", "(x*)(y*)(z*)[ab]{1,9}"])
 def test_many_repetitions_in_a_row_are_refused(expression: str) -> None:
     with pytest.raises(ValueError, match="at most 3 repetitions"):
         compiled(expression)
@@ -71,13 +74,15 @@ def test_an_expression_in_which_a_comment_could_hide_something_is_refused() -> N
         (r"\(\*\)", "(*)"),
         ("5..", "503"),
         ("(?:foo.*)?bar", "bar"),
+        (r"(?:\d{1,3}\.){2}x", "10.20.x"),
+        ("(?:a?b){1,2}", "abb"),
     ],
 )
 def test_what_people_write_is_taken(expression: str, text: str) -> None:
     assert compiled(expression).fullmatch(text)
 
 
-@pytest.mark.parametrize("expression", [".*a.*a.*b", "a*a*a*b", "(.*)(.*)(.*)x", "a?a?a?a?a*a*a*b"])
+@pytest.mark.parametrize("expression", [".*a.*a.*b", "a*a*a*b", "(.*)(.*)(.*)x", "(?:a*){3}b", "a?a?a?a?a*a*a*b"])
 def test_the_worst_that_is_taken_ends_in_time(expression: str) -> None:
     began = time.perf_counter()
     assert compiled(expression).fullmatch("a" * LOOKED_AT_CHARACTERS_MAX) is None

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from exporter.columns import ALWAYS, FIELD_NAME, FIELD_NAME_EXPECTED
+from exporter.mapping.pattern import legal, varying
 
 LOGS_MAX = 100
 PATHS_MAX = 100
@@ -131,6 +132,12 @@ def wrong(logs: Sequence[Log]) -> Iterator[tuple[tuple[str | int, ...], str, str
         if log.time is not None and not _is_layout(log.time.layout):
             expected = "iso, unix, unix_ms, or signs of strptime such as %d/%b/%Y:%H:%M:%S %z"
             yield (number, "time", "layout"), repr(log.time.layout), expected
+        for where, expression in _expressions(log):
+            try:
+                legal(expression)
+                varying(expression)
+            except ValueError as expected:
+                yield (number, *where), repr(expression), str(expected)
         for place, pattern in enumerate(log.regexes()):
             groups = re.compile(pattern.match).groupindex
             if not pattern.event and log.names().get("event", "event") not in groups:
@@ -156,6 +163,16 @@ def _wrong_fields(log: Log) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
         if names.get(name, name) == kind:
             where = places.get(name) or places["event"]
             yield where, repr(kind), f"different fields for the kind of event and for {name}, or one event for the log"
+
+
+def _expressions(log: Log) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    for place, each in enumerate(log.patterns):
+        if isinstance(each, Pattern):
+            yield ("patterns", place, "match"), each.match
+        else:
+            yield ("patterns", place), each
+    if log.multiline is not None:
+        yield ("multiline", "starts"), log.multiline.starts
 
 
 def _is_layout(text: str) -> bool:

@@ -244,7 +244,7 @@ def test_a_file_that_is_wrong_is_refused_with_the_place(tmp_path: Path, text: st
         "(a*)*",
         "(?:a|b+)+",
         "((a+)b)*",
-        "(x{2,}){3}",
+        "(x{2,}){4}",
         r"(\w+\.)*",
         "([ab]+)*",
         "(?P<n>a+)+",
