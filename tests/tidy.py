@@ -94,7 +94,7 @@ EXPORTER_CORE = (
     *(
         f"reputation.{each}"
         for each in _words(
-            "place allowed policy settings score block blocklist deed reputation shared counts families formats"
+            "place allowed policy settings score moments block blocklist deed reputation shared counts families formats"
         )
     ),
     *(f"score.{each}" for each in _words("posture recent reading")),
