@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from exporter.detectors import Detector, Held, Waiting
+from exporter.detectors import Detector, Held, Thinning, Waiting
 from exporter.detectors.settings import Common, pause_seconds
 from exporter.event import Batch, Fields, together
 from exporter.family import Family
@@ -22,6 +22,9 @@ Told = Callable[[Sequence[Finding]], None]
 
 # Of one detector: whom it has found lately. The one found longest ago is forgotten, and may be found again sooner.
 FOUND_MAX = 50_000
+# After so many events, one detector whose memory is nearly full forgets. Those of a kind are full at the same time, and
+# each needs some 10 ms for it: the others have their turns later, so that no batch waits for all of them.
+TURN_EVENTS = 1_000
 _COOLDOWN, _WARM_UP = "cooldown", "warm_up"
 
 # Which address, person, source or stream it is.
@@ -69,8 +72,11 @@ class Detection:
         self._books: dict[str, _Book] = {}
         # Those that look at events of a kind.
         self._looking: dict[str, list[_Book]] = {}
+        self._thinning: Sequence[Thinning] = ()
         self._off: tuple[str, ...] = ()
         self._unreadable = 0
+        # Events since a detector had its turn.
+        self._unturned = 0
         self.asked: Mapping[str, Fields] = {}
 
     def use(self, watched: Sequence[Watched], *, off: Sequence[str] = (), now: float) -> None:
@@ -92,6 +98,7 @@ class Detection:
             kind: [book for book in books.values() if kind in book.detector.asked]
             for kind in together(*(each.detector.asked for each in watched))
         }
+        self._thinning = [each.detector for each in watched if isinstance(each.detector, Thinning)]
         self._off = tuple(off)
         asked = together(*(each.detector.asked for each in watched))
         # What was found is not looked at again: it would go on for ever.
@@ -107,6 +114,10 @@ class Detection:
                 found += self._fresh(book, seen, now=now)
         if found:
             self._told(found)
+        self._unturned += batch.size
+        if self._unturned >= TURN_EVENTS:
+            self._unturned = 0
+            self._thin()
 
     def tick(self, *, now: float) -> None:
         """Time has passed, in which nothing may have happened; some detectors look at that."""
@@ -117,6 +128,11 @@ class Detection:
                 found += self._fresh(book, book.detector.tick(now=now), now=now)
         if found:
             self._told(found)
+
+    def _thin(self) -> None:
+        for detector in self._thinning:
+            if detector.thin():
+                return
 
     def _fresh(self, book: _Book, found: Sequence[Finding], *, now: float) -> Iterable[Finding]:
         if not found:

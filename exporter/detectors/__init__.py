@@ -60,6 +60,15 @@ class Detector(Protocol):
 
 
 @runtime_checkable
+class Thinning(Protocol):
+    """A detector whose memory may be full."""
+
+    def thin(self) -> bool:
+        """Forgets what it would have to forget soon, and says whether there was any such thing. Where nobody asks, it
+        does so when its memory is full."""
+
+
+@runtime_checkable
 class Waiting(Protocol):
     """A detector that looks also at what does not happen, or forgets in time."""
 

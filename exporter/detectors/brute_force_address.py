@@ -35,6 +35,9 @@ class BruteForceAddress:
         many = self._logins.take(whose, now=now, allowed=partial(self._allowed, now=now))
         return findings(many, self.name, self._settings, "logins from one address failed", now=now)
 
+    def thin(self) -> bool:
+        return self._logins.thin() or self._regulars.thin()
+
     def tick(self, *, now: float) -> Sequence[Finding]:
         self._logins.slide(now)
         self._regulars.slide(now)

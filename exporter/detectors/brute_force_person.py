@@ -27,6 +27,9 @@ class BruteForcePerson:
         many = self._logins.take(of(batch.people("user"), wrong), now=now)
         return findings(many, self.name, self._settings, "logins of one person failed", now=now, of="person")
 
+    def thin(self) -> bool:
+        return self._logins.thin()
+
     def tick(self, *, now: float) -> Sequence[Finding]:
         self._logins.slide(now)
         return ()

@@ -16,6 +16,8 @@ from typing import Any, Generic, TypeVar
 PANES = 6
 # Of one detector, in all panes. A dictionary of so many takes 5 MB, and their numbers the same again.
 KEYS_MAX = 170_000
+# The share from which on it makes sense to make room, before there has to be.
+NEARLY_FULL = 0.94
 # What is left of a pane when there are too many.
 _KEPT = 0.75
 
@@ -86,7 +88,14 @@ class Counts:
             counts.update(counted)
         self.keys += len(counts) - there
         while self.keys > self._keys_max:
-            self._lessen(max(self._panes.open.values(), key=lambda each: len(each.counts)))
+            self._lessen()
+
+    def thin(self) -> bool:
+        """See `Thinning`."""
+        if self.keys <= self._keys_max * NEARLY_FULL:
+            return False
+        self._lessen()
+        return True
 
     def slide(self, now: float) -> None:
         """What is no part of the window any more is forgotten, also where nothing happens."""
@@ -108,7 +117,8 @@ class Counts:
         """No count is too small by more."""
         return sum(pane.lost for pane in self._panes.open.values())
 
-    def _lessen(self, pane: _Pane) -> None:
+    def _lessen(self) -> None:
+        pane = max(self._panes.open.values(), key=lambda each: len(each.counts))
         taken = _taken(pane.counts.values(), int(len(pane.counts) * _KEPT))
         before = len(pane.counts)
         pane.counts = {key: count - taken for key, count in pane.counts.items() if count > taken}

@@ -50,6 +50,9 @@ class CredentialStuffing:
         tried = [each for each in many if each.times > each.limit]
         return findings(tried, self.name, self._settings, "people did not get in from one address", now=now)
 
+    def thin(self) -> bool:
+        return self._people.thin() or self._regulars.thin()
+
     def tick(self, *, now: float) -> Sequence[Finding]:
         self._people.slide(now)
         self._regulars.slide(now)

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import repeat
 
-from exporter.detectors.counting import Panes
+from exporter.detectors.counting import NEARLY_FULL, Panes
 
 # Of one detector, in all panes.
 PAIRS_MAX = 170_000
@@ -68,7 +68,14 @@ class Distinct:
                     counts[owner] = count + 1
                     self.pairs += 1
         if self.pairs > self._pairs_max:
-            pane.lost += self._forget()
+            self._forget()
+
+    def thin(self) -> bool:
+        """See `Thinning`."""
+        if self.pairs <= self._pairs_max * NEARLY_FULL:
+            return False
+        self._forget()
+        return True
 
     def of(self, owners: Sequence[int], *, now: float) -> Sequence[int]:
         """How many different ones each was seen with, at least."""
@@ -93,8 +100,7 @@ class Distinct:
                     del self._counts[owner]
             self.pairs -= len(pane.owners)
 
-    def _forget(self) -> int:
-        """How many pairs an owner had at most that was forgotten."""
+    def _forget(self) -> None:
         left, most = self.pairs, 0
         for count, owners in sorted(Counter(self._counts.values()).items()):
             left, most = left - count * owners, count
@@ -105,4 +111,5 @@ class Distinct:
             pane.owners = {pair: owner for pair, owner in pane.owners.items() if owner in counts}
         self.forgotten += self.pairs - left
         self.pairs = left
-        return most
+        # So many pairs an owner had at most that was forgotten; none of them was seen later than in this pane.
+        self._panes.open[max(self._panes.open)].lost += most

@@ -93,6 +93,9 @@ class Exceeding:
         found = zip(keys, self._of(keys, now), strict=True)
         return [self._finding(who, number, now) for who, number in found if number > excess.threshold]
 
+    def thin(self) -> bool:
+        return self._counts.thin() or self._different.thin()
+
     def _of(self, keys: Sequence[int], now: float) -> Sequence[int]:
         return (self._different if self._excess.distinct else self._counts).of(keys, now=now)
 

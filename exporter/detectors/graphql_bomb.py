@@ -25,6 +25,9 @@ class GraphQLBomb:
         many = self._rejected.take(compress(batch.addresses("ip"), refused(batch)), now=now)
         return findings(many, self.name, self._settings, "GraphQL queries of one address were rejected", now=now)
 
+    def thin(self) -> bool:
+        return self._rejected.thin()
+
     def tick(self, *, now: float) -> Sequence[Finding]:
         self._rejected.slide(now)
         return ()

@@ -32,6 +32,9 @@ class Regulars:
         """At most: where some were forgotten, each address may have had as many."""
         return self._people.of([address], now=now)[0] + self._people.undercount
 
+    def thin(self) -> bool:
+        return self._people.thin()
+
     def slide(self, now: float) -> None:
         self._people.slide(now)
 

@@ -48,6 +48,9 @@ class TooMany:
         ]
         return [each for each in many if each.times > each.limit]
 
+    def thin(self) -> bool:
+        return self._counts.thin()
+
     def slide(self, now: float) -> None:
         self._counts.slide(now)
 

@@ -35,6 +35,7 @@ def test_a_count_is_never_too_large_whatever_the_clock_does(steps: list[tuple[fl
         now += step
         happened += [(now, each) for each in who]
         counts.add(Counter(who), now=now)
+        counts.thin()
         exact = truth(happened, now)
         assert all(count <= exact[key] for key, count in enumerate(counts.of(range(31), now=now)))
         assert len([count for count in counts.of(range(31), now=now) if count]) <= counts.keys <= most
@@ -50,6 +51,7 @@ def test_a_count_is_too_small_by_no_more_than_is_said(steps: list[tuple[float, l
         now += abs(step)
         happened += [(now, each) for each in who]
         counts.add(Counter(who), now=now)
+        counts.thin()
         pane = WINDOW / PANES
         exact = truth(happened, now, seconds=now - (now // pane - PANES + 1) * pane + 0.01)
         found = counts.of(range(31), now=now)
@@ -83,6 +85,15 @@ def test_who_did_much_is_still_there_among_many_who_did_little() -> None:
     assert counts.forgotten >= 49_000
     assert 2_000 - counts.undercount <= counts.of([7], now=0.0)[0] <= 2_000
     assert counts.undercount <= 52_000 / 750
+
+
+def test_room_is_made_only_where_it_is_nearly_full() -> None:
+    counts = Counts(WINDOW, keys_max=100)
+    counts.add(dict.fromkeys(range(94), 1), now=0.0)
+    assert not counts.thin()
+    counts.add({94: 1, 7: 1}, now=0.0)
+    assert counts.thin()
+    assert (counts.keys, counts.undercount, counts.of([7], now=0.0)) == (1, 1, [1])
 
 
 def test_what_is_older_than_the_window_is_gone() -> None:

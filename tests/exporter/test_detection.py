@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import urllib.request
+from collections import Counter
 
 import pytest
 
-from exporter.detection import FOUND_MAX, Detection, Watched
+from exporter.detection import FOUND_MAX, TURN_EVENTS, Detection, Watched
 from exporter.detectors import Held
+from exporter.detectors.counting import Counts
 from exporter.detectors.settings import BruteForceAddress, DetectorsSettings, alike
 from exporter.event import Batch, Fields
 from exporter.finding import Finding
@@ -178,3 +180,34 @@ def test_a_brute_force_through_the_door_is_found_and_shown_without_a_file() -> N
         assert sample(page, series) == 1
         assert sample(page, 'security_detector_events_total{detector="brute_force_address"}') == 51
         assert "2001:db8:1:2" not in page + program.said("security finding")
+
+
+class Filling(Everybody):
+    """Counts who came, and has no room for many."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._counts = Counts(60.0, keys_max=100 * TURN_EVENTS)
+
+    def look(self, batch: Batch, *, now: float) -> list[Finding]:
+        self._counts.add(Counter(who for who in batch.addresses("ip") if who is not None), now=now)
+        return []
+
+    def thin(self) -> bool:
+        return self._counts.thin()
+
+    @property
+    def full(self) -> bool:
+        return self._counts.forgotten == 0
+
+
+def test_of_detectors_that_are_full_together_one_forgets_at_a_time() -> None:
+    detection = Detection(told=lambda _: None)
+    detectors = [Filling(name) for name in ("one", "two", "three")]
+    detection.use([Watched(detector, BruteForceAddress()) for detector in detectors], now=0.0)
+    full = []
+    for turn in range(100):
+        who = [Address(turn * TURN_EVENTS + each) for each in range(TURN_EVENTS)]
+        detection.take(Batch("auth", "", places=range(len(who)), texts={}, numbers={}, addresses={"ip": who}), now=1.0)
+        full.append(sum(detector.full for detector in detectors))
+    assert full == [3] * 94 + [2, 1, 0] + [0] * 3

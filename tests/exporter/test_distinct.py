@@ -36,6 +36,7 @@ def test_a_count_is_never_too_large_whatever_the_clock_does(
         now += step
         happened += [(now, pair) for pair in pairs]
         distinct.add(pairs, now=now)
+        distinct.thin()
         assert distinct.pairs <= most
         for owner in range(7):
             assert distinct.of([owner], now=now)[0] <= min(truth(happened, owner, now - WINDOW), each_most)
@@ -53,6 +54,7 @@ def test_a_count_is_too_small_by_no_more_than_is_said(
         now += abs(step)
         happened += [(now, pair) for pair in pairs]
         distinct.add(pairs, now=now)
+        distinct.thin()
         begins = (now // (WINDOW / PANES) - PANES + 1) * (WINDOW / PANES) - 0.01
         for owner in range(7):
             assert truth(happened, owner, begins) - distinct.of([owner], now=now)[0] <= distinct.undercount
@@ -75,3 +77,12 @@ def test_whoever_is_seen_again_stays_and_counts_once() -> None:
     assert distinct.of([7], now=599.0)[0] == 1 + 12
     assert distinct.of([7], now=659.0)[0] == 0
     assert distinct.pairs == 0
+
+
+def test_room_is_made_only_where_it_is_nearly_full() -> None:
+    distinct = Distinct(WINDOW, pairs_max=100)
+    distinct.add([(7, 1), (7, 2), *((owner, 1) for owner in range(100, 192))], now=0.0)
+    assert not distinct.thin()
+    distinct.add([(7, 3)], now=0.0)
+    assert distinct.thin()
+    assert (distinct.pairs, distinct.undercount, distinct.of([7], now=0.0)) == (3, 1, [3])
