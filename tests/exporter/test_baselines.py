@@ -13,6 +13,7 @@ from exporter.detectors.anomaly.methods import (
     HALF_LIFE_INTERVALS,
     LIMITS,
     METHODS,
+    OF_DEVIATION,
     SPIKE_INTERVALS,
     band,
 )
@@ -98,6 +99,23 @@ def test_what_is_usual_surrounds_its_centre_whatever_came_before(method: Method,
     assert usual.low <= usual.centre <= usual.high
 
 
+@pytest.mark.parametrize(
+    ("method", "usual", "unusual"),
+    [
+        ("ratio", 499.0, 501.0),
+        ("spike", 199.0, 201.0),
+        ("zscore", 129.0, 131.0),
+        ("iqr", 139.0, 141.0),
+        ("ewma", 129.0, 132.0),
+    ],
+)
+def test_how_far_is_too_far_where_nobody_says_it(method: Method, usual: float, unusual: float):
+    """The mean and the median are 100, the deviation is 10, and the quartiles are 90 and 110."""
+    past = [90.0, 110.0] * 50
+    assert not fed(method, past).close(usual)
+    assert fed(method, past).close(unusual)
+
+
 @given(numbers=st.lists(st.floats(allow_nan=False), max_size=40), size=st.integers(1, 12))
 def test_a_history_is_the_newest_numbers_in_their_order(numbers: list[float], size: int):
     history = History(size)
@@ -112,7 +130,7 @@ def test_a_history_is_the_newest_numbers_in_their_order(numbers: list[float], si
 @ALL
 def test_the_present_is_no_part_of_its_own_baseline(method: Method):
     """With the present among ten numbers no z-score exceeds 2.85, however large it is; so three were never reached."""
-    made = fed(method, wavy(10))
+    made = fed(method, wavy(9), known_least=9)
     assert made.exceeds(10_000.0)
     assert made.close(10_000.0)
 
@@ -122,6 +140,12 @@ def test_a_baseline_that_never_moved_stays_calm_at_a_wiggle_and_still_sees_what_
     made = fed(method, [100.0] * 50)
     assert not made.close(100.0 * (1 + FLOOR_RATIO))
     assert made.close(600.0)
+
+
+@pytest.mark.parametrize("method", OF_DEVIATION)
+def test_counts_that_never_moved_may_move_as_far_as_chance_alone_moves_them(method: Method):
+    for counts, found in ((False, True), (True, False)):
+        assert fed(method, [100.0] * 50, counts=counts).close(118.0) is found
 
 
 @ALL
