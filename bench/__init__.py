@@ -19,6 +19,8 @@ events.py    events over HTTP, beside what decoding them costs
 detectors.py what a login costs detectors, and a million addresses
 detection.py how soon floods are found, and how often nothing is taken for one
 traffic.py   days of traffic that is generated, with attacks
+attacks.py   how soon who attacks a city is found and blocked, and who in it is taken for one
+city.py      a day of a city, with people, machines and attacks
 redaction.py what it costs to find personal data
 blocklist.py what it costs to have a hundred thousand addresses on the blocklist
 statsd.py    packets of StatsD that are taken, against the Node.js daemon

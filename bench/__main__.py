@@ -35,6 +35,7 @@ PARTS = {
     "Logins that detectors look at": "bench.detectors",
     "Finding personal data": "bench.redaction",
     "Floods, and false alarms": "bench.detection",
+    "A city under attack": "bench.attacks",
     "A hundred thousand addresses on the blocklist": "bench.blocklist",
 }
 # What stays when the figures are measured again.
