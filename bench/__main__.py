@@ -36,6 +36,7 @@ PARTS = {
     "Finding personal data": "bench.redaction",
     "Floods, and false alarms": "bench.detection",
     "A city under attack": "bench.attacks",
+    "Probes of what never answers": "bench.probes",
     "A hundred thousand addresses on the blocklist": "bench.blocklist",
 }
 # What stays when the figures are measured again.

@@ -6,7 +6,8 @@ Logins as lines of JSON, a thousand at a time, go through the whole pipeline: re
 rules on two pages, and looked at by all detectors that are on without a file; beside it without detectors. Processor
 time of one thread. Once addresses and people come again, as they do; once nobody comes twice, as in an attack from
 everywhere. Then a million addresses fail once each in three kinds of event, in a process of their own, and one among
-them as often as is to be found. Last, addresses are looked up in the longest list of malicious ones that is taken.
+them as often as is to be found. Counts of half as many events again are compared with exact ones. Last, addresses are
+looked up in the longest list of malicious ones that is taken.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import random
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from bench.events import whole
 from exporter.control import Plan
 from exporter.detecting import Detecting
 from exporter.detection import Detection
+from exporter.detectors.counting import Counts
 from exporter.detectors.lists import ENTRIES_MAX, Listed, parsed
 from exporter.finding import Finding
 from exporter.identity import address_of, people
@@ -147,8 +150,29 @@ def main() -> int:
         f" than {told['undercount']:.0f}. The one attacker among them was\n{'' if told['found'] else 'NOT '}found,"
         " and nobody else."
     )
+    print(f"\n{beside_exact(chance)}")
     print(f"\n{looking_up(chance)}")
     return 0
+
+
+def beside_exact(chance: random.Random) -> str:
+    """How much is missing where there are too many to count, found and stated."""
+    exact: Counter[int] = Counter()
+    counts = Counts(3_600.0)
+    for batch in range(ADDRESSES // BATCH):
+        once = range(batch * BATCH, (batch + 1) * BATCH)
+        often = (int(chance.paretovariate(0.7)) % ADDRESSES for _ in range(BATCH // 2))
+        counted = Counter([*once, *often])
+        exact.update(counted)
+        # Spread over an hour.
+        counts.add(counted, now=NOW + 3_599.0 * batch * BATCH / ADDRESSES)
+    now = NOW + 3_599.0
+    missing = [exact[key] - found for key, found in zip(exact, counts.of(list(exact), now=now), strict=True)]
+    return (
+        f"Beside an exact count of {exact.total():,} events of {len(exact):,} addresses within an hour: no count is too"
+        f" large by more\nthan {max(0, -min(missing))}, and none too small by more than {max(missing)}; what the"
+        f" detector says of itself is at most {counts.undercount}."
+    )
 
 
 def looking_up(chance: random.Random) -> str:
