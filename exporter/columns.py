@@ -62,16 +62,16 @@ class Columns:
             for first, _, rest in [theirs.partition(".")]
             if rest and first in attributes
         ]
+        self._source = self._names.pop("source")
 
     def raws(self, events: Sequence[Any], places: Sequence[int], faults: list[Fault]) -> Iterator[Raw]:
         """One for each source; those that cannot be one are faults. There is at least one event, all of this kind."""
         read: dict[str, Sequence[Any]] = dict(zip(self._theirs, zip(*map(astuple, events), strict=True), strict=True))
         for theirs, first, rest in self._inside:
             read[theirs] = _reached(read[theirs], read[first], rest)
-        columns = {name: read[theirs] for name, theirs in self._names.items()}
-        sources = columns.pop("source")
+        sources = read[self._source]
         size = len(sources)
-        there = {name: column for name, column in columns.items() if column.count(None) < size}
+        there = {name: column for name, theirs in self._names.items() if (column := read[theirs]).count(None) < size}
         if sources.count(sources[0]) == size:
             of_source: Mapping[str, Sequence[int]] = {sources[0]: range(size)}
         else:

@@ -275,7 +275,7 @@ def number_of(value: object) -> float | None:
 
 def _plain(name: str, column: Sequence[Any], faults: dict[int, str]) -> Sequence[Any]:
     """Texts and whole numbers, which a memory can tell apart; most columns are that."""
-    if _PLAIN_TEXTS.issuperset(map(type, column)):
+    if type(column[0]) in _PLAIN_TEXTS if len(column) == 1 else _PLAIN_TEXTS.issuperset(map(type, column)):
         return column
     found: list[Any] = []
     for row, value in enumerate(column):

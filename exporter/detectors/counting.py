@@ -71,24 +71,24 @@ class Counts:
         self.forgotten = 0
 
     def add(self, counted: Mapping[int, int], *, now: float) -> None:
-        self.slide(now)
-        at = self._panes.at(now)
-        pane = self._panes.open.get(at)
-        if pane is None:
-            pane = self._panes.open[at] = _Pane()
-        counts = pane.counts
+        counts = self._newest(now).counts
         there = len(counts)
-        if len(counted) == 1:
-            ((key, times),) = counted.items()
-            counts[key] = counts.get(key, 0) + times
-        elif counts:
+        if counts:
             before = map(counts.get, counted, repeat(0))
             counts.update(zip(counted, map(add, before, counted.values()), strict=True))
         else:
             counts.update(counted)
-        self.keys += len(counts) - there
-        while self.keys > self._keys_max:
-            self._lessen()
+        self._grown(len(counts) - there)
+
+    def one(self, key: int, *, now: float) -> int:
+        """Once more; and how often it was then, at least. What is quick for many takes long for one."""
+        counts = self._newest(now).counts
+        if key in counts:
+            counts[key] += 1
+        else:
+            counts[key] = 1
+            self._grown(1)
+        return sum([pane.counts.get(key, 0) for pane in self._panes.open.values()])
 
     def thin(self) -> bool:
         """See `Thinning`."""
@@ -105,8 +105,6 @@ class Counts:
     def of(self, keys: Sequence[int], *, now: float) -> Sequence[int]:
         """How often each, at least."""
         self.slide(now)
-        if len(keys) == 1:
-            return [sum([pane.counts.get(keys[0], 0) for pane in self._panes.open.values()])]
         found: Iterable[int] = repeat(0, len(keys))
         for pane in self._panes.open.values():
             found = list(map(add, found, map(pane.counts.get, keys, repeat(0))))
@@ -116,6 +114,19 @@ class Counts:
     def undercount(self) -> int:
         """No count is too small by more."""
         return sum(pane.lost for pane in self._panes.open.values())
+
+    def _newest(self, now: float) -> _Pane:
+        self.slide(now)
+        at = self._panes.at(now)
+        pane = self._panes.open.get(at)
+        if pane is None:
+            pane = self._panes.open[at] = _Pane()
+        return pane
+
+    def _grown(self, keys: int) -> None:
+        self.keys += keys
+        while self.keys > self._keys_max:
+            self._lessen()
 
     def _lessen(self) -> None:
         pane = max(self._panes.open.values(), key=lambda each: len(each.counts))

@@ -34,10 +34,15 @@ class TooMany:
         them = [each for each in whose if each is not None]
         if not them:
             return ()
-        counted = Counter(them) if len(them) > 1 else dict.fromkeys(them, 1)
+        if len(them) == 1:
+            (who,) = them
+            return self._beyond(them, [self._counts.one(who, now=now)], allowed)
+        counted = Counter(them)
         self._counts.add(counted, now=now)
         keys = list(counted)
-        counts = self._counts.of(keys, now=now)
+        return self._beyond(keys, self._counts.of(keys, now=now), allowed)
+
+    def _beyond(self, keys: Sequence[int], counts: Sequence[int], allowed: Allowed) -> Sequence[Many]:
         threshold = self._threshold
         if max(counts) <= threshold:
             return ()

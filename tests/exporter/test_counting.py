@@ -65,8 +65,9 @@ def test_who_comes_alone_counts_as_among_others(steps: list[tuple[float, list[in
         now += step
         together.add(Counter(who), now=now)
         for each in who:
-            alone.add({each: 1}, now=now)
-        assert [alone.of([key], now=now)[0] for key in range(31)] == together.of(range(31), now=now)
+            times = alone.one(each, now=now)
+            assert times == alone.of([each], now=now)[0]
+        assert alone.of(range(31), now=now) == together.of(range(31), now=now)
         assert alone.keys == together.keys
 
 
