@@ -1,12 +1,16 @@
 """Durations in Prometheus' way of writing them; a flag takes the same words as a file."""
 
 import re
+from functools import lru_cache
 
+# So many different ones are remembered: a setting is asked for its seconds with everything that is found.
+REMEMBERED_MAX = 128
 TIMEOUT_SECONDS_MIN = 0.1
 TIMEOUT_SECONDS_MAX = 600.0
 DURATION = re.compile(r"(?=[0-9])(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m(?!s))?(?:([0-9]{1,9})s)?(?:([0-9]{1,9})ms)?")
 
 
+@lru_cache(maxsize=REMEMBERED_MAX)
 def parse(text: str) -> float:
     """Seconds; ValueError says what was found and what was expected."""
     match = DURATION.fullmatch(text)

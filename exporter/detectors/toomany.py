@@ -76,6 +76,7 @@ def findings(
     """`what` is what they did, in words that follow a number."""
     if not many:
         return ()
+    seconds = settings.window_seconds
     return [
         Finding(
             detector=detector,
@@ -84,7 +85,7 @@ def findings(
             why=f"{each.times} {what} within {settings.window}, more than {each.limit:g}",
             value=each.times,
             threshold=each.limit,
-            window_seconds=settings.window_seconds,
+            window_seconds=seconds,
             address=Address(each.who) if of == "address" else None,
             person=Person(each.who) if of == "person" else None,
         )
