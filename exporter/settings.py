@@ -4,7 +4,7 @@ The file is optional: the exporter runs without one. Its keys are made from what
 that a file and a flag know the same. A flag or an environment variable that says the same thing outweighs the file.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,20 +17,15 @@ from exporter.collectors import Kind as OptionKind
 from exporter.control import Refused
 from exporter.dependencies import settings as dependencies
 from exporter.dependencies.settings import HealthSettings
-from exporter.detectors.checks import wrong as detectors_wrong
-from exporter.detectors.settings import (
-    DetectorsSettings,
-    baseline_seconds,
-    interval_seconds,
-    pause_seconds,
-    span_seconds,
-    window_seconds,
-)
+from exporter.detectors import checks as detector_checks
+from exporter.detectors import settings as detectors
+from exporter.detectors.settings import DetectorsSettings
 from exporter.duration import parse_timeout
 from exporter.findings import settings as findings
 from exporter.findings.settings import FindingsSettings
 from exporter.intake.events import EventsSettings
-from exporter.intake.logs.settings import LOGS_MAX, Log, wrong
+from exporter.intake.logs import settings as logs
+from exporter.intake.logs.settings import LOGS_MAX, Log
 from exporter.intake.statsd import choices as statsd
 from exporter.intake.statsd.choices import StatsdSettings
 from exporter.lint import warnings
@@ -183,29 +178,22 @@ def _expected(read: Callable[[str], object]) -> Format:
     return check
 
 
-FORMATS: Mapping[str, Format] = {
-    "regex": _expected(lambda text: parse(OptionKind.PATTERN, text)),
-    "duration": _expected(lambda text: parse(OptionKind.DURATION, text)),
-    "timeout": _expected(parse_timeout),
-    "ttl": _expected(seconds),
-    "zero_first": _expected(zero_first_seconds),
-    "window": _expected(window_seconds),
-    "pause": _expected(pause_seconds),
-    "resolve_after": _expected(findings.resolve_after_seconds),
-    **{
-        name: _expected(read)
-        for formats in (
-            statsd.FORMATS,
-            reputation.FORMATS,
-            probe_settings.FORMATS,
-            dependencies.FORMATS,
-        )
-        for name, read in formats.items()
+_READERS: Sequence[Mapping[str, Callable[[str], object]]] = (
+    {
+        "regex": lambda text: parse(OptionKind.PATTERN, text),
+        "duration": lambda text: parse(OptionKind.DURATION, text),
+        "timeout": parse_timeout,
+        "ttl": seconds,
+        "zero_first": zero_first_seconds,
     },
-    "interval": _expected(interval_seconds),
-    "baseline": _expected(baseline_seconds),
-    "span": _expected(span_seconds),
-}
+    statsd.FORMATS,
+    detectors.FORMATS,
+    {"resolve_after": findings.resolve_after_seconds},
+    reputation.FORMATS,
+    probe_settings.FORMATS,
+    dependencies.FORMATS,
+)
+FORMATS: Mapping[str, Format] = {name: _expected(read) for each in _READERS for name, read in each.items()}
 
 
 def _of_collectors(settings: Settings) -> Iterator[Problem]:
@@ -224,22 +212,27 @@ def _of_collectors(settings: Settings) -> Iterator[Problem]:
             yield Problem(("collectors", collector.name, option), found, expected)
 
 
+# Where something is wrong below its key, what was found there, and what was expected.
+_Wrong = Iterable[tuple[tuple[str | int, ...], str, str]]
+# What the shape of a key cannot say.
+_CHECKS: Mapping[tuple[str, ...], Callable[[Settings], _Wrong]] = {
+    ("logs",): lambda settings: logs.wrong(settings.logs),
+    ("detectors",): lambda settings: detector_checks.wrong(settings.detectors),
+    ("findings",): lambda settings: findings.wrong(settings.findings),
+    ("reputation",): lambda settings: reputation.wrong(settings.reputation),
+    ("probes",): lambda settings: probe_settings.wrong(settings.probes),
+    ("health", "dependencies"): lambda settings: dependencies.wrong(
+        settings.health.dependencies, modules=settings.probes.all_modules
+    ),
+    ("postgres",): lambda settings: postgres.wrong(settings.postgres),
+}
+
+
 def _prove(settings: Settings) -> Iterator[Problem]:
     yield from _of_collectors(settings)
-    for where, found, expected in wrong(settings.logs):
-        yield Problem(("logs", *where), found, expected)
-    for where, found, expected in postgres.wrong(settings.postgres):
-        yield Problem(("postgres", *where), found, expected)
-    for place, found, expected in reputation.wrong(settings.reputation):
-        yield Problem(("reputation", *place), found, expected)
-    for where, found, expected in findings.wrong(settings.findings):
-        yield Problem(("findings", *where), found, expected)
-    for where, found, expected in probe_settings.wrong(settings.probes):
-        yield Problem(("probes", *where), found, expected)
-    for where, found, expected in detectors_wrong(settings.detectors):
-        yield Problem(("detectors", *where), found, expected)
-    for where, found, expected in dependencies.wrong(settings.health.dependencies, modules=settings.probes.all_modules):
-        yield Problem(("health", "dependencies", *where), found, expected)
+    for key, wrong in _CHECKS.items():
+        for where, found, expected in wrong(settings):
+            yield Problem((*key, *where), found, expected)
 
 
 KIND = Kind(

@@ -362,3 +362,12 @@ def alike(one: Common, other: Common) -> bool:
 def _looking(settings: Common) -> Common:
     none = Common()
     return msgspec.structs.replace(settings, **{name: getattr(none, name) for name in Common.__struct_fields__})
+
+
+FORMATS = {
+    "window": window_seconds,
+    "pause": pause_seconds,
+    "interval": interval_seconds,
+    "baseline": baseline_seconds,
+    "span": span_seconds,
+}
