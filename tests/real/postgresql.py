@@ -6,14 +6,13 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.left_out import left_out
-from tests.real.servers import until
+from tests.real.servers import free_port, until
 
 # PostgreSQL does not run as root.
 USER = "postgres"
@@ -43,12 +42,6 @@ def as_postgres(*command: str | Path) -> list[str]:
     if os.geteuid() != 0:
         return list(map(str, command))
     return ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--", *map(str, command)]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Cluster:

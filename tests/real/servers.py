@@ -123,8 +123,10 @@ def wait_until_ready(server: Server, path: str = "/-/ready") -> None:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
+    """Also if somebody has stopped it."""
     if process.poll() is None:
         process.terminate()
+        process.send_signal(signal.SIGCONT)
         try:
             process.wait(20)
         except subprocess.TimeoutExpired:
@@ -316,3 +318,11 @@ def alive(process: int) -> bool:
     except OSError:
         return False
     return state not in ("Z", "X")
+
+
+@contextmanager
+def redis(program: str, folder: Path, *, port: int) -> Iterator[Server]:
+    """One that keeps nothing. Nobody waits until it listens."""
+    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
+    with started(command, url=f"redis://127.0.0.1:{port}", log=folder / "redis.log", ready=None) as server:
+        yield server

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from tests.pages import fenced, text_of
-from tests.real.servers import TOCSIN, Server, environment, free_port, started, until
+from tests.real.servers import TOCSIN, Server, environment, free_port, redis, started, until
 
 # Twice in a row, five times a second: a second is enough for everything, and this machine may be busy.
 TELLING_SECONDS = 10.0
@@ -55,13 +55,6 @@ def nginx(program: str, folder: Path, *, port: int, answer: str) -> Iterator[Ser
     (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=port, answer=answer))
     command = [program, "-p", str(folder), "-c", f"{folder}/nginx.conf"]
     with started(command, url=f"http://127.0.0.1:{port}", log=folder / "nginx.log") as server:
-        yield server
-
-
-@contextmanager
-def redis(program: str, folder: Path, *, port: int) -> Iterator[Server]:
-    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
-    with started(command, url=f"http://127.0.0.1:{port}", log=folder / "redis.log", ready=None) as server:
         yield server
 
 

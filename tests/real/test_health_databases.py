@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.real.postgresql import Cluster, cluster
-from tests.real.servers import TOCSIN, Server, end, environment, free_port, started, until
+from tests.real.servers import TOCSIN, Server, environment, free_port, redis, started, until
 
 # As in test_health.py: a second is enough for everything, and this machine may be busy.
 TELLING_SECONDS = 20.0
@@ -27,19 +26,6 @@ health:
     database: {{probe: {{module: postgres, target: '127.0.0.1:{database}'}}, critical: true, {quick}}}
     cache: {{probe: {{module: redis, target: '127.0.0.1:{cache}'}}, {quick}}}
 """
-
-
-@contextmanager
-def redis(program: str, folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
-    with (folder / "redis.log").open("ab") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-    with process:
-        try:
-            yield process
-        finally:
-            process.send_signal(signal.SIGCONT)
-            end(process)
 
 
 @pytest.fixture
@@ -77,13 +63,13 @@ def test_databases_that_are_killed_or_stopped_are_told_apart_and_are_up_again(
 ) -> None:
     program, port = needs("redis-server"), free_port()
     with exporter(tmp_path, database=database.port, cache=port) as server:
-        with redis(program, tmp_path, port) as cache:
+        with redis(program, tmp_path, port=port) as cache:
             becomes(server, 200)
 
             # It still listens, as the kernel does that for it. Only who speaks with it notices.
-            cache.send_signal(signal.SIGSTOP)
+            cache.process.send_signal(signal.SIGSTOP)
             becomes(server, 200, cache="down: timeout")
-            cache.send_signal(signal.SIGCONT)
+            cache.process.send_signal(signal.SIGCONT)
             becomes(server, 200)
 
             database.send(signal.SIGSTOP)
@@ -94,10 +80,9 @@ def test_databases_that_are_killed_or_stopped_are_told_apart_and_are_up_again(
             # An immediate stop: the next start recovers, as after a loss of power.
             database.stop()
             becomes(server, 503, database="down: refused")
-            cache.kill()
-            cache.wait()
+            cache.ended(signal.SIGKILL)
             becomes(server, 503, database="down: refused", cache="down: refused")
         database.start()
         becomes(server, 200, cache="down: refused")
-        with redis(program, tmp_path, port):
+        with redis(program, tmp_path, port=port):
             becomes(server, 200)

@@ -17,10 +17,10 @@ import pytest
 
 from tests.guard.certificates import authority, signed
 from tests.left_out import left_out
+from tests.real.postgresql import programs
 from tests.real.servers import TOCSIN, Server, end, environment, free_port, prometheus, started, until
 
 Needs = Callable[[str], str]
-POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1:]
 
 
 @contextmanager
@@ -181,8 +181,7 @@ def test_redis_with_a_password_a_replica_and_tls(tmp_path: Path, needs: Needs) -
 @contextmanager
 def a_postgres(port: int, method: str) -> Iterator[Path]:
     """Whose users log in by this method. Gives the folder of its socket, which is its own user's."""
-    if not POSTGRES:
-        left_out("postgresql is not installed (Debian's package postgresql; `make test` as root installs it)")
+    installed = programs()
     if os.getuid() != 0:
         left_out("PostgreSQL does not run as root, and only root can run it as somebody else")
     user = pwd.getpwnam("postgres")
@@ -195,10 +194,10 @@ def a_postgres(port: int, method: str) -> Iterator[Path]:
         for each in (place, place / "password"):
             os.chown(each, user.pw_uid, user.pw_gid)
         who = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": (), "cwd": "/"}
-        initdb = [f"{POSTGRES[0]}/initdb", "-D", str(data), "-U", "prober", f"--pwfile={place}/password", "-N"]
+        initdb = [f"{installed}/initdb", "-D", str(data), "-U", "prober", f"--pwfile={place}/password", "-N"]
         made = subprocess.run([*initdb, f"--auth={method}"], capture_output=True, text=True, timeout=120, **who)  # type: ignore[call-overload]
         assert made.returncode == 0, made.stderr
-        command = [f"{POSTGRES[0]}/postgres", "-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", name]
+        command = [f"{installed}/postgres", "-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", name]
         with running([*command, "-c", "fsync=off"], place, port=port, **who):
             yield place
 
