@@ -137,6 +137,9 @@ class Alerts:
     def _forget(self, now: float) -> None:
         """What has ended and was told to everybody, or is owed for too long."""
         for key, alert in list(self._alerts.items()):
+            # Where the clock was ahead and was set back, it would go on for as long, and begin after its end.
+            alert.starts_at = min(alert.starts_at, now)
+            alert.ends_at = min(alert.ends_at, now + self._choice.resolve_after_seconds)
             if now < alert.ends_at:
                 continue
             if self._owed(alert):

@@ -71,6 +71,17 @@ def test_an_alert_says_which_detector_and_not_who_it_was() -> None:
     assert "77" not in json.dumps(alert)
 
 
+def test_an_alert_of_a_clock_that_was_ahead_begins_now_and_ends_as_any_other() -> None:
+    told = Told()
+    told.alerts.take([replace(FOUND, at=AT + 10 * 365 * 86_400)])
+    for target in ("one", "two"):
+        (alert,) = told.post(target, AT)
+        assert (seconds(alert["startsAt"]), seconds(alert["endsAt"])) == (AT, END)
+    assert told.alerts.active(AT) == 1
+    assert told.post("one", END + 1) == []
+    assert told.alerts.active(END + 1) == 0
+
+
 def test_what_goes_on_stays_one_alert_and_ends_after_the_last_finding() -> None:
     told = Told()
     assert told.alerts.take([FOUND])
