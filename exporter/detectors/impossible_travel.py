@@ -47,6 +47,9 @@ class ImpossibleTravel:
         found: list[Finding] = []
         for person, place in _places(batch, now):
             before = self._last.pop(person, None)
+            if before is not None and before.at > now:
+                # Of a clock that was ahead and was set back: nobody knows how long ago that was.
+                before = None
             # Logs may come late, and not in their order.
             self._last[person] = place if before is None or before.at <= place.at else before
             if before is not None:

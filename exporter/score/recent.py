@@ -26,11 +26,12 @@ class Points:
         for finding in found:
             if not finding.dry_run:
                 self._points = self.left(finding.at) + POINTS[finding.severity]
-                self._at = max(self._at, finding.at)
+                self._at = finding.at
 
     def left(self, now: float) -> float:
-        # Where the clock was set back, nothing has aged.
-        return self._points * exp2(-max(0.0, now - self._at) / HALF_LIFE_SECONDS)
+        # Where the clock was set back, nothing has aged until now, and it does from now on.
+        self._at = min(self._at, now)
+        return self._points * exp2((self._at - now) / HALF_LIFE_SECONDS)
 
 
 class Logins:

@@ -152,6 +152,13 @@ def test_what_is_read_late_counts_when_it_happened_in_whichever_order() -> None:
     assert names(watch, there(BERLIN, at=at + 83_600)) == ["impossible_travel"]
 
 
+def test_where_the_clock_was_set_back_people_are_somewhere_anew() -> None:
+    watch = travelling()
+    watch.take(there(PARIS))
+    assert names(watch, there(BERLIN), after=-10 * 365 * 86_400) == []
+    assert names(watch, there(SYDNEY), after=3_600) == ["impossible_travel"]
+
+
 def test_who_did_not_get_in_or_is_nowhere_was_nowhere() -> None:
     watch = travelling()
     watch.take(there(BERLIN))
