@@ -14,7 +14,7 @@ body { max-width: 42rem; margin: 0 auto; padding: 1rem; overflow-wrap: anywhere;
 h1 { margin: 0; } h2 { margin: 1.5rem 0 .5rem; font-size: 1.1rem; }
 ul { list-style: none; padding: 0; margin: 0; } li { padding: .35rem 0; border-top: 1px solid #8884; }
 .doors li { display: flex; flex-wrap: wrap; align-items: baseline; } .doors span { flex: 1 1 15rem; }
-a { display: inline-block; min-width: 11rem; padding: .2rem 0; } code { font-size: .95em; }
+a, li > code { display: inline-block; min-width: 11rem; padding: .2rem 0; } code { font-size: .95em; }
 .good, .bad { border-left: .4rem solid #2a2; padding-left: .6rem; } .bad { border-color: #c33; }
 """
 
@@ -26,14 +26,16 @@ class Collectors(NamedTuple):
     absent: Sequence[str]
 
 
+def _door(path: str) -> str:
+    shown = f"<code>{escape(path)}</code>"
+    return shown if "…" in path else f'<a href="{escape(path)}">{shown}</a>'
+
+
 def render(
     *, version: str, doors: Sequence[tuple[str, str]], failing: Mapping[str, str], collectors: Collectors | None
 ) -> str:
-    """`collectors` is None as long as nobody has scraped."""
-    links = "\n".join(
-        f'<li><a href="{escape(path)}"><code>{escape(path)}</code></a> <span>{escape(what)}</span></li>'
-        for path, what in doors
-    )
+    """`collectors` is None as long as nobody has scraped. A door that has to be told something is no link."""
+    links = "\n".join(f"<li>{_door(path)} <span>{escape(what)}</span></li>" for path, what in doors)
     return f"""<!doctype html>
 <html lang="en">
 <head>

@@ -32,6 +32,7 @@ BODY_BYTES_MAX = 4_096
 BY_CHARACTERS_MAX = 100
 # How long a block by hand lasts where nobody says it.
 DURATION = "1h"
+NOT_KEPT = "a restart forgets it, as there is no --security.state-file"
 _STATUS = {"allow_list": 409, "full": 503}
 _KINDS = (*TYPES, *FORMATS)
 _CURSOR = "X-Tocsin-Cursor"
@@ -67,6 +68,16 @@ class ReputationDoors:
             Route("GET", "/reputation/{address}", self.known),
             Route("PUT", "/blocklist/{address}", self.block, BODY_BYTES_MAX),
             Route("DELETE", "/blocklist/{address}", self.release, BODY_BYTES_MAX),
+            # A network whose slash was written as it is.
+            Route("GET", "/reputation/{address}/{bits}", self.known, door="GET /reputation/{address}"),
+            Route("PUT", "/blocklist/{address}/{bits}", self.block, BODY_BYTES_MAX, door="PUT /blocklist/{address}"),
+            Route(
+                "DELETE",
+                "/blocklist/{address}/{bits}",
+                self.release,
+                BODY_BYTES_MAX,
+                door="DELETE /blocklist/{address}",
+            ),
         )
 
     async def blocklist(self, request: Request) -> Answer:
@@ -96,7 +107,7 @@ class ReputationDoors:
 
     async def known(self, request: Request) -> Answer:
         try:
-            place = place_of(request.parts["address"])
+            place = _place(request)
             _asked(request, ())
         except ValueError as wrong:
             return error_answer(400, str(wrong))
@@ -108,7 +119,7 @@ class ReputationDoors:
             place, wish = _wished(request)
             if not wish.reason.strip():
                 raise ValueError("reason: found none, expected why, in a sentence")
-            lasts = seconds(wish.duration)
+            lasts = _lasts(wish)
         except ValueError as wrong:
             return error_answer(400, str(wrong))
         try:
@@ -159,7 +170,9 @@ class ReputationDoors:
             except OSError as error:
                 why = error.strerror or str(error)
                 return error_answer(503, f"{what}, but that could not be written and would be lost at a restart: {why}")
-        return _json({what: shown(block), "on_disk": self._keeper is not None and self._keeper.is_kept})
+        if self._keeper is not None and self._keeper.is_kept:
+            return _json({what: shown(block), "on_disk": True})
+        return _json({what: shown(block), "on_disk": False, "note": NOT_KEPT})
 
     def _said(self, place: Place, now: float) -> Mapping[str, object]:
         policy, blocks = self._reputation.policy, self._reputation.blocks
@@ -207,10 +220,23 @@ def _who(request: Request, wish: Wish) -> str:
     return wish.by if request.caller is None else request.caller.as_who(wish.by)
 
 
+def _place(request: Request) -> Place:
+    """Raises ValueError."""
+    return place_of("/".join(request.parts[each] for each in ("address", "bits") if each in request.parts))
+
+
+def _lasts(wish: Wish) -> float:
+    """Raises ValueError."""
+    try:
+        return seconds(wish.duration)
+    except ValueError as error:
+        raise ValueError(f"duration: {error}") from None
+
+
 def _wished(request: Request) -> tuple[Place, Wish]:
     """Raises ValueError."""
     _asked(request, ())
-    place = place_of(request.parts["address"])
+    place = _place(request)
     if not request.body:
         return place, Wish()
     try:

@@ -214,6 +214,30 @@ def test_a_person_blocks_with_a_reason_for_a_time_and_releases() -> None:
     promptly(scenario())
 
 
+def test_the_slash_of_a_network_may_be_written_as_it_is() -> None:
+    async def scenario() -> None:
+        async with running(reputation=Reputation(), clock=lambda: NOW) as exporter:
+            client = Client(exporter)
+            status, text, _ = await client.ask("PUT", "/blocklist/203.0.113.0/24", {"reason": "scans us"})
+            assert (status, json.loads(text)["blocked"]["address"]) == (200, "203.0.113.0/24")
+            assert (await client.json("/reputation/203.0.113.0/24"))["blocked"]["reason"] == "scans us"
+            assert (await client.ask("DELETE", "/blocklist/203.0.113.0/24"))[0] == 200
+            assert (await client.ask("PUT", "/blocklist/203.0.113.0/24/1", {"reason": "x"}))[0] == 404
+
+    promptly(scenario())
+
+
+def test_who_blocks_by_hand_is_told_that_a_restart_forgets_it() -> None:
+    async def scenario() -> None:
+        async with running(reputation=Reputation(), clock=lambda: NOW) as exporter:
+            _, text, _ = await Client(exporter).ask("PUT", f"/blocklist/{MALLORY}", {"reason": "x"})
+            said = json.loads(text)
+            assert said["on_disk"] is False
+            assert said["note"] == "a restart forgets it, as there is no --security.state-file"
+
+    promptly(scenario())
+
+
 def test_what_is_known_of_an_address_says_why() -> None:
     async def scenario() -> None:
         reputation = Reputation()
@@ -262,8 +286,14 @@ def test_who_would_be_blocked_is_shown_apart() -> None:
         ("PUT", f"/blocklist/{MALLORY}", {"reason": " "}, 400, "reason: found none"),
         ("PUT", f"/blocklist/{MALLORY}", {"reason": 7}, 400, "Expected `str`"),
         ("PUT", f"/blocklist/{MALLORY}", {"reason": "x", "for": "1h"}, 400, "unknown field `for`"),
-        ("PUT", f"/blocklist/{MALLORY}", {"reason": "x", "duration": "soon"}, 400, "expected a duration"),
-        ("PUT", f"/blocklist/{MALLORY}", {"reason": "x", "duration": "721h"}, 400, "between 1s and 720h"),
+        (
+            "PUT",
+            f"/blocklist/{MALLORY}",
+            {"reason": "x", "duration": "soon"},
+            400,
+            "duration: found 'soon', expected a",
+        ),
+        ("PUT", f"/blocklist/{MALLORY}", {"reason": "x", "duration": "721h"}, 400, "duration: found '721h', expected"),
         ("PUT", f"/blocklist/{MALLORY}", ["x"], 400, "the body: Expected `object`"),
         ("PUT", f"/blocklist/{MALLORY}", {"reason": "x" * 501}, 400, "length <= 500"),
         ("PUT", f"/blocklist/{MALLORY}", {"reason": "x" * 5_000}, 413, "larger"),
