@@ -90,6 +90,19 @@ def test_a_list_that_its_reader_refuses_is_taken_back_and_tried_again(
     assert (tmp_path / "told").exists()
 
 
+def test_cron_finds_the_programs_and_has_nothing_to_mail(exporter: Exporter, tmp_path: Path) -> None:
+    """It has a short PATH, and nginx says something at each reload."""
+    file, told = tmp_path / "list", tmp_path / "told"
+    exporter.block("203.0.113.7")
+    chatty = f"echo $PATH > {told}; echo signal process started >&2"
+    said = fetch(exporter, "nginx", file, "", chatty, PATH="/usr/bin:/bin")
+    assert (said.returncode, said.stdout, said.stderr) == (0, "", "")
+    assert {"/usr/sbin", "/usr/local/sbin"} <= set(told.read_text().strip().split(":"))
+    exporter.block("203.0.113.8")
+    said = fetch(exporter, "nginx", file, "echo it is broken; false")
+    assert said.stderr.splitlines()[0] == "it is broken"
+
+
 def test_the_token_comes_from_a_file_and_the_mode_is_chosen(exporter: Exporter, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("s3cret\n")
     file = tmp_path / "list"
