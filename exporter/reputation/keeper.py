@@ -29,6 +29,7 @@ SAVE_SECONDS = 5.0
 SAVING_SHARE_MAX = 20
 DEEDS_WRITTEN_MAX = 5_000
 _WRITE_BYTES = 1_048_576
+TRAIL_FAILED = "the audit trail could not be written"
 
 
 class Keeper:
@@ -62,11 +63,16 @@ class Keeper:
         return bool(self._file)
 
     async def load(self) -> None:
-        """Before anybody asks."""
+        """Before anybody asks. What is wrong with the files is told now, and not at the first attack."""
         try:
             await self._load()
         except OSError as error:
             self._failed("blocks and scores of before are not known", error)
+        try:
+            await self._disk.do(self._trail.prove)
+        except OSError as error:
+            self._told.trail_failures += 1
+            self._say(TRAIL_FAILED, error)
 
     async def _load(self) -> None:
         """Raises OSError. What was not read is not replaced."""
@@ -162,7 +168,7 @@ class Keeper:
                 await self._disk.do(lambda deeds=deeds: self._trail.write(deeds))  # type: ignore[misc]
             except OSError as error:
                 self._told.trail_failures += 1
-                self._say("the audit trail could not be written", error)
+                self._say(TRAIL_FAILED, error)
                 raise
             for _ in deeds:
                 waiting.popleft()

@@ -91,7 +91,7 @@ class Found(msgspec.Struct, frozen=True):
 
 
 def load(path: str) -> Found:
-    """Nothing where there is no file. Raises Unreadable."""
+    """Nothing where there is no file yet. Raises Unreadable."""
     try:
         with os.fdopen(opened(path, os.O_RDONLY), "rb") as file:
             first = file.readline(LINE_BYTES_MAX)
@@ -100,6 +100,8 @@ def load(path: str) -> Found:
             found = _read(file)
             return found if first.startswith(FIRST) or not first else replace(found, lost=1)
     except FileNotFoundError:
+        if not os.path.isdir(os.path.dirname(os.path.abspath(path))):
+            raise Unreadable(f"{path}: found no such folder, expected one in which it can be written") from None
         return Found([])
     except Unreadable:
         raise

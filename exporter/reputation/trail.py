@@ -45,6 +45,11 @@ class Trail:
         else:
             self.waiting.append(deed)
 
+    def prove(self) -> None:
+        """That there is a file for it, which may be a new one. Raises OSError."""
+        if self.path:
+            os.close(opened(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT))
+
     def write(self, deeds: Sequence[Deed]) -> None:
         """At the end of the file, and on the disk. Raises OSError; then none of them, or some, are there."""
         descriptor = opened(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT)

@@ -182,11 +182,11 @@ def test_what_cannot_be_written_is_said_counted_and_tried_again(tmp_path: Path) 
         folder = tmp_path / "later"
         keeper = keeper_of(reputation, folder, told)
         await keeper.load()
-        assert told.state_failures == 0
+        assert told.state_failures == 1
         async with running(reputation=reputation, keeper=keeper, clock=lambda: NOW) as exporter:
             status, text, _ = await Client(exporter).ask("PUT", "/blocklist/45.0.0.1", WISH)
             assert (status, "could not be written" in text) == (503, True)
-            assert (told.state_failures, told.saved_at) == (1, 0.0)
+            assert (told.state_failures, told.saved_at) == (2, 0.0)
             folder.mkdir()
             status, text, _ = await Client(exporter).ask("PUT", "/blocklist/45.0.0.1", WISH)
             assert (status, json.loads(text)["on_disk"]) == (200, True)
@@ -309,6 +309,19 @@ def test_lines_that_are_lost_are_counted_while_they_cannot_be_written(tmp_path: 
                 await keeper.keep()
             assert told.trail_failures >= 1
             assert told.trail_lost == 2
+
+    promptly(scenario())
+
+
+def test_files_that_cannot_be_are_told_at_the_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        told, nowhere = KeptCounts(), tmp_path / "nowhere"
+        keeper = Keeper(Reputation(), Trail(str(tmp_path)), told=told, state_file=f"{nowhere}/state", clock=lambda: NOW)
+        await keeper.load()
+        assert (told.state_failures, told.trail_failures) == (1, 1)
+        first, second = caplog.records
+        assert vars(first)["error"] == f"{nowhere}/state: found no such folder, expected one in which it can be written"
+        assert (second.message, vars(second)["error"]) == ("the audit trail could not be written", "Is a directory")
 
     promptly(scenario())
 
