@@ -139,13 +139,14 @@ class Exceeding:
     def _finding(self, who: int, number: int, now: float) -> Finding:
         excess = self._excess
         label = self._texts.get(who, "") if excess.by else ""
-        what = f"different {excess.distinct} of " if excess.distinct else ""
+        kinds = " and ".join(excess.events)
+        what = f"different values of {excess.distinct} in {kinds}" if excess.distinct else kinds
         whose = " from one address" if excess.by_address else " of one person" if excess.by_person else ""
         return Finding(
             detector=self.name,
             severity=self._severity,
             at=now,
-            why=f"{number} {what}{' and '.join(excess.events)}{whose} within {excess.window}{told(excess.by, label)}, "
+            why=f"{number} {what} events{whose} within {excess.window}{told(excess.by, label)}, "
             f"more than {excess.threshold:.6g}",
             value=number,
             threshold=excess.threshold,

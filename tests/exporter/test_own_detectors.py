@@ -40,7 +40,7 @@ def test_the_documented_payments_of_one_person_are_found() -> None:
     (found,) = watch.take({**payment, "user": "ANA"}, after=60)
     assert (found.detector, found.value, found.address) == ("failed_payments", 11, None)
     assert found.person is not None
-    assert found.why == "11 transaction of one person within 10m, more than 10"
+    assert found.why == "11 transaction events of one person within 10m, more than 10"
     assert watch.take(*[{**payment, "user": "ben"}], after=700) == [], "the window has gone on"
 
 
@@ -49,7 +49,7 @@ def test_the_documented_spray_is_found_by_names_and_not_by_attempts() -> None:
     assert watch.take(*[failed(user=f"user{number % 30}") for number in range(50)]) == []
     (found,) = watch.take(failed(user="one-more"), failed("203.0.113.8", "user1"), after=3_600)
     assert (found.detector, found.address) == ("password_spray", address_of("203.0.113.7"))
-    assert found.why == "31 different user of auth from one address within 24h, more than 30"
+    assert found.why == "31 different values of user in auth events from one address within 24h, more than 30"
 
 
 def test_the_documented_silence_is_found_by_the_clock() -> None:
@@ -94,7 +94,7 @@ def test_more_than_the_threshold_in_all_is_found_over_several_kinds_of_event() -
     watch = own("event: [deploy, rollback], threshold: 3, window: 1m")
     assert watch.take({"event": "deploy"}, {"event": "rollback"}, {"event": "deploy"}) == []
     (found,) = watch.take({"event": "rollback"}, after=40)
-    assert found.why == "4 deploy and rollback within 1m, more than 3"
+    assert found.why == "4 deploy and rollback events within 1m, more than 3"
     assert (found.address, found.person, found.stream) == (None, None, "")
 
 
@@ -103,8 +103,8 @@ def test_each_value_of_a_field_is_counted_by_itself_with_a_cooldown_of_its_own()
     assert watch.take(*[{"event": "error", "component": name} for name in ("disk", "net", "disk", "net")]) == []
     found = watch.take({"event": "error", "component": "disk"}, {"event": "error", "component": "net"})
     assert [each.why for each in found] == [
-        "3 error within 1m, component disk, more than 2",
-        "3 error within 1m, component net, more than 2",
+        "3 error events within 1m, component disk, more than 2",
+        "3 error events within 1m, component net, more than 2",
     ]
 
 
