@@ -148,9 +148,11 @@ TABLES = Query(
     "tables",
     """
     SELECT current_database() AS datname, seen.schemaname, seen.relname, n_live_tup, n_dead_tup, n_mod_since_analyze,
-           seq_scan, idx_scan, vacuum_count + autovacuum_count AS vacuums,
-           extract(epoch FROM greatest(last_vacuum, last_autovacuum))::float8 AS vacuumed,
-           extract(epoch FROM greatest(last_analyze, last_autoanalyze))::float8 AS analyzed,
+           seq_scan, idx_scan, vacuum_count, autovacuum_count,
+           coalesce(extract(epoch FROM last_vacuum), 0)::float8 AS last_vacuum,
+           coalesce(extract(epoch FROM last_autovacuum), 0)::float8 AS last_autovacuum,
+           coalesce(extract(epoch FROM last_analyze), 0)::float8 AS last_analyze,
+           coalesce(extract(epoch FROM last_autoanalyze), 0)::float8 AS last_autoanalyze,
            relpages::float8 * current_setting('block_size')::int AS size_bytes
     FROM pg_stat_user_tables AS seen JOIN pg_class ON pg_class.oid = relid
     ORDER BY relpages DESC, relid LIMIT $1
@@ -165,9 +167,37 @@ TABLES = Query(
         ),
         Column("seq_scan", "pg_stat_user_tables_seq_scan", "unknown", "Scans of the whole table."),
         Column("idx_scan", "pg_stat_user_tables_idx_scan", "unknown", "Scans of an index of it."),
-        Column("vacuums", "pg_stat_user_tables_vacuums", "unknown", "How often it was vacuumed."),
-        Column("vacuumed", "pg_stat_user_tables_last_vacuum_timestamp_seconds", "gauge", "When it was last vacuumed."),
-        Column("analyzed", "pg_stat_user_tables_last_analyze_timestamp_seconds", "gauge", "When it was last analyzed."),
+        Column("vacuum_count", "pg_stat_user_tables_vacuum_count", "unknown", "How often somebody vacuumed it."),
+        Column(
+            "autovacuum_count",
+            "pg_stat_user_tables_autovacuum_count",
+            "unknown",
+            "How often the server vacuumed it by itself.",
+        ),
+        Column(
+            "last_vacuum",
+            "pg_stat_user_tables_last_vacuum",
+            "gauge",
+            "When somebody last vacuumed it, since 1970; 0 is never.",
+        ),
+        Column(
+            "last_autovacuum",
+            "pg_stat_user_tables_last_autovacuum",
+            "gauge",
+            "When the server last vacuumed it by itself, since 1970; 0 is never.",
+        ),
+        Column(
+            "last_analyze",
+            "pg_stat_user_tables_last_analyze",
+            "gauge",
+            "When somebody last analyzed it, since 1970; 0 is never.",
+        ),
+        Column(
+            "last_autoanalyze",
+            "pg_stat_user_tables_last_autoanalyze",
+            "gauge",
+            "When the server last analyzed it by itself, since 1970; 0 is never.",
+        ),
         Column("size_bytes", "pg_stat_user_tables_heap_bytes", "gauge", "Its pages, as of the last VACUUM or ANALYZE."),
     ),
     labels=("datname", "schemaname", "relname"),
