@@ -99,6 +99,7 @@ class Resolver:
             return await self._looked_up(attempt, target, allowed, prefer=prefer, fall_back=fall_back)
         if not allowed.address(literal, target.port):
             raise not_allowed()
+        _took(attempt, 0.0)
         return Place(target.host, target.port, literal)
 
     async def _looked_up(
@@ -113,9 +114,7 @@ class Resolver:
             words = error.strerror if isinstance(error, OSError) else "no name that can be looked up"
             raise Failed("resolve", f"the name has no address: {words}") from None
         finally:
-            attempt.gauge(
-                "probe_dns_lookup_time_seconds", "How long the look-up of the name took.", attempt.elapsed - began
-            )
+            _took(attempt, attempt.elapsed - began)
         for address in addresses:
             if not allowed.address(address, target.port, host=target.host):
                 raise Failed(
@@ -129,6 +128,10 @@ class Resolver:
             raise Failed("resolve", f"the name has no address of the kind {prefer}")
         attempt.note(f"the name has {len(addresses)} addresses; asking {chosen}")
         return Place(target.host, target.port, chosen)
+
+
+def _took(attempt: Attempt, seconds: float) -> None:
+    attempt.gauge("probe_dns_lookup_time_seconds", "How long the look-up of the name took.", seconds)
 
 
 def _addresses(host: str) -> Sequence[Address]:

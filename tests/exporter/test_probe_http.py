@@ -50,6 +50,7 @@ def test_a_page_is_fetched_and_its_phases_add_up() -> None:
     assert found["probe_http_version"] == 1.1
     assert found["probe_http_ssl"] == 0
     assert found["probe_ip_protocol"] == 4
+    assert found["probe_dns_lookup_time_seconds"] == 0
     assert found["probe_http_duration_seconds{processing}"] > 0
 
 
