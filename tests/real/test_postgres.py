@@ -111,6 +111,20 @@ def test_counts_of_a_database_are_the_servers_own(primary: Cluster) -> None:
     assert page.value("pg_database_size_bytes", **of) == pytest.approx(size, rel=0.1)
 
 
+def test_when_a_table_was_vacuumed_is_told_apart_from_when_the_server_did_it_by_itself(primary: Cluster) -> None:
+    primary.sql("CREATE TABLE swept (id int) WITH (autovacuum_enabled = false)")
+    primary.sql("INSERT INTO swept SELECT generate_series(1, 1000)")
+    primary.sql("VACUUM ANALYZE swept")
+    when = float(primary.sql("SELECT extract(epoch FROM last_vacuum) FROM pg_stat_user_tables WHERE relname = 'swept'"))
+    page = page_of(asked(said(primary, tables=100)))
+    of = {"server": "main", "datname": "postgres", "schemaname": "public", "relname": "swept"}
+    assert page.value("pg_stat_user_tables_vacuum_count", **of) == 1
+    assert page.value("pg_stat_user_tables_autovacuum_count", **of) == 0
+    assert page.value("pg_stat_user_tables_last_vacuum", **of) == pytest.approx(when)
+    assert page.value("pg_stat_user_tables_last_analyze", **of) >= when
+    assert page.value("pg_stat_user_tables_last_autovacuum", **of) == 0
+
+
 def test_waste_is_estimated_within_a_tenth_of_what_a_new_copy_saves(primary: Cluster) -> None:
     primary.sql("CREATE TABLE wasteful (id int, name text, at timestamptz)")
     primary.sql("INSERT INTO wasteful SELECT i, 'name number ' || i, now() FROM generate_series(1, 50000) i")
