@@ -233,6 +233,22 @@ def _prove(settings: Settings) -> Iterator[Problem]:
     for key, wrong in _CHECKS.items():
         for where, found, expected in wrong(settings):
             yield Problem((*key, *where), found, expected)
+    if settings.health.dependencies:
+        yield from _unasked(settings)
+
+
+def _unasked(settings: Settings) -> Iterator[Problem]:
+    """Dependencies that would be sick for ever, as nobody may ask them."""
+    from exporter.probes.allow import Allowed
+    from exporter.probes.foreseen import expected_of  # with all that asks
+
+    allowed, modules = Allowed.of(settings.probes.allow), settings.probes.all_modules
+    for name, each in settings.health.dependencies.items():
+        module = modules.get(each.probe.module)
+        expected = None if module is None else expected_of(module, each.probe.target, allowed)
+        if expected is not None:
+            # It may hold what is secret.
+            yield Problem(("health", "dependencies", name, "probe", "target"), "something else", expected)
 
 
 KIND = Kind(

@@ -5,6 +5,7 @@ Its files, in the order in which a request for a probe meets them:
     door          GET /probe
     settings      what exporter.yml says of probes
     modules       what it says of a way of asking
+    foreseen      what can be said of a target before anybody is asked
     part          the probes in the program, which load nothing before somebody asks
     counts        what is counted of them
     attempt       one probe while it goes on

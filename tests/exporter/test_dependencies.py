@@ -19,6 +19,7 @@ from exporter.dependencies.part import Background
 from exporter.exposition import Format, render
 from exporter.probes import Probed
 from exporter.probes.attempt import REASONS
+from exporter.probes.foreseen import NOT_ALLOWED
 from exporter.roles import Dependencies
 from exporter.settings import read
 from tests.exporter.builders import PATIENT, Running, promptly, running, sample
@@ -26,6 +27,7 @@ from tests.left_out import left_out
 from tests.pages import fenced, text_of
 
 FILE = """
+probes: {{allow: ['app:1', 'db:1']}}
 health:
   dependencies:
     app: {{probe: {{module: tcp_connect, target: 'app:1'}}, needs: [db], {quick}}}
@@ -83,7 +85,7 @@ def plan_of(folder: Path, text: str) -> Plan:
 
 def faults(folder: Path, dependencies: str) -> list[str]:
     with pytest.raises(Refused) as raised:
-        plan_of(folder, f"health:\n  dependencies:\n{dependencies}")
+        plan_of(folder, f"probes: {{allow: [x]}}\nhealth:\n  dependencies:\n{dependencies}")
     return [fault.partition(": ")[2] for fault in raised.value.faults]
 
 
@@ -123,15 +125,18 @@ def test_what_is_wrong_with_dependencies_is_told_with_its_place(tmp_path: Path) 
     b: {{{probe}, needs: [a]}}
     c: {{{probe}, needs: [nobody, a, a]}}
     d: {{probe: {{module: telepathy}}, wait: 5m}}
+    e: {{probe: {{module: tcp_connect, target: 'y:1'}}}}
 """,
     )
-    modules = found.pop(2 if found[2].startswith("health.dependencies.d.probe") else -2)
-    assert modules.startswith("health.dependencies.d.probe.module: found 'telepathy', expected one of ")
+    (modules,) = (each for each in found if each.startswith("health.dependencies.d.probe.module"))
+    found.remove(modules)
+    assert "found 'telepathy', expected one of " in modules
     assert sorted(found) == [
         "health.dependencies.b.needs: found a cycle, a → b → a, expected no dependency that needs itself",
         "health.dependencies.c.needs[0]: found 'nobody', expected the name of a dependency",
         "health.dependencies.c.needs[2]: found 'a', expected each name once",
         "health.dependencies.d.wait_max: found '2m', expected at least 5m, which is wait",
+        f"health.dependencies.e.probe.target: found something else, expected {NOT_ALLOWED}",
     ]
 
 
@@ -214,6 +219,7 @@ def test_a_reload_puts_other_dependencies_into_force(tmp_path: Path) -> None:
         async with asked_in_the_background(tmp_path, prober) as (background, exporter):
             await becomes(exporter, prober, 503, root_causes=["db"])
             cache = (
+                "probes: {allow: ['cache:1']}\n"
                 f"health: {{dependencies: {{cache: {{probe: {{module: tcp_connect, target: 'cache:1'}}, {QUICK}}}}}}}"
             )
             background.prepare(plan_of(tmp_path, cache))()
