@@ -78,9 +78,17 @@ class Cluster:
     def send(self, number: signal.Signals) -> None:
         assert self.process is not None
         self.process.send_signal(number)
+        if number == signal.SIGSTOP:
+            # A child that is being made now would be missed by whoever looks for children before.
+            until(self._is_stopped, what="PostgreSQL to stand still")
+
+    def _is_stopped(self) -> bool:
+        assert self.process is not None
+        return Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(") ")[2].startswith("T")
 
     def kill(self) -> None:
         """The whole of it, as a machine that loses its power would. The next start recovers."""
+        self.send(signal.SIGSTOP)
         assert self.process is not None
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         for child in [*children, self.process.pid]:
