@@ -7,6 +7,7 @@ import os
 import pwd
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -104,6 +105,37 @@ def test_nginx_over_tls_with_a_redirect_and_a_login(tmp_path: Path, needs: Needs
         assert probed(exporter, "shop", private)["probe_http_status_code"] == 401
         assert probed(exporter, "http_2xx", f"https://localhost:{secure}/")['probe_failure_info{reason="tls"}'] == 1
         assert exporter.ask(f"/probe?target=127.0.0.1:{plain}")[0] == 403
+
+
+def test_a_certificate_that_has_expired_is_a_failure_and_whoever_believes_it_sees_since_when(
+    tmp_path: Path, needs: Needs
+) -> None:
+    openssl = needs("openssl")
+    key, asked, expired = tmp_path / "key.pem", tmp_path / "asked.pem", tmp_path / "expired.pem"
+    (tmp_path / "names").write_text("subjectAltName=DNS:localhost")
+    made = f"{openssl} req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost"
+    signing = f"{openssl} x509 -req -in {asked} -signkey {key} -days -1 -extfile {tmp_path}/names -out {expired}"
+    for command in (f"{made} -keyout {key} -out {asked}", signing):
+        subprocess.run(command.split(), check=True, capture_output=True, timeout=60)
+    first = "preferred_ip_protocol: ip4"
+    config = f"""
+        probes:
+          allow: [localhost]
+          modules:
+            strict: {{prober: tcp, tcp: {{tls: true, {first}, tls_config: {{ca_file: {expired}}}}}}}
+            trusting: {{prober: tcp, tcp: {{tls: true, {first}, tls_config: {{insecure_skip_verify: true}}}}}}
+        """
+    port = free_port()
+    command = [openssl, "s_server", "-accept", f"127.0.0.1:{port}", "-cert", str(expired), "-key", str(key), "-quiet"]
+    with running(command, tmp_path, port=port), probing(tmp_path, config) as exporter:
+        found = probed(exporter, "strict", f"localhost:{port}")
+        assert found['probe_failure_info{reason="tls"}'] == 1
+        assert "probe_ssl_earliest_cert_expiry" not in found
+        notes = exporter.ask(f"/probe?module=strict&target=localhost:{port}&debug=true")[1]
+        assert b"certificate has expired" in notes
+        found = probed(exporter, "trusting", f"localhost:{port}")
+        assert found["probe_success"] == 1
+        assert found["probe_ssl_earliest_cert_expiry"] == pytest.approx(time.time() - 86_400, abs=600)
 
 
 def test_dnsmasq_answers_over_udp_and_tcp(tmp_path: Path, needs: Needs) -> None:
