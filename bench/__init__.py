@@ -21,6 +21,7 @@ detection.py how soon floods are found, and how often nothing is taken for one
 traffic.py   days of traffic that is generated, with attacks
 attacks.py   how soon who attacks a city is found and blocked, and who in it is taken for one
 probes.py    what a probe of a black hole costs, and whom
+guesses.py   failed logins in a log of sshd, against fail2ban
 city.py      a day of a city, with people, machines and attacks
 redaction.py what it costs to find personal data
 blocklist.py what it costs to have a hundred thousand addresses on the blocklist

@@ -37,6 +37,7 @@ PARTS = {
     "Floods, and false alarms": "bench.detection",
     "A city under attack": "bench.attacks",
     "Probes of what never answers": "bench.probes",
+    "Who guesses at sshd": "bench.guesses",
     "A hundred thousand addresses on the blocklist": "bench.blocklist",
 }
 # What stays when the figures are measured again.
