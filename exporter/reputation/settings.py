@@ -111,7 +111,7 @@ class ReputationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
         dict[Annotated[str, Meta(min_length=1)], _Points],
         Meta(
             description="Points of the findings of single detectors, whatever their severity; 0 is none."
-            " brute_force_address has 120, unless it stands here.",
+            " brute_force_address and malicious_address have 120, unless they stand here.",
             max_length=DETECTORS_MAX,
         ),
     ] = msgspec.field(default_factory=dict)
