@@ -12,7 +12,7 @@ from exporter.reputation.allowed import PRIVATE_PLACES, Allowed, Entry
 PRIVATE_ORIGIN = "reputation.allow_private"
 POINTS: Mapping[Severity, float] = {"info": 0.0, "low": 10.0, "medium": 30.0, "high": 60.0, "critical": 120.0}
 # Fifty failed logins of one address are no accident, and nobody waits for fifty more; to page a person for each such
-# address would be too much, so the finding itself is not critical. Whoever gives a list of malicious addresses knows why.
+# address would be too much, so the finding itself is not critical. Who gives a list of malicious addresses knows why.
 OWN_POINTS: Mapping[str, float] = {"brute_force_address": 120.0, "malicious_address": 120.0}
 PRIVATE_ENTRIES = tuple(Entry(place, PRIVATE_ORIGIN) for place in PRIVATE_PLACES)
 # No score is more thresholds than this, so that each is below one again after a few half-lives.
