@@ -91,7 +91,7 @@ def decoded(data: bytes) -> Entry:
         raise Garbage
     try:
         entry = _decoder.decode(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Garbage from None
     texts = [value for value in msgspec.structs.astuple(entry) if isinstance(value, str)]
     if any(map(_UNSEEN.search, texts)):

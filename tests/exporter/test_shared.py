@@ -176,6 +176,7 @@ def test_a_finding_is_about_an_address_and_not_about_a_network() -> None:
         json.dumps({**BLOCK, "score": -1}).encode(),
         json.dumps({**BLOCK, "times": 0}).encode(),
         json.dumps({**BLOCK, "more": "x" * ENTRY_BYTES_MAX}).encode(),
+        b'{"what": "block", "more": ' + b"[" * 1_900 + b"]" * 1_900 + b"}",
         json.dumps({**FINDING, "severity": "fatal"}).encode(),
         json.dumps({**FINDING, "detector": ""}).encode(),
     ],
