@@ -82,7 +82,7 @@ class Server:
             error = str(unreadable)
         except asyncpg.PostgresError as refused:
             error = f"{type(refused).__name__} {refused.sqlstate}"
-        except (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError) as failed:
+        except (OSError, UnicodeError, asyncpg.InterfaceError, asyncpg.InternalClientError) as failed:
             error = type(failed).__name__
         if error:
             self.hang_up()

@@ -277,6 +277,7 @@ def child_send(pid: int, number: signal.Signals) -> None:
         ({"user": "nobody_here"}, "InvalidAuthorizationSpecificationError 28000"),
         ({"database": "nothing_here"}, "InvalidCatalogNameError 3D000"),
         ({"port": 1}, "ConnectionRefusedError"),
+        ({"host": "a..b"}, "UnicodeError"),
         ({"tls": "verify-full"}, "ConnectionError"),
         ({"password_file": "/nothing/here"}, "the secret file here cannot be read: No such file or directory"),
     ],
