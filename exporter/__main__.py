@@ -22,10 +22,7 @@ from exporter.collectors.files import Paths
 from exporter.commandline import command_line, path_flag
 from exporter.control import Plan, Refused
 from exporter.foreign import parsed
-from exporter.intake.statsd import following
-from exporter.reputation import part as reputation_part
-from exporter.reputation.sharing import chosen_of as sharing_of
-from exporter.wiring.program import collector_of, paths_of, serve
+from exporter.wiring.program import faults_of, paths_of, serve
 from guard import listen
 from guard.faults import InvalidConfig
 from guard.log import CannotLog, start
@@ -74,13 +71,7 @@ def check(arguments: argparse.Namespace, load: Callable[[], Plan]) -> int:
     """Reads everything that a start would read, and tells every fault of it."""
     faults: list[str] = []
     try:
-        plan = load()
-        for name in plan.collectors:
-            collector_of(paths_of(arguments), name, plan.options[name])
-        following.choose_of(plan)
-        if plan.file is not None:
-            reputation_part.policy_of(plan.file.reputation)
-        sharing_of(plan)
+        faults += faults_of(arguments, load())
     except Refused as refused:
         faults += refused.faults
     faults += missing_folders(arguments)

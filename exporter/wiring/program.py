@@ -7,7 +7,7 @@ import gc
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from exporter.collectors import COLLECTORS, SECURITY, Collector, build
 from exporter.collectors.files import Paths
 from exporter.commandline import path_flag
-from exporter.control import Control, Plan, Refused
+from exporter.control import Control, Plan, Prepare, Refused
 from exporter.doors import Doors
 from exporter.metrics import Tally
 from exporter.registry import Registry
@@ -40,6 +40,42 @@ GRACE_SECONDS = 0.5
 GARBAGE_THRESHOLDS = (700, 10, 1000)
 
 
+class Groups:
+    """All of them, each with what it needs of the others."""
+
+    def __init__(self, arguments: argparse.Namespace, plan: Plan, tally: Tally) -> None:
+        self.defence = Defence(
+            tally, state_file=arguments.security_state_file or "", audit_file=arguments.security_audit_file or ""
+        )
+        self.applications = Applications(
+            plan, tally, views=self.defence.views, positions_file=arguments.logs_positions_file or ""
+        )
+        self.defence.tell(self.applications.pipeline)
+        self.elsewhere = Elsewhere(tally, redact=self.applications.redact, procfs=paths_of(arguments).procfs)
+        # Detectors first: what they ask for is read by the pipeline.
+        self.follow: Sequence[Prepare] = (
+            *self.defence.follow,
+            *self.applications.follow,
+            *self.elsewhere.follow,
+        )
+
+
+def faults_of(arguments: argparse.Namespace, plan: Plan) -> list[str]:
+    """For which a start would refuse the plan."""
+    groups = Groups(arguments, plan, Tally(started_at=time.time()))
+    looks: list[Callable[[], object]] = [
+        partial(collector_of, paths_of(arguments), name, plan.options[name]) for name in plan.collectors
+    ]
+    looks += [partial(prepare, plan) for prepare in groups.follow]
+    faults: list[str] = []
+    for look in looks:
+        try:
+            look()
+        except Refused as refused:
+            faults += refused.faults
+    return faults
+
+
 async def serve(
     arguments: argparse.Namespace, plan: Plan, load: Callable[[], Plan], web_config: WebConfig | None, kept: Log
 ) -> None:
@@ -50,21 +86,15 @@ async def serve(
         web_config_successful=lambda: web_config is None or web_config.successful,
     )
     registry = Registry((), failed=tally.failed, quarantined=tally.quarantine)
-    paths = paths_of(arguments)
-    defence = Defence(
-        tally, state_file=arguments.security_state_file or "", audit_file=arguments.security_audit_file or ""
-    )
-    applications = Applications(plan, tally, views=defence.views, positions_file=arguments.logs_positions_file or "")
-    defence.tell(applications.pipeline)
-    elsewhere = Elsewhere(tally, redact=applications.redact, procfs=paths.procfs)
+    groups = Groups(arguments, plan, tally)
+    defence, applications, elsewhere = groups.defence, groups.applications, groups.elsewhere
     control = Control(
         plan,
         load=load,
-        build=partial(collector_of, paths),
+        build=partial(collector_of, paths_of(arguments)),
         registry=registry,
         tally=tally,
-        # Detectors first: what they ask for is read by the pipeline.
-        parts=(*defence.follow, *applications.follow, *elsewhere.follow),
+        parts=groups.follow,
     )
     access = Access(web_config, strangers=Role.VIEWER)
     doors = Doors(

@@ -214,3 +214,21 @@ def test_a_wrong_command_line_is_status_2_and_names_the_flag(flag: str, capsys: 
 def test_what_only_a_collector_understands_is_a_fault_of_the_file_too(text: str, said: str) -> None:
     (found,) = faults(f"timeout: 4s\ncollectors:\n  {text}\n")
     assert found.startswith(f"exporter.yml:3: collectors.{said}")
+
+
+def test_a_check_and_a_start_refuse_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also what only shows when a file that is named is used."""
+    (tmp_path / "key").write_text("short")
+    (tmp_path / "ca.pem").write_text("nothing")
+    file = tmp_path / "exporter.yml"
+    file.write_text(
+        f"redaction: {{hash_key_file: {tmp_path}/key}}\n"
+        f"findings: {{alertmanager_url: 'https://127.0.0.1:9093', ca_file: {tmp_path}/ca.pem}}\n"
+    )
+    said: list[list[str]] = []
+    for more in (["--config.check"], ["--web.listen-address=127.0.0.1:0", "--statsd.listen-udp="]):
+        assert main([f"--config.file={file}", *more]) == 1
+        captured = capsys.readouterr()
+        said.append([*captured.out.splitlines(), *captured.err.splitlines()])
+    assert [fault.partition(":")[0] for fault in said[0]] == ["findings.ca_file", "redaction.hash_key_file"]
+    assert said[0] == said[1]
