@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 from redis import asyncio as redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
 from exporter.reputation import shared
 from exporter.reputation.counts import Sharing as Counts
@@ -42,8 +41,6 @@ RETRY_SECONDS_MIN = 0.5
 RETRY_SECONDS_MAX = 15.0
 FIELD = b"entry"
 BEGINNING = b"0-0"
-# Who speaks another protocol, or another one's version of it, answers in any form.
-_FAILURES = (RedisError, OSError, TimeoutError, ValueError, TypeError, LookupError, AttributeError)
 
 
 class Chosen(NamedTuple):
@@ -98,7 +95,7 @@ class Meeting:
                 await self._once()
             except _CutOff:
                 log.info("what exporters share is read from its beginning")
-            except _FAILURES as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, it must not end for good and in silence
                 self._counts.failures += 1
                 if not self._failures:
                     kind = Ours(type(error).__name__)
@@ -142,7 +139,7 @@ class Meeting:
         self._own.clear()
         try:
             await asyncio.wait_for(client.aclose(), ANSWER_SECONDS_MAX)
-        except _FAILURES:
+        except Exception:  # noqa: BLE001 - nobody needs this connection any more
             log.debug("the connection to Redis did not end as it should")
 
     async def _sync(self, client: redis.Redis) -> None:
