@@ -1,4 +1,4 @@
-"""What is no fault of exporter.yml, and hardly meant: metrics that people stumble over, and points that nobody would get."""
+"""What is no fault of exporter.yml, and hardly meant: metrics to stumble over, and points that nobody would get."""
 
 from __future__ import annotations
 
