@@ -9,8 +9,7 @@ a time in, findings out. What it remembers is bounded, and what it had to forget
     brute_force_address  logins from one address that failed
     brute_force_person   logins of one person that failed
     credential_stuffing  different people whose logins from one address failed
-    graphql_bomb         GraphQL queries of one address that were rejected
-    websocket_flood      WebSocket connections of one address that were rejected
+    rejections           GraphQL queries and WebSocket connections of one address that were rejected
     malicious_address    addresses that are on lists
     impossible_travel    logins of one person from places that are too far apart
     lists                such lists, as others publish them

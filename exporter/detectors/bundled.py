@@ -10,13 +10,12 @@ from exporter.detectors import Detector
 from exporter.detectors.brute_force_address import BruteForceAddress
 from exporter.detectors.brute_force_person import BruteForcePerson
 from exporter.detectors.credential_stuffing import CredentialStuffing
-from exporter.detectors.graphql_bomb import GraphQLBomb
 from exporter.detectors.impossible_travel import ImpossibleTravel
 from exporter.detectors.lists import Listed
 from exporter.detectors.malicious_address import MaliciousAddress
 from exporter.detectors.rates import RATES, rate
 from exporter.detectors.regulars import Regulars
-from exporter.detectors.websocket_flood import WebSocketFlood
+from exporter.detectors.rejections import graphql_bomb, websocket_flood
 
 
 def bundled(listed: Listed) -> Mapping[str, Callable[[Any], Detector]]:
@@ -26,8 +25,8 @@ def bundled(listed: Listed) -> Mapping[str, Callable[[Any], Detector]]:
         "brute_force_address": partial(BruteForceAddress, regulars=regulars),
         "brute_force_person": BruteForcePerson,
         "credential_stuffing": partial(CredentialStuffing, regulars=regulars),
-        "graphql_bomb": GraphQLBomb,
-        "websocket_flood": WebSocketFlood,
+        "graphql_bomb": graphql_bomb,
+        "websocket_flood": websocket_flood,
         **{name: partial(rate, name) for name in RATES},
         "malicious_address": partial(MaliciousAddress, listed=listed),
         "impossible_travel": ImpossibleTravel,
