@@ -55,7 +55,9 @@ def test_requests_that_come_at_once_are_answered_in_their_order(loop: Loop) -> N
         get("/say/a/b") + posted + b"\r\n" + chunks + get("/nowhere") + get("/", CLOSE) + get("/"), loop=loop
     )
     assert statuses(answers) == [200, 200, 200, 404, 200]
-    places = [answers.index(part) for part in (b'{"word": "a", "other": "b"}', b"abc", b"de", b"not found", b"hello")]
+    # A header with an identifier may hold some of these letters too.
+    bodies = (b'{"word": "a", "other": "b"}', b"abc", b"de", b'{"error": "not found"}', b"hello")
+    places = [answers.index(b"\r\n\r\n" + body) for body in bodies]
     assert places == sorted(places)
 
 
