@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from exporter.family import Family, Samples, Shape, Type
+from exporter.family import Family, Samples, Shape, Type, shape
 
 # Of a label that somebody there has chosen.
 LABEL_CHARACTERS_MAX = 200
@@ -37,7 +37,8 @@ class Query(NamedTuple):
 
     @property
     def shapes(self) -> list[Shape]:
-        return [Shape(each.metric, each.type, each.help, ("server", *self.labels)) for each in self.columns]
+        labels = ("server", *self.labels)
+        return [shape(each.metric, each.type, each.help, labels) for each in self.columns]
 
 
 class Answer(NamedTuple):
@@ -65,7 +66,7 @@ def families_of(queries: Sequence[Query], answers: Sequence[Mapping[str, Answer]
     """Of all servers together; `answers` are those of each, by the name of the question."""
     for query in queries:
         told = [each[query.name].samples for each in answers if query.name in each and each[query.name].samples]
-        for number, shape in enumerate(query.shapes):
+        for number, each in enumerate(query.shapes):
             samples = tuple(sample for samples in told for sample in samples[number])
             if samples:
-                yield Family(shape, samples)
+                yield each.of(samples)

@@ -75,6 +75,8 @@ class Server:
             async with asyncio.timeout(self.said.timeout_seconds):
                 connection = await self._connected()
                 for query in self._due(began):
+                    if query.seldom:
+                        self._bloat_at = began
                     answers[query.name] = await self._asked(connection, query)
         except TimeoutError:
             error = "timeout"
@@ -82,7 +84,7 @@ class Server:
             error = str(unreadable)
         except asyncpg.PostgresError as refused:
             error = f"{type(refused).__name__} {refused.sqlstate}"
-        except (OSError, UnicodeError, asyncpg.InterfaceError, asyncpg.InternalClientError) as failed:
+        except Exception as failed:  # noqa: BLE001 - whatever it is, it is asked again the next time
             error = type(failed).__name__
         if error:
             self.hang_up()
@@ -90,7 +92,9 @@ class Server:
         self.up, self.error = not error, error
         if error:
             self.answers, self.rows = {}, {}
-            self._bloat_at = float("-inf")
+            # It is asked when the server is back, but for one that may be slow because of that very question.
+            if self._bloat_at != began:
+                self._bloat_at = float("-inf")
         else:
             # What is asked seldom stays until it is asked again.
             self.answers = {**{name: each for name, each in self.answers.items() if name == BLOAT.name}, **answers}
@@ -102,7 +106,6 @@ class Server:
         wanted = [query for query in QUESTIONS if not query.top or self._tops[query.top]]
         if now < self._bloat_at + self.said.bloat_every_seconds:
             return [query for query in wanted if not query.seldom]
-        self._bloat_at = now
         return wanted
 
     async def _asked(self, connection: Connection, query: Query) -> Answer:
